@@ -1,0 +1,186 @@
+"""Every error a user can meet, in one tree; each knows its exit code, whether to retry, and a way out.
+
+    Error                     1   a build failed
+    ├── UsageError            2   a wrong flag or flag value
+    ├── NotSupportedError     2   valid input that this version does not execute; names the feature
+    ├── InvalidFileError      2   a file with faults, all of them listed (Dockerfile, builds file, config.json)
+    ├── StepError             1   an instruction failed
+    │   └── RunError          n   the command of a RUN failed; `executor` exits with its status
+    ├── ContextError          1   the build context cannot be had or lacks a file
+    ├── ImageError            1   an image or layer is malformed, or not what its digest says
+    ├── RegistryError         1   a registry refused (75 when it may be retried)
+    │   ├── AuthError         1   401 or 403
+    │   └── NotFoundError     1   404
+    ├── PushError             3   built, but not (fully) pushed
+    ├── UnfitError            4   the machine is unfit: no mounts, no disk, a root that cannot be cleaned
+    ├── StoppedError        130   SIGINT (130) or SIGTERM (143)
+    └── InternalError        70   a bug of ours
+
+The codes are documented for users in docs/exit-codes.md. Only `retryable` decides what tenacity retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a text file. `line` and `column` count from 1; 0 means unknown. `end_line` is inclusive."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+    end_line: int = 0
+
+    def __str__(self) -> str:
+        parts = [self.file]
+        if self.line:
+            parts.append(str(self.line))
+            if self.column:
+                parts.append(str(self.column))
+        return ":".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One fault in a file: where, what, the key path or source lines it concerns, and a way out."""
+
+    location: Location
+    message: str
+    path: str = ""
+    hint: str = ""
+    excerpt: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{self.location}: {self.path + ': ' if self.path else ''}{self.message}"]
+        if self.excerpt:
+            lines += [f"    {text}" for text in self.excerpt.splitlines()]
+        if self.hint:
+            lines.append(f"    hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class Error(Exception):
+    """Base of all errors shown to users. `str(error)` is the message; no secret may be in it."""
+
+    exit_code = 1
+    retryable = False
+
+    def __init__(self, message: str, *, hint: str = "", location: Location | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.location = location
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.message}" if self.location else self.message
+
+    def describe(self) -> str:
+        """The message as a user reads it: place, text and, on a line of its own, the way out."""
+        return f"{self}\n    hint: {self.hint}" if self.hint else str(self)
+
+
+class UsageError(Error):
+    """A flag, an option or a value of one is wrong."""
+
+    exit_code = 2
+
+
+class NotSupportedError(Error):
+    """The input is valid, but this version does not execute it. The message names the feature."""
+
+    exit_code = 2
+
+
+class InvalidFileError(Error):
+    """A file has faults. `diagnostics` holds every one that could be found in one reading."""
+
+    exit_code = 2
+
+    def __init__(self, diagnostics: Sequence[Diagnostic], *, hint: str = "") -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(str(d) for d in self.diagnostics), hint=hint)
+
+
+class StepError(Error):
+    """An instruction of the Dockerfile could not be carried out."""
+
+
+class RunError(StepError):
+    """The command of a RUN ended with a status other than 0. `tail` holds its last lines of output."""
+
+    def __init__(
+        self, message: str, *, status: int, tail: Sequence[str] = (), location: Location | None = None
+    ) -> None:
+        super().__init__(message, location=location)
+        self.status = status
+        self.tail = tuple(tail)
+        self.exit_code = status if 0 < status < 256 else 1
+
+
+class ContextError(Error):
+    """The build context cannot be opened or does not hold what an instruction asks for."""
+
+
+class ImageError(Error):
+    """An image, manifest or layer is malformed, or its bytes are not those its digest or size promises."""
+
+
+class RegistryError(Error):
+    """A registry refused or could not be reached.
+
+    `status` is the HTTP status (0: no answer), `codes` the error codes of the distribution spec's error body,
+    `retry_after` the seconds the registry asked to wait. Retryable: no answer, 408, 429 and 5xx but 501/505.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        codes: Sequence[str] = (),
+        retry_after: float | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.codes = tuple(codes)
+        self.retry_after = retry_after
+        self.retryable = status in (0, 408, 429) or (status >= 500 and status not in (501, 505))
+        self.exit_code = 75 if self.retryable else 1
+
+
+class AuthError(RegistryError):
+    """401 or 403: the message names the registry, the repository, the user and where credentials came from."""
+
+
+class NotFoundError(RegistryError):
+    """404: no such repository, manifest or blob."""
+
+
+class PushError(Error):
+    """The image is built, but at least one destination does not have it."""
+
+    exit_code = 3
+
+
+class UnfitError(Error):
+    """This machine or container cannot do the job: missing privilege, full disk, a root that stays dirty."""
+
+    exit_code = 4
+
+
+class StoppedError(Error):
+    """A signal ended the work. `exit_code` is 128 + the signal's number."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by signal {signal_number}")
+        self.exit_code = 128 + signal_number
+
+
+class InternalError(Error):
+    """A bug of ours, never the user's fault."""
+
+    exit_code = 70
