@@ -1,0 +1,1 @@
+"""Build one container image from a Dockerfile, without a daemon."""

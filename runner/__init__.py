@@ -1,0 +1,1 @@
+"""Build a list of images described in YAML."""

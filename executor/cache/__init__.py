@@ -1,0 +1,1 @@
+"""The layer cache: keys, and the places keys are looked up."""

@@ -1,0 +1,1 @@
+"""The Dockerfile frontend: text to typed stages. Pure: neither disk nor network."""

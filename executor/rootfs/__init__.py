@@ -1,0 +1,1 @@
+"""Root filesystems: the only code that needs privileges, system calls and mounts."""

@@ -1,0 +1,1 @@
+"""What a step changed in a root filesystem."""

@@ -1,0 +1,1 @@
+"""The session's content store: blobs by digest, unpacked layers, working roots."""

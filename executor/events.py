@@ -1,0 +1,208 @@
+"""What happens during a build, as values; the core emits them, sinks (`logsinks.py`, the runner) show them.
+
+Each event is a frozen dataclass whose class name is its JSON `type`. A Sink is any callable that takes one; it may
+be called from several threads at once and must not raise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+EVENTS_VERSION = 1
+Stream: TypeAlias = Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildStarted:
+    """A build begins. `name` is the image's name in the list, or ''."""
+
+    name: str
+    dockerfile: str
+    context: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverChosen:
+    """The root filesystem driver in use, and why the ones before it in the order were not taken."""
+
+    driver: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullStarted:
+    """An image is being read from a registry or from the session's store."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullFinished:
+    """The image's manifest and the layers that were needed are here. `size` counts bytes downloaded."""
+
+    reference: str
+    digest: str
+    layers: int
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageStarted:
+    """A stage begins; `total` counts the stages that this build needs, `position` from 1."""
+
+    index: int
+    name: str
+    base: str
+    position: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """An instruction begins; `position` counts from 1 within its stage."""
+
+    stage: int
+    position: int
+    total: int
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished:
+    """An instruction is done. `layer_digest` is '' when it made no layer; sizes are compressed bytes."""
+
+    stage: int
+    position: int
+    instruction: str
+    seconds: float
+    layer_digest: str = ""
+    layer_size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandOutput:
+    """One line written by the command of a RUN, without its newline."""
+
+    stream: Stream
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushStarted:
+    """A push to one destination begins."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushFinished:
+    """A destination has the image. Counts of blobs: sent, mounted from another repository, already there."""
+
+    reference: str
+    digest: str
+    sent: int
+    mounted: int
+    existing: int
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryScheduled:
+    """Something temporary failed and will be tried again after `wait` seconds."""
+
+    action: str
+    error: str
+    attempt: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """Something the user should know that does not stop the build."""
+
+    message: str
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """Detail for `--verbosity=debug`."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageBuilt:
+    """The image is complete in the store, before any push."""
+
+    digest: str
+    size: int
+    layers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSucceeded:
+    """The last event of a build that went well; `result` is BuildResult.to_json()."""
+
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildFailed:
+    """The last event of a build that failed. `kind` is the error's class name."""
+
+    kind: str
+    message: str
+    hint: str
+    exit_code: int
+    retryable: bool
+
+
+Event: TypeAlias = (
+    BuildStarted
+    | DriverChosen
+    | PullStarted
+    | PullFinished
+    | StageStarted
+    | StepStarted
+    | StepFinished
+    | CommandOutput
+    | PushStarted
+    | PushFinished
+    | RetryScheduled
+    | Warned
+    | Noted
+    | ImageBuilt
+    | BuildSucceeded
+    | BuildFailed
+)
+
+_KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in Event.__args__}
+
+
+class Sink(Protocol):
+    """Takes events. Called from any thread; never raises."""
+
+    def __call__(self, event: Event) -> None:
+        """Show, store or forward one event."""
+
+
+def discard(_event: Event) -> None:
+    """The sink that shows nothing."""
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """The event as a JSON object whose `type` is the event's class name."""
+    return {"type": type(event).__name__, **dataclasses.asdict(event)}
+
+
+def from_json(document: Mapping[str, Any]) -> Event:
+    """The inverse of `to_json`. Raises KeyError for a type this version does not know."""
+    fields = dict(document)
+    event: Event = _KINDS[fields.pop("type")](**fields)
+    return event

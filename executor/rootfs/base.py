@@ -1,0 +1,115 @@
+"""What a driver is: the Protocol between the engine and the ways to hold a root filesystem.
+
+    Driver.open_root(layers)  ->  RootFs at `path`, holding the flattened layers
+      RootFs.prepare_run()        a context in which a command may run in the root (/proc, /sys, /dev, resolv.conf)
+      RootFs.changes()            what differs from the last commit (or from the opening)
+      RootFs.commit(layer)        the changes were written as `layer`: they are the new baseline
+    Driver.probe()            ->  whether it works here, found out by doing
+
+integration/drivers/ holds the contract test that runs on every driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol, Self
+
+from executor.errors import Location
+from executor.events import Stream
+from executor.image.layer import Layer
+from executor.snapshot.changes import Change
+
+OpenLayer = Callable[[Layer], BinaryIO]
+"""Opens the uncompressed tar stream of a layer, verified; the caller closes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Whether a driver works here, and the reason in one line when it does not."""
+
+    usable: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Numeric ids a process runs with."""
+
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """A command to run inside a root. `cwd` is a path inside it. `stdin` is fed to the command ('' : no input).
+
+    `environment` is the whole environment; PATH in it is used to find argv[0].
+    """
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    cwd: str = "/"
+    identity: Identity = Identity()
+    stdin: bytes = b""
+    location: Location | None = field(default=None)
+
+
+OnLine = Callable[[Stream, str], None]
+"""Takes each line of the command's output as it comes, undecodable bytes replaced."""
+
+
+class RootFs(Protocol):
+    """A root filesystem that instructions change. Not thread-safe. Close it (it is a context manager)."""
+
+    @property
+    def path(self) -> str:
+        """The directory where the root can be read and written now; stays the same over the root's life."""
+
+    def run(self, request: RunRequest, on_line: OnLine) -> int:
+        """Run a command and return its exit status (128 + n when signal n ended it).
+
+        Everything the command left running is killed before this returns. Raises UnfitError when the command
+        cannot be started for a reason of this machine, StepError when it is not there or not executable.
+        """
+
+    def changes(self) -> Iterable[Change]:
+        """What differs from the last commit; see `snapshot.changes.Changes` for the order."""
+
+    def commit(self, layer: Layer | None) -> None:
+        """Take the present state as the new baseline. `layer` is what the changes became (None: nothing)."""
+
+    def fork(self) -> RootFs:
+        """A new root with the same content, for a stage FROM this one. This root must be committed."""
+
+    def close(self) -> None:
+        """Unmount and remove everything the root holds, killing nothing that is not its own."""
+
+    def __enter__(self) -> Self:
+        """Return self."""
+
+    def __exit__(self, *exc: object) -> None:
+        """Close the root."""
+
+
+class Driver(Protocol):
+    """A way to hold root filesystems. Its working files are in the store folder it was made with."""
+
+    @property
+    def name(self) -> str:
+        """`overlay`, `chroot`, …"""
+
+    def probe(self) -> Probe:
+        """Try the driver for real, in a forked child where mounts are involved, and leave nothing behind."""
+
+    def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> RootFs:
+        """A root with `layers` applied in order (lowest first; none: an empty root, mode 0755, owner 0:0).
+
+        Layers not yet unpacked in the store are unpacked, several at once where the driver can.
+        Raises ImageError for a malformed layer, UnfitError when this machine cannot hold the root.
+        """
+
+    def prefetch(self, layers: Sequence[Layer], open_layer: OpenLayer) -> AbstractContextManager[None]:
+        """Begin to unpack `layers` in the background where the driver can; leaving the context waits for it."""

@@ -1,0 +1,182 @@
+"""What a build is asked to do, as frozen values: made by `executor.cli` from flags and by the runner from YAML.
+
+A BuildSpec crosses a process border as JSON: `to_json` and `build_spec_from_json` are exact inverses. No I/O here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from executor.errors import InternalError
+
+RootfsChoice = Literal["auto", "overlay", "chroot"]
+SnapshotMode = Literal["full", "redo", "time"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often and how patiently a retryable failure is tried again. Times are seconds.
+
+    `retries` counts tries after the first. Waits are exponential with full jitter, at most `max_wait` each;
+    none starts after `deadline` seconds (0: no deadline).
+    """
+
+    retries: int = 0
+    initial_wait: float = 1.0
+    max_wait: float = 30.0
+    deadline: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryOptions:
+    """How registries are reached. Hosts are `host` or `host:port` as in an image reference.
+
+    `insecure` allows plain HTTP when pushing, `insecure_pull` when pulling, `insecure_registries` both, for the
+    named hosts; the `skip_tls_verify*` fields follow the same scheme. `certificates` maps a host to a CA file,
+    `client_certificates` a host to (certificate, key) files.
+    """
+
+    insecure: bool = False
+    insecure_pull: bool = False
+    insecure_registries: tuple[str, ...] = ()
+    skip_tls_verify: bool = False
+    skip_tls_verify_pull: bool = False
+    skip_tls_verify_registries: tuple[str, ...] = ()
+    certificates: Mapping[str, str] = field(default_factory=dict)
+    client_certificates: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    pull_retry: RetryPolicy = RetryPolicy(retries=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSpec:
+    """Where the built image goes. Paths are absolute, '' when not wanted.
+
+    `destinations` are image references; `no_push` leaves them as names only (in the tar and the digest files).
+    """
+
+    destinations: tuple[str, ...] = ()
+    no_push: bool = False
+    push_retry: RetryPolicy = RetryPolicy()
+    tar_path: str = ""
+    oci_layout_path: str = ""
+    digest_file: str = ""
+    image_name_with_digest_file: str = ""
+    image_name_tag_with_digest_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootfsOptions:
+    """Where and how root filesystems are made.
+
+    `home` is the folder of the session's store (blobs, unpacked layers, working roots). `ignore_paths` are
+    absolute paths inside the image that never enter a snapshot.
+    """
+
+    driver: RootfsChoice = "auto"
+    home: str = ""
+    snapshot_mode: SnapshotMode = "full"
+    single_snapshot: bool = False
+    ignore_paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildSpec:
+    """One image to build.
+
+    `context` is a directory or a URL (`dir://`, `tar://`, `git://`, …). `dockerfile` is a path, looked up
+    relative to the working directory and then to the context. `platform` is `os/arch[/variant]`, '' for this
+    machine's. `local_images` maps references built earlier in the session to manifest digests in the store,
+    so that they are neither pulled nor looked up. `source_date_epoch` is in seconds; None: not set.
+    """
+
+    context: str
+    dockerfile: str = "Dockerfile"
+    context_sub_path: str = ""
+    name: str = ""
+    target: str = ""
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    platform: str = ""
+    reproducible: bool = False
+    source_date_epoch: int | None = None
+    registry: RegistryOptions = RegistryOptions()
+    rootfs: RootfsOptions = RootfsOptions()
+    output: OutputSpec = OutputSpec()
+    local_images: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as JSON values (objects, arrays, strings, numbers, booleans, null)."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """What one instruction cost: its text, seconds, whether it made a layer and of how many bytes (compressed)."""
+
+    stage: int
+    instruction: str
+    seconds: float
+    layer_digest: str = ""
+    layer_size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildResult:
+    """A built image. `digest` is the manifest's, `size` the sum of its compressed layers in bytes.
+
+    `pushed` are the `repo:tag@digest` names that registries now hold.
+    """
+
+    digest: str
+    media_type: str
+    config_digest: str
+    size: int
+    platform: str
+    driver: str
+    seconds: float
+    destinations: tuple[str, ...] = ()
+    pushed: tuple[str, ...] = ()
+    steps: tuple[StepRecord, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return dataclasses.asdict(self)
+
+
+def build_spec_from_json(document: Mapping[str, Any]) -> BuildSpec:
+    """The inverse of `BuildSpec.to_json`. Raises InternalError on a document of another shape."""
+    return _from_json(BuildSpec, document)
+
+
+def build_result_from_json(document: Mapping[str, Any]) -> BuildResult:
+    """The inverse of `BuildResult.to_json`. Raises InternalError on a document of another shape."""
+    return _from_json(BuildResult, document)
+
+
+_T = TypeVar("_T")
+
+
+def _from_json(kind: type[_T], document: Mapping[str, Any]) -> _T:
+    hints = typing.get_type_hints(kind)
+    unknown = set(document) - set(hints)
+    if unknown:
+        raise InternalError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
+    return kind(**{name: _value(hints[name], value) for name, value in document.items()})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _from_json(hint, value)
+    if typing.get_origin(hint) is not tuple:
+        return {k: _mapped(hint, v) for k, v in value.items()} if isinstance(value, dict) else value
+    item = typing.get_args(hint)
+    return tuple(_value(item[0], v) for v in value) if item[-1] is Ellipsis else tuple(value)
+
+
+def _mapped(hint: Any, value: Any) -> Any:
+    arguments = typing.get_args(hint)
+    return _value(arguments[1], value) if len(arguments) == 2 else value
