@@ -1,1 +1,7 @@
-"""The session's content store: blobs by digest, unpacked layers, working roots."""
+"""The session's content store: blobs by digest, unpacked layers, working folders."""
+
+from executor.store.blobs import BlobStore, BlobWriter
+from executor.store.layout import Store, default_home
+from executor.store.unpacked import UnpackedLayers
+
+__all__ = ["BlobStore", "BlobWriter", "Store", "UnpackedLayers", "default_home"]

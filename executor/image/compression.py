@@ -1,0 +1,108 @@
+"""Layer compression, as streams: what C libraries do fastest, with our errors.
+
+gzip goes through ISA-L (about three times zlib's speed at level 1), zstd through zstandard. `reproducible` gzip
+uses zlib, whose bytes do not depend on the CPU's vector units. Both are imported when first needed.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import IO, Any, BinaryIO, Protocol
+
+from executor.errors import ImageError
+from executor.image import mediatypes
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_BUFFER = 256 * 1024
+_GZIP_WINDOW = 31  # zlib's code for a 32 KiB window with a gzip header
+
+
+class Compressor(Protocol):
+    """An incremental compressor, as zlib's."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Take `data`, return what is ready."""
+
+    def flush(self) -> bytes:
+        """End the stream and return the rest."""
+
+
+def gzip_compressor(*, level: int = 1, reproducible: bool = False) -> Compressor:
+    """A gzip compressor without name or time in its header. `level` is 0 to 3 (ISA-L) or 0 to 9 (zlib)."""
+    if reproducible or level > 3:
+        return zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
+    from isal import isal_zlib
+
+    compressor: Compressor = isal_zlib.compressobj(level, isal_zlib.DEFLATED, _GZIP_WINDOW)
+    return compressor
+
+
+def decompress(stream: BinaryIO, media_type: str = "") -> BinaryIO:
+    """The uncompressed bytes of `stream`, which is read from its present position and closed with the result.
+
+    The magic number decides; a `media_type` that names a compression the bytes do not have is an ImageError.
+    Reading raises ImageError when the compressed data is damaged or ends early; a zstd stream that ends early
+    between blocks is only found by whoever checks the diff ID.
+    """
+    source = io.BufferedReader(_Raw(stream), _BUFFER)
+    magic = source.peek(4)[:4]
+    if magic.startswith(_GZIP_MAGIC):
+        from isal import igzip
+
+        gzip_reader: Any = igzip
+        return _buffered(gzip_reader.IGzipFile(fileobj=source, mode="rb"), source)
+    if magic == _ZSTD_MAGIC:
+        import zstandard
+
+        reader = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(source, read_across_frames=True)
+        return _buffered(reader, source)
+    if media_type.endswith(("gzip", "zstd")) and magic:
+        raise ImageError(f"a layer of type {media_type} is not compressed that way")
+    return source
+
+
+def is_compressed(media_type: str) -> bool:
+    """True for the media types of gzip and zstd layers."""
+    return media_type not in (mediatypes.OCI_LAYER, mediatypes.DOCKER_LAYER)
+
+
+def _buffered(reader: IO[bytes], source: BinaryIO) -> BinaryIO:
+    return io.BufferedReader(_Raw(reader, source), _BUFFER)
+
+
+class _Raw(io.RawIOBase):
+    """Gives BufferedReader what it needs of any object with `read`, and turns codec errors into ImageError."""
+
+    def __init__(self, stream: IO[bytes], source: BinaryIO | None = None) -> None:
+        self._stream = stream
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer has no len()
+        try:
+            data = self._stream.read(len(buffer))
+        except (EOFError, zlib.error, OSError, ValueError) as error:
+            raise _damaged(error) from error
+        except Exception as error:
+            if type(error).__name__ in ("ZstdError", "IsalError", "error"):
+                raise _damaged(error) from error
+            raise
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+            if self._source:
+                self._source.close()
+        super().close()
+
+
+def _damaged(error: Exception) -> Exception:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    return ImageError(f"compressed data is damaged or incomplete: {error}")
