@@ -1,0 +1,50 @@
+# krunner's development commands. `make` or `make help` lists them.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+PATHS := executor runner tests integration
+
+# What the integration tests drive: registries, second builders, and tools that read what we write.
+DEBIAN_PACKAGES := buildah busybox-static ca-certificates crun docker-registry docker.io mmdebstrap openssl skopeo umoci
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo check format integration bench clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(VENV)/.stamp ## make .venv with krunner and executor in .venv/bin
+
+$(VENV)/.stamp: pyproject.toml constraints.txt scripts/make-venv
+	@echo "preparing $(VENV)"
+	@PYTHON=$(PYTHON) scripts/make-venv $(VENV)
+	@touch $@
+
+demo: venv ## build and push three images to a registry started for it, pull one back and run it
+	@scripts/demo
+
+check: venv ## formatting, lint, types, import rules and the unit tests: no root, no server
+	$(BIN)/ruff format --check $(PATHS)
+	$(BIN)/ruff check $(PATHS)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests -n 2 -q
+
+format: venv ## format the code and fix what the linter can fix
+	$(BIN)/ruff format $(PATHS)
+	$(BIN)/ruff check --fix $(PATHS)
+
+integration: venv ## the tests against real registries, builders and mounts (root; installs Debian packages)
+	@if [ "$$(id -u)" -ne 0 ]; then echo "make integration mounts and chroots: run it as root" >&2; exit 1; fi
+	@scripts/apt-ensure $(DEBIAN_PACKAGES)
+	$(BIN)/pytest integration -q -o timeout=600
+
+bench: venv ## time and peak memory on three workloads, beside buildah where it is installed (root)
+	@if [ "$$(id -u)" -ne 0 ]; then echo "make bench mounts and chroots: run it as root" >&2; exit 1; fi
+	@scripts/apt-ensure busybox-static docker-registry mmdebstrap skopeo
+	$(BIN)/python -m integration.bench
+
+clean: ## remove .venv, caches and build products
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
