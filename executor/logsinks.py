@@ -1,0 +1,141 @@
+"""Sinks: what the `executor` command prints of the events. kaniko's format names: text, color, json.
+
+Logs go to stderr; what RUN commands print goes to stdout, as in kaniko.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Literal, TextIO
+
+from executor import events
+from executor.events import Event, Sink
+
+LogFormat = Literal["text", "color", "json"]
+_LEVELS = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "warning": 3, "error": 4, "fatal": 5, "panic": 6}
+VERBOSITIES = tuple(_LEVELS)
+_COLORS = {"debug": "\033[2m", "info": "\033[36m", "warning": "\033[33m", "error": "\033[31m"}
+_RESET = "\033[0m"
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    level: str
+    text: str
+    where: str = ""
+
+
+@dataclass(slots=True)
+class LogSink:
+    """Writes one line per event. `verbosity` is one of VERBOSITIES; lower levels are left out."""
+
+    log_format: LogFormat = "text"
+    verbosity: str = "info"
+    timestamps: bool = False
+    log: TextIO = field(default_factory=lambda: sys.stderr)
+    output: TextIO = field(default_factory=lambda: sys.stdout)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, event: Event) -> None:
+        """Print the event, whole lines only, whatever thread it comes from."""
+        with self._lock:
+            if self.log_format == "json":
+                self._write_json(event)
+            elif isinstance(event, events.CommandOutput):
+                print(event.line, file=self.output, flush=True)
+            else:
+                self._write_text(describe(event))
+
+    def _write_text(self, message: _Message | None) -> None:
+        if message is None or _LEVELS[message.level] < _LEVELS[self.verbosity]:
+            return
+        stamp = time.strftime(" %Y-%m-%dT%H:%M:%SZ", time.gmtime()) if self.timestamps else ""
+        label = message.level.upper()[:4]
+        if self.log_format == "color":
+            label = f"{_COLORS.get(message.level, '')}{label}{_RESET}"
+        where = f"{message.where}: " if message.where else ""
+        print(f"{label}{stamp} {where}{message.text}", file=self.log, flush=True)
+
+    def _write_json(self, event: Event) -> None:
+        document = events.to_json(event)
+        if self.timestamps:
+            document["time"] = time.time()
+        print(json.dumps(document, ensure_ascii=False), file=self.log, flush=True)
+
+
+def wants_color(stream: TextIO, environ: dict[str, str] | None = None) -> bool:
+    """Whether to colour: NO_COLOR, then FORCE_COLOR, then whether `stream` is a terminal that can."""
+    environ = dict(os.environ) if environ is None else environ
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR") or environ.get("CLICOLOR_FORCE"):
+        return True
+    return stream.isatty() and environ.get("TERM") != "dumb"
+
+
+def both(first: Sink, second: Sink) -> Sink:
+    """A sink that gives every event to two."""
+
+    def forward(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return forward
+
+
+def describe(event: Event) -> _Message | None:
+    """The event as a person reads it, None for events that only machines need."""
+    match event:
+        case events.BuildStarted() | events.CommandOutput() | events.BuildSucceeded() | events.PushStarted():
+            return None
+        case events.Warned():
+            return _Message("warning", event.message, event.location)
+        case events.Noted():
+            return _Message("debug", event.message)
+        case events.BuildFailed():
+            hint = f"\n     hint: {event.hint}" if event.hint else ""
+            return _Message("error", event.message + hint)
+        case events.RetryScheduled():
+            text = f"{event.action}: {event.error}; try {event.attempt + 1} in {event.wait:.1f} s"
+            return _Message("warning", text)
+        case _:
+            return _Message("info", _progress(event))
+
+
+def _progress(event: Event) -> str:
+    match event:
+        case events.DriverChosen():
+            return f"Root filesystems by {event.driver}" + (f" ({event.reason})" if event.reason else "")
+        case events.PullStarted():
+            return f"Retrieving image {event.reference}"
+        case events.PullFinished():
+            return f"Retrieved {event.reference}@{event.digest} in {event.seconds:.1f} s"
+        case events.StageStarted():
+            name = f" {event.name}" if event.name else ""
+            return f"Building stage{name} from {event.base} [{event.position}/{event.total}]"
+        case events.StepStarted():
+            return f"[{event.position}/{event.total}] {event.instruction}"
+        case events.StepFinished():
+            layer = f", layer of {megabytes(event.layer_size)}" if event.layer_digest else ""
+            return f"    done in {event.seconds:.1f} s{layer}"
+        case events.ImageBuilt():
+            return f"Built {event.digest}, {event.layers} layers, {megabytes(event.size)}"
+        case events.PushFinished():
+            return (
+                f"Pushed {event.reference}@{event.digest} in {event.seconds:.1f} s "
+                f"({event.sent} blobs sent, {event.mounted} mounted, {event.existing} already there)"
+            )
+        case _:
+            return type(event).__name__
+
+
+def megabytes(size: int) -> str:
+    """A size in bytes as people read it."""
+    if size < 1_000_000:
+        return f"{size / 1000:.1f} kB"
+    return f"{size / 1_000_000:.1f} MB"
