@@ -108,30 +108,32 @@ def describe(event: Event) -> _Message | None:
 
 
 def _progress(event: Event) -> str:
+    text = type(event).__name__
     match event:
         case events.DriverChosen():
-            return f"Root filesystems by {event.driver}" + (f" ({event.reason})" if event.reason else "")
+            text = f"Root filesystems by {event.driver}" + (f" ({event.reason})" if event.reason else "")
         case events.PullStarted():
-            return f"Retrieving image {event.reference}"
+            text = f"Retrieving image {event.reference}"
         case events.PullFinished():
-            return f"Retrieved {event.reference}@{event.digest} in {event.seconds:.1f} s"
+            text = f"Retrieved {event.reference}@{event.digest} in {event.seconds:.1f} s"
         case events.StageStarted():
             name = f" {event.name}" if event.name else ""
-            return f"Building stage{name} from {event.base} [{event.position}/{event.total}]"
+            text = f"Building stage{name} from {event.base} [{event.position}/{event.total}]"
         case events.StepStarted():
-            return f"[{event.position}/{event.total}] {event.instruction}"
+            text = f"[{event.position}/{event.total}] {event.instruction}"
         case events.StepFinished():
             layer = f", layer of {megabytes(event.layer_size)}" if event.layer_digest else ""
-            return f"    done in {event.seconds:.1f} s{layer}"
+            text = f"    done in {event.seconds:.1f} s{layer}"
         case events.ImageBuilt():
-            return f"Built {event.digest}, {event.layers} layers, {megabytes(event.size)}"
+            text = f"Built {event.digest}, {event.layers} layers, {megabytes(event.size)}"
         case events.PushFinished():
-            return (
+            text = (
                 f"Pushed {event.reference}@{event.digest} in {event.seconds:.1f} s "
                 f"({event.sent} blobs sent, {event.mounted} mounted, {event.existing} already there)"
             )
         case _:
-            return type(event).__name__
+            pass
+    return text
 
 
 def megabytes(size: int) -> str:

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from executor.build.state import StageState
 from executor.dockerfile.instructions import (
-    Arg,
     Cmd,
     Command,
     Entrypoint,

@@ -1,0 +1,204 @@
+"""The `executor` command: kaniko's flags to a BuildSpec, errors to exit codes. Nothing else.
+
+Anything slow to import waits until the flags are known to be good.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from executor.errors import Error, InternalError, UsageError
+from executor.events import BuildFailed
+from executor.flags import FLAGS, Flag, FlagValue, Support, normalize, refuse_unsupported
+from executor.logsinks import LogFormat, LogSink, wants_color
+from executor.spec import BuildSpec, OutputSpec, RegistryOptions, RetryPolicy, RootfsOptions
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its status: a failed RUN's own, else as docs/exit-codes.md says."""
+    words = normalize(sys.argv[1:] if argv is None else argv)
+    try:
+        command().main(args=words, prog_name="executor", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(130)
+    except Error as error:
+        print(f"error: {error.describe()}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def command() -> click.Command:
+    """The click command made from the table of flags."""
+    return click.Command(
+        "executor",
+        callback=_run,
+        params=[_option(flag) for flag in FLAGS],
+        help="Build one container image from a Dockerfile and push it.",
+        epilog="A flag kaniko has and this version does not execute is refused; docs/flags.md lists them.",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+
+
+def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> BuildSpec:
+    """The build that the flags ask for. Raises UsageError and NotSupportedError."""
+    for flag in FLAGS:
+        refuse_unsupported(flag, values[flag.field])
+    destinations = values["destination"]
+    if not destinations and not values["no_push"]:
+        raise UsageError("no --destination", hint="name where to push, or add --no-push")
+    return BuildSpec(
+        context=values["context"],
+        context_sub_path=values["context_sub_path"],
+        dockerfile=values["dockerfile"],
+        target=values["target"],
+        build_args=_build_args(values["build_arg"], environ),
+        labels=dict(_pair("--label", text) for text in values["label"]),
+        platform=values["custom_platform"],
+        reproducible=values["reproducible"],
+        source_date_epoch=_epoch(environ),
+        registry=_registry_options(values),
+        rootfs=_rootfs_options(values),
+        output=_output(values),
+    )
+
+
+def _run(**values: Any) -> None:
+    log_format: LogFormat = values["log_format"] or ("color" if wants_color(sys.stderr) else "text")
+    sink = LogSink(log_format, values["verbosity"], timestamps=values["log_timestamp"])
+    try:
+        spec = spec_from_flags(values, os.environ)
+        from executor.build.engine import build
+
+        build(spec, sink)
+    except Error as error:
+        sink(failure(error))
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if os.environ.get("KRUNNER_DEBUG"):
+            raise
+        bug = InternalError(
+            f"{type(error).__name__}: {error}",
+            hint="this is a bug of ours: please report it with the output of the same command and KRUNNER_DEBUG=1",
+        )
+        sink(failure(bug))
+        sys.exit(bug.exit_code)
+
+
+def failure(error: Error) -> BuildFailed:
+    """The event that tells of `error`."""
+    return BuildFailed(
+        kind=type(error).__name__,
+        message=str(error),
+        hint=error.hint,
+        exit_code=error.exit_code,
+        retryable=error.retryable,
+    )
+
+
+def _option(flag: Flag) -> click.Option:
+    names = [f"--{name}" for name in (flag.name, *flag.aliases)]
+    if flag.short:
+        names.insert(0, f"-{flag.short}")
+    kinds: dict[str, click.ParamType] = {"bool": click.BOOL, "number": click.IntRange(min=0)}
+    kind = click.Choice(flag.choices) if flag.choices else kinds.get(flag.kind, click.STRING)
+    note = "" if flag.support is Support.DONE else f" [{flag.support.value}]"
+    return click.Option(
+        [*names, flag.field],
+        type=kind,
+        multiple=flag.kind == "list",
+        default=_default(flag),
+        envvar=flag.env or None,
+        help=flag.help + note,
+        metavar="[=true|false]" if flag.kind == "bool" else None,
+        show_default=bool(flag.default) and flag.kind != "list",
+    )
+
+
+def _default(flag: Flag) -> FlagValue | None:
+    # click.Choice refuses '' as a default; None stands for it
+    return None if flag.choices and not flag.default else flag.default
+
+
+def _build_args(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """NAME=VALUE as it stands; NAME alone takes the environment's value and is left out when that has none."""
+    values: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name:
+            raise UsageError(f"--build-arg {text!r} has no name")
+        if equals:
+            values[name] = value
+        elif name in environ:
+            values[name] = environ[name]
+    return values
+
+
+def _pair(flag: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise UsageError(f"{flag} {text!r} is not NAME=VALUE")
+    return name, value
+
+
+def _epoch(environ: Mapping[str, str]) -> int | None:
+    text = environ.get("SOURCE_DATE_EPOCH", "")
+    if text and not text.isdecimal():
+        raise UsageError(f"SOURCE_DATE_EPOCH={text!r} is not a number of seconds")
+    return int(text) if text else None
+
+
+def _registry_options(values: Mapping[str, Any]) -> RegistryOptions:
+    retries = max(values["image_download_retry"], values["image_fs_extract_retry"])
+    return RegistryOptions(
+        insecure=values["insecure"],
+        insecure_pull=values["insecure_pull"],
+        insecure_registries=values["insecure_registry"],
+        skip_tls_verify=values["skip_tls_verify"],
+        skip_tls_verify_pull=values["skip_tls_verify_pull"],
+        skip_tls_verify_registries=values["skip_tls_verify_registry"],
+        certificates=dict(_pair("--registry-certificate", text) for text in values["registry_certificate"]),
+        client_certificates=dict(_client_certificate(text) for text in values["registry_client_cert"]),
+        **({"pull_retry": RetryPolicy(retries=retries)} if retries else {}),
+    )
+
+
+def _client_certificate(text: str) -> tuple[str, tuple[str, str]]:
+    host, files = _pair("--registry-client-cert", text)
+    certificate, comma, key = files.partition(",")
+    if not comma or not certificate or not key:
+        raise UsageError(f"--registry-client-cert {text!r} is not HOST=CERTIFICATE,KEY")
+    return host, (certificate, key)
+
+
+def _rootfs_options(values: Mapping[str, Any]) -> RootfsOptions:
+    return RootfsOptions(
+        driver=values["rootfs"],
+        home=values["kaniko_dir"],
+        snapshot_mode=values["snapshot_mode"],
+        single_snapshot=values["single_snapshot"],
+        ignore_paths=values["ignore_path"],
+    )
+
+
+def _output(values: Mapping[str, Any]) -> OutputSpec:
+    return OutputSpec(
+        destinations=values["destination"],
+        no_push=values["no_push"],
+        push_retry=RetryPolicy(retries=values["push_retry"]),
+        tar_path=_absolute(values["tar_path"]),
+        oci_layout_path=_absolute(values["oci_layout_path"]),
+        digest_file=_absolute(values["digest_file"]),
+        image_name_with_digest_file=_absolute(values["image_name_with_digest_file"]),
+        image_name_tag_with_digest_file=_absolute(values["image_name_tag_with_digest_file"]),
+    )
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path) if path else ""

@@ -1,0 +1,151 @@
+"""The executor's flags, one row each: kaniko's names and defaults, and what this version does with them.
+
+A row drives the parser, the help text and the table in docs/flags.md. `Support.LATER` rows are refused with an
+error when they are set to anything but their default; none is accepted and ignored.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from executor.errors import NotSupportedError
+
+FlagValue = bool | str | int | tuple[str, ...]
+
+
+class Support(enum.Enum):
+    """What a flag does here."""
+
+    DONE = "yes"
+    ALWAYS = "accepted: always in effect"
+    LATER = "not yet: refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """One flag. `kind` list may be repeated; `env` names a variable that gives the value when no flag does."""
+
+    name: str
+    kind: Literal["bool", "text", "number", "list"]
+    help: str
+    default: FlagValue = ""
+    short: str = ""
+    env: str = ""
+    support: Support = Support.DONE
+    aliases: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+
+    @property
+    def field(self) -> str:
+        """The flag's name as a Python identifier."""
+        return self.name.replace("-", "_")
+
+
+def _text(name: str, help_text: str, default: str = "", *, short: str = "", env: str = "", **more: object) -> Flag:
+    return Flag(name=name, kind="text", help=help_text, default=default, short=short, env=env, **more)  # type: ignore[arg-type]
+
+
+def _switch(
+    name: str, help_text: str, support: Support = Support.DONE, *, default: bool = False, env: str = ""
+) -> Flag:
+    return Flag(name=name, kind="bool", help=help_text, default=default, support=support, env=env)
+
+
+def _number(name: str, help_text: str, support: Support = Support.DONE) -> Flag:
+    return Flag(name=name, kind="number", help=help_text, default=0, support=support)
+
+
+def _many(name: str, help_text: str, support: Support = Support.DONE, *, short: str = "", env: str = "") -> Flag:
+    return Flag(name=name, kind="list", help=help_text, default=(), support=support, short=short, env=env)
+
+
+_LATER, _ALWAYS = Support.LATER, Support.ALWAYS
+
+FLAGS: tuple[Flag, ...] = (
+    _text("context", "Directory or URL (dir://, tar://, git://, https://) of the files", "/workspace/", short="c"),
+    _text("context-sub-path", "Folder of the context to build from"),
+    _text("dockerfile", "Path of the Dockerfile, here or in the context", "Dockerfile", short="f"),
+    _many("destination", "Image name to push to; may be repeated", short="d"),
+    _many("build-arg", "ARG value, NAME=VALUE or NAME to take it from the environment"),
+    _text("target", "Stage to build; the last one when not given"),
+    _many("label", "Label of the image, NAME=VALUE"),
+    _text("custom-platform", "Platform to build for, as linux/arm64", aliases=("customPlatform", "platform")),
+    _switch("no-push", "Build only", env="KANIKO_NO_PUSH"),
+    _text("digest-file", "Write the image's digest here after the push"),
+    _text("image-name-with-digest-file", "Write repository@digest of each destination here"),
+    _text("image-name-tag-with-digest-file", "Write repository:tag@digest of each destination here"),
+    _text("tar-path", "Write the image as a docker-save archive", aliases=("tarPath",)),
+    _text("oci-layout-path", "Write the image as an OCI layout"),
+    _switch("insecure", "Push over plain HTTP"),
+    _switch("insecure-pull", "Pull over plain HTTP"),
+    _many("insecure-registry", "Use plain HTTP for this registry"),
+    _switch("skip-tls-verify", "Do not verify TLS certificates when pushing"),
+    _switch("skip-tls-verify-pull", "Do not verify TLS certificates when pulling"),
+    _many("skip-tls-verify-registry", "Do not verify the TLS certificate of this registry"),
+    _many("registry-certificate", "CA file for a registry, HOST=FILE"),
+    _many("registry-client-cert", "Client certificate for a registry, HOST=CERTIFICATE,KEY"),
+    _number("push-retry", "How often a push that failed for a temporary reason is tried again"),
+    _number("image-download-retry", "How often a download that failed for a temporary reason is tried again"),
+    _number("image-fs-extract-retry", "Counts like --image-download-retry: layers are unpacked as they arrive"),
+    _switch("skip-push-permission-check", "Do not ask the registries for permission before the build"),
+    Flag(
+        name="verbosity", kind="text", help="Least level to log", default="info", short="v",
+        choices=("panic", "fatal", "error", "warn", "info", "debug", "trace"),
+    ),
+    Flag(name="log-format", kind="text", help="How to log", default="", choices=("text", "color", "json")),
+    _switch("log-timestamp", "Log the time of each line"),
+    Flag(
+        name="snapshot-mode", kind="text", default="full", choices=("full", "redo", "time"),
+        help="How the chroot driver finds changes", aliases=("snapshotMode",),
+    ),
+    _switch("single-snapshot", "Make one layer of all instructions of a stage"),
+    _switch("reproducible", "Same input, same digest: clamp times to SOURCE_DATE_EPOCH (default 0)"),
+    _many("ignore-path", "Path in the image that never enters a layer"),
+    _text("kaniko-dir", "Folder for downloads, layers and working files", env="KANIKO_DIR"),
+    Flag(
+        name="rootfs", kind="text", default="auto", choices=("auto", "overlay", "chroot"), env="KRUNNER_ROOTFS",
+        help="Root filesystem driver",
+    ),
+    _switch("cleanup", "Nothing of a build remains in the file system", _ALWAYS),
+    _switch("force", "These drivers never touch this machine's own root", _ALWAYS),
+    _switch("skip-unused-stages", "Stages that the target does not need are skipped", _ALWAYS),
+    _switch("use-new-run", "Changes of a RUN are found without hashing every file", _ALWAYS),
+    _switch("force-build-metadata", "The history has an entry for every instruction", _ALWAYS),
+    _switch("compressed-caching", "Layers are never held in memory", _ALWAYS, default=True),
+    _switch("cache", "Layer cache", _LATER),
+    _text("cache-repo", "Repository of the layer cache", support=_LATER),
+    _text("cache-dir", "Folder of warmed base images", "/cache", support=_LATER),
+    _text("cache-ttl", "How long cached layers count", "336h", support=_LATER),
+    _switch("cache-copy-layers", "Cache COPY", _LATER),
+    _switch("cache-run-layers", "Cache RUN", _LATER, default=True),
+    _switch("no-push-cache", "Do not write the layer cache", _LATER),
+    _text("compression", "Compression of new layers", "gzip", support=_LATER),
+    _text("compression-level", "Level of it", "-1", support=_LATER),
+    _text("bucket", "GCS bucket of the context", short="b", support=_LATER),
+    _many("git", "Options for git contexts", _LATER),
+    _many("registry-map", "Pull from another registry instead", _LATER, env="KANIKO_REGISTRY_MAP"),
+    _many("registry-mirror", "Mirror of Docker Hub", _LATER, env="KANIKO_REGISTRY_MIRROR"),
+    _switch("skip-default-registry-fallback", "Fail when no mirror has the image", _LATER),
+    _switch("push-ignore-immutable-tag-errors", "Take an immutable tag for a successful push", _LATER),
+    _switch("ignore-var-run", "Leave /var/run out of layers", _LATER),
+    _switch("whitelist-var-run", "Leave /var/run out of layers", _LATER),
+)  # fmt: skip
+
+
+def normalize(argv: Sequence[str]) -> list[str]:
+    """Rewrite pflag's booleans for click: `--flag` becomes `--flag=true`, so that a word after it stays a word."""
+    switches = {f"--{name}" for flag in FLAGS if flag.kind == "bool" for name in (flag.name, *flag.aliases)}
+    return [f"{word}=true" if word in switches else word for word in argv]
+
+
+def refuse_unsupported(flag: Flag, value: object) -> None:
+    """Raise NotSupportedError when a flag of a later version is set to anything but its default."""
+    if flag.support is Support.LATER and value != flag.default:
+        origin = f" (or {flag.env})" if flag.env else ""
+        raise NotSupportedError(
+            f"--{flag.name}{origin} is not supported yet",
+            hint="remove it; docs/flags.md lists what each flag does in this version",
+        )
