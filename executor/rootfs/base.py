@@ -44,16 +44,17 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """A command to run inside a root. `cwd` is a path inside it. `stdin` is fed to the command ('' : no input).
+    """A command to run inside a root. `cwd` is a path inside it. Its standard input is empty.
 
-    `environment` is the whole environment; PATH in it is used to find argv[0].
+    `environment` is the whole environment; PATH in it is used to find argv[0]. `scripts` maps absolute paths below
+    /dev to content: executable files that are there only while the command runs (a RUN heredoc with `#!`).
     """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     cwd: str = "/"
     identity: Identity = Identity()
-    stdin: bytes = b""
+    scripts: Mapping[str, bytes] = field(default_factory=dict)
     location: Location | None = field(default=None)
 
 
