@@ -17,7 +17,8 @@ from executor.errors import Diagnostic, Location
 class Heredoc:
     """An inline document `<<NAME`. `expand` is False for a quoted name; `strip_tabs` is True for `<<-`.
 
-    `content` is the body as BuildKit sees it: tabs already stripped, every line ended by a newline.
+    `content` is the body as BuildKit sees it: tabs already stripped, every line ended by a newline. `written`
+    is the body with its tabs: what the image's history shows, and what a shell that strips them itself reads.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Heredoc:
     expand: bool = True
     strip_tabs: bool = False
     descriptor: int = 0
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)
