@@ -78,7 +78,7 @@ def _run(**values: Any) -> None:
 
         build(spec, sink)
     except Error as error:
-        sink(failure(error))
+        sink(BuildFailed.of(error))
         sys.exit(error.exit_code)
     except Exception as error:
         if os.environ.get("KRUNNER_DEBUG"):
@@ -87,19 +87,8 @@ def _run(**values: Any) -> None:
             f"{type(error).__name__}: {error}",
             hint="this is a bug of ours: please report it with the output of the same command and KRUNNER_DEBUG=1",
         )
-        sink(failure(bug))
+        sink(BuildFailed.of(bug))
         sys.exit(bug.exit_code)
-
-
-def failure(error: Error) -> BuildFailed:
-    """The event that tells of `error`."""
-    return BuildFailed(
-        kind=type(error).__name__,
-        message=str(error),
-        hint=error.hint,
-        exit_code=error.exit_code,
-        retryable=error.retryable,
-    )
 
 
 def _option(flag: Flag) -> click.Option:
@@ -191,6 +180,7 @@ def _output(values: Mapping[str, Any]) -> OutputSpec:
     return OutputSpec(
         destinations=values["destination"],
         no_push=values["no_push"],
+        check_push=not values["skip_push_permission_check"],
         push_retry=RetryPolicy(retries=values["push_retry"]),
         tar_path=_absolute(values["tar_path"]),
         oci_layout_path=_absolute(values["oci_layout_path"]),

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
+from executor.errors import Error
+
 EVENTS_VERSION = 1
 Stream: TypeAlias = Literal["stdout", "stderr"]
 
@@ -162,6 +164,17 @@ class BuildFailed:
     exit_code: int
     retryable: bool
 
+    @classmethod
+    def of(cls, error: Error) -> BuildFailed:
+        """The event that tells of `error`."""
+        return cls(
+            kind=type(error).__name__,
+            message=str(error),
+            hint=error.hint,
+            exit_code=error.exit_code,
+            retryable=error.retryable,
+        )
+
 
 Event: TypeAlias = (
     BuildStarted
@@ -188,7 +201,7 @@ _KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in Event.__args_
 class Sink(Protocol):
     """Takes events. Called from any thread; never raises."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, /) -> None:
         """Show, store or forward one event."""
 
 

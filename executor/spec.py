@@ -56,10 +56,12 @@ class OutputSpec:
     """Where the built image goes. Paths are absolute, '' when not wanted.
 
     `destinations` are image references; `no_push` leaves them as names only (in the tar and the digest files).
+    `check_push` asks the registries for permission before the build.
     """
 
     destinations: tuple[str, ...] = ()
     no_push: bool = False
+    check_push: bool = True
     push_retry: RetryPolicy = RetryPolicy()
     tar_path: str = ""
     oci_layout_path: str = ""

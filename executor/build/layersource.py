@@ -29,7 +29,7 @@ _QUEUED_PIECES = 16
 class LayerSource:
     """Opens layers and counts what had to be downloaded. Safe for several threads."""
 
-    def __init__(self, blobs: BlobStore, client: Callable[[], RegistryClient]) -> None:
+    def __init__(self, blobs: BlobStore, client: RegistryClient) -> None:
         self._blobs = blobs
         self._client = client
         self._locks: defaultdict[Digest, threading.Lock] = defaultdict(threading.Lock)
@@ -70,7 +70,7 @@ class LayerSource:
             raise ImageError(
                 f"layer {layer.descriptor.digest} is not in the store and no registry is known for it"
             )
-        stream = self._client().open_blob(layer.source, layer.descriptor)
+        stream = self._client.open_blob(layer.source, layer.descriptor)
         self.downloaded += layer.descriptor.size
         return io.BufferedReader(_KeptDownload(stream, self._blobs.writer(), layer), _PIECE)
 

@@ -1,0 +1,68 @@
+"""Reading what the user wrote: the Dockerfile, its .dockerignore, and the context they speak of."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from executor.context.base import ContextTree
+from executor.dockerfile.ignore import IgnoreMatcher, parse_ignore
+from executor.dockerfile.instructions import Arg, Dockerfile
+from executor.dockerfile.parser import parse
+from executor.dockerfile.stages import predefined_args
+from executor.errors import ContextError, NotSupportedError
+from executor.spec import BuildSpec
+
+_IGNORE_FILE = ".dockerignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Frontend:
+    """A parsed Dockerfile and the context its COPY and ADD read."""
+
+    dockerfile: Dockerfile
+    context: ContextTree
+
+    def known_args(self) -> set[str]:
+        """Every build argument that the file declares or that is predefined."""
+        declared = [
+            *self.dockerfile.global_args,
+            *(step for stage in self.dockerfile.stages for step in stage.instructions if isinstance(step, Arg)),
+        ]
+        return {name for arg in declared for name, _ in arg.entries} | set(predefined_args())
+
+
+def read_frontend(spec: BuildSpec, context: str) -> Frontend:
+    """Read the Dockerfile that `spec` names for the context in the directory `context`.
+
+    Raises ContextError when it is not there, InvalidFileError when it has faults.
+    """
+    path = find_dockerfile(spec.dockerfile, context)
+    return Frontend(parse(_read(path), spec.dockerfile), ContextTree(context, _ignore(path, context)))
+
+
+def find_dockerfile(name: str, context: str) -> str:
+    """Where the Dockerfile is: relative to the working directory if it is there, else to the context."""
+    if name.startswith(("http://", "https://")):
+        raise NotSupportedError("a Dockerfile from a URL is not supported yet", hint="download it first")
+    candidates = (os.path.abspath(name), os.path.join(context, name))
+    for candidate in candidates:
+        if os.path.isfile(candidate):
+            return candidate
+    raise ContextError(f"there is no Dockerfile {name!r} here or in the context {context}")
+
+
+def _ignore(dockerfile: str, context: str) -> IgnoreMatcher | None:
+    """`<Dockerfile>.dockerignore` beside the Dockerfile counts before the context's `.dockerignore`."""
+    for path in (f"{dockerfile}{_IGNORE_FILE}", os.path.join(context, _IGNORE_FILE)):
+        if os.path.isfile(path):
+            return IgnoreMatcher(parse_ignore(_read(path).decode("utf-8-sig", "surrogateescape"), path))
+    return None
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ContextError(f"cannot read {path}: {error.strerror}") from error

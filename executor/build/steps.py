@@ -1,0 +1,127 @@
+"""Carrying out one instruction: the one `match` that every instruction passes through."""
+
+from __future__ import annotations
+
+import os
+from typing import assert_never
+
+from executor.build import metadata
+from executor.build.copystep import add_files, copy_files
+from executor.build.plan import refuse_unsupported
+from executor.build.run import run, run_text
+from executor.build.stage import StageRun
+from executor.dockerfile.expansion import expand_instruction, expand_word_at
+from executor.dockerfile.instructions import (
+    Add,
+    Arg,
+    Cmd,
+    Copy,
+    Entrypoint,
+    Env,
+    Expose,
+    Healthcheck,
+    Label,
+    Maintainer,
+    Onbuild,
+    Run,
+    Shell,
+    StageInstruction,
+    Stopsignal,
+    User,
+    Volume,
+    Workdir,
+)
+from executor.rootfs.safepath import make_directories, resolve
+from executor.rootfs.users import resolve_owner
+
+
+def execute(stage: StageRun, written: StageInstruction) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm each
+    """Carry out `written` in `stage`, which then has its new state, history entry and perhaps a layer.
+
+    Raises StepError and its kin with the instruction's place, NotSupportedError for a flag not done yet.
+    """
+    refuse_unsupported(written)
+    if isinstance(written, Arg):
+        _declare_args(stage, written)
+        return
+    instruction = expand_instruction(written, stage.state.environment, escape=stage.around.escape)
+    state = stage.state
+    match instruction:
+        case Run():
+            text = run_text(instruction, state)
+            run(instruction, state, stage.root, stage.around.spec.build_args, stage.around.sink)
+            stage.snapshot(text)
+        case Copy():
+            stage.snapshot(copy_files(instruction, stage))
+        case Add():
+            stage.snapshot(add_files(instruction, stage))
+        case Workdir():
+            _change_directory(stage, instruction)
+        case Env():
+            stage.state = metadata.with_env(state, instruction)
+            stage.note("ENV " + _pairs(instruction.pairs))
+        case Label():
+            stage.state = metadata.with_label(state, instruction)
+            stage.note("LABEL " + _pairs(instruction.pairs))
+        case User():
+            stage.state = metadata.with_user(state, instruction)
+            stage.note(f"USER {instruction.user}")
+        case Volume():
+            stage.state = metadata.with_volume(state, instruction)
+            stage.note(f"VOLUME [{' '.join(instruction.paths)}]")
+        case Expose():
+            stage.state = metadata.with_ports(state, instruction)
+            stage.note(f"EXPOSE {' '.join(instruction.ports)}")
+        case Cmd():
+            stage.state = metadata.with_cmd(state, instruction)
+            stage.note("CMD " + metadata.quoted(metadata.command_line(state, instruction.command)))
+        case Entrypoint():
+            stage.state = metadata.with_entrypoint(state, instruction)
+            stage.note("ENTRYPOINT " + metadata.quoted(metadata.command_line(state, instruction.command)))
+        case Healthcheck():
+            stage.state = metadata.with_healthcheck(state, instruction)
+            stage.note(instruction.source)
+        case Stopsignal():
+            stage.state = metadata.with_stop_signal(state, instruction)
+            stage.note(f"STOPSIGNAL {instruction.signal}")
+        case Shell():
+            stage.state = metadata.with_shell(state, instruction)
+            stage.note(f"SHELL {metadata.quoted(instruction.argv)}")
+        case Maintainer():
+            stage.state = metadata.with_maintainer(state, instruction)
+            stage.note(f"MAINTAINER {instruction.author}")
+        case Onbuild():
+            # BuildKit keeps no history entry of it either
+            stage.state = metadata.with_onbuild(state, instruction)
+        case Arg():
+            pass  # done above: its entries are expanded one after the other
+        case _:
+            assert_never(instruction)
+
+
+def _declare_args(stage: StageRun, instruction: Arg) -> None:
+    """ARG: a build argument beats the default written here, which beats a global ARG of the same name."""
+    values: dict[str, str | None] = {}
+    for name, default in instruction.entries:
+        given = stage.around.spec.build_args.get(name)
+        if given is None and default is not None:
+            given = expand_word_at(default, stage.state.environment, instruction, escape=stage.around.escape)
+        elif given is None:
+            given = stage.around.argument(name)
+        values[name] = given
+        stage.state = metadata.with_arg(stage.state, {name: given})
+    stage.note(metadata.arg_text(values))
+
+
+def _change_directory(stage: StageRun, instruction: Workdir) -> None:
+    """WORKDIR: a directory that is missing is made, with its parents, and belongs to the stage's USER."""
+    stage.state = metadata.with_workdir(stage.state, instruction.path)
+    path = stage.state.cwd
+    if path != "/" and not os.path.isdir(resolve(stage.root.path, path)):
+        uid, gid = resolve_owner(stage.root.path, stage.state.config.user)
+        make_directories(stage.root.path, path, mode=0o755, uid=uid, gid=gid)
+    stage.snapshot(f"WORKDIR {path}") if path != "/" else stage.note(f"WORKDIR {path}")
+
+
+def _pairs(pairs: tuple[tuple[str, str], ...]) -> str:
+    return " ".join(f"{name}={value}" for name, value in pairs)

@@ -1,0 +1,40 @@
+"""The entry for a worker process: a spec in, events out as JSON objects, errors as the last of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from executor import events
+from executor.errors import Error, InternalError
+from executor.spec import BuildResult, BuildSpec
+
+
+def preload() -> None:
+    """Import everything that a build needs, so that a fork begins with it."""
+    import executor.build.engine
+    import isal.igzip
+    import isal.isal_zlib
+    import requests
+    import tenacity
+    import zstandard  # noqa: F401 - importing is the purpose
+
+
+def run_build(spec: BuildSpec, emit: Callable[[dict[str, Any]], None]) -> BuildResult:
+    """Build `spec` in this process, which has one thread, and give every event to `emit`.
+
+    Raises what `engine.build` raises, after the BuildFailed event that tells of it.
+    """
+    from executor.build.engine import build
+
+    def sink(event: events.Event) -> None:
+        emit(events.to_json(event))
+
+    try:
+        return build(spec, sink)
+    except Error as error:
+        sink(events.BuildFailed.of(error))
+        raise
+    except Exception as error:
+        sink(events.BuildFailed.of(InternalError(f"{type(error).__name__}: {error}")))
+        raise

@@ -1,0 +1,85 @@
+"""Specs, results and events cross process borders as JSON; errors know their exit codes."""
+
+import dataclasses
+import json
+import typing
+
+import pytest
+
+from executor import errors, events
+from executor.spec import (
+    BuildResult,
+    BuildSpec,
+    OutputSpec,
+    RegistryOptions,
+    RetryPolicy,
+    StepRecord,
+    build_result_from_json,
+    build_spec_from_json,
+)
+
+
+def test_spec_round_trip():
+    spec = BuildSpec(
+        context="/c",
+        build_args={"A": "1"},
+        registry=RegistryOptions(
+            insecure_registries=("a", "b"),
+            client_certificates={"h": ("c", "k")},
+            pull_retry=RetryPolicy(retries=7),
+        ),
+        output=OutputSpec(destinations=("x",), push_retry=RetryPolicy(retries=2, deadline=5.0)),
+        source_date_epoch=3,
+    )
+    assert build_spec_from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_result_round_trip():
+    result = BuildResult(
+        digest="d", media_type="m", config_digest="c", size=1, platform="p", driver="overlay", seconds=0.5,
+        steps=(StepRecord(stage=0, instruction="RUN x", seconds=0.1),),
+    )  # fmt: skip
+    assert build_result_from_json(json.loads(json.dumps(result.to_json()))) == result
+
+
+def test_unknown_fields_are_our_bug():
+    with pytest.raises(errors.InternalError, match="BuildSpec has no nonsense"):
+        build_spec_from_json({"context": "x", "nonsense": 1})
+
+
+VALUES = {str: "x", int: 3, float: 0.5, bool: True}
+
+
+@pytest.mark.parametrize("kind", typing.get_args(events.Event))
+def test_events_round_trip(kind):
+    hints = typing.get_type_hints(kind)
+    event = kind(**{field.name: VALUES.get(hints[field.name], "stdout") for field in dataclasses.fields(kind)})
+    document = json.loads(json.dumps(events.to_json(event)))
+    assert document["type"] == kind.__name__
+    assert events.from_json(document) == event
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable"),
+    [(0, True), (401, False), (404, False), (408, True), (429, True), (500, True), (501, False), (503, True)],
+)
+def test_which_registry_errors_are_temporary(status, retryable):
+    error = errors.RegistryError("x", status=status)
+    assert error.retryable is retryable
+    assert error.exit_code == (75 if retryable else 1)
+
+
+def test_run_errors_pass_the_status_on():
+    assert errors.RunError("x", status=42).exit_code == 42
+    assert errors.RunError("x", status=300).exit_code == 1
+
+
+def test_the_error_tree_in_the_docstring_is_complete():
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Error)]
+    for kind in kinds:
+        assert kind.__name__ in (errors.__doc__ or "")
+
+
+def test_describe_shows_place_and_hint():
+    error = errors.StepError("bad", hint="do x", location=errors.Location("Dockerfile", 3, 5))
+    assert error.describe() == "Dockerfile:3:5: bad\n    hint: do x"
