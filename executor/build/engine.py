@@ -22,7 +22,7 @@ from executor.build.stage import StageRun
 from executor.build.state import StageState, child_state, image_state, scratch_state
 from executor.build.steps import execute
 from executor.context.base import ContextTree, open_context
-from executor.dockerfile.instructions import StageInstruction
+from executor.dockerfile.instructions import Copy, StageInstruction
 from executor.dockerfile.parser import parse_trigger
 from executor.errors import InvalidFileError, StepError
 from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted, Warned
@@ -158,9 +158,9 @@ class Engine:
         """A new empty directory in the store's working folder."""
         return self._store.scratch(prefix)
 
-    def source_root(self, name: str, stage: StageRun) -> RootFs:
-        """The root filesystem that `--from=name` means in `stage`."""
-        source = source_of(self._frontend.dockerfile, name, stage.plan.stage)
+    def source_root(self, instruction: Copy, stage: StageRun) -> RootFs:
+        """The root filesystem that the `--from` of `instruction` means in `stage`."""
+        source = source_of(self._frontend.dockerfile, instruction, stage.plan.stage)
         if isinstance(source, ImageBase):
             return self._image_root(source.reference, stage.plan.platform)
         return self._needed(source.index, stage).run.root

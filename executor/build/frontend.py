@@ -57,7 +57,7 @@ def _ignore(dockerfile: str, context: str) -> IgnoreMatcher | None:
     """`<Dockerfile>.dockerignore` beside the Dockerfile counts before the context's `.dockerignore`."""
     for path in (f"{dockerfile}{_IGNORE_FILE}", os.path.join(context, _IGNORE_FILE)):
         if os.path.isfile(path):
-            return IgnoreMatcher(parse_ignore(_read(path).decode("utf-8-sig", "surrogateescape"), path))
+            return IgnoreMatcher(parse_ignore(_read(path), path), path)
     return None
 
 

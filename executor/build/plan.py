@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from executor.dockerfile.expansion import expand_word_at
-from executor.dockerfile.instructions import Add, Copy, Dockerfile, Run, Stage, StageInstruction, Workdir
-from executor.dockerfile.stages import find_target, global_variables, stage_by_name
-from executor.errors import Diagnostic, Error, InvalidFileError, NotSupportedError
+from executor.dockerfile.expansion import expand_from
+from executor.dockerfile.instructions import Add, Copy, Dockerfile, From, Run, Stage, StageInstruction, Workdir
+from executor.dockerfile.stages import find_target, global_variables, source_stage, stage_by_name
+from executor.errors import Diagnostic, Error, InvalidFileError, NotSupportedError, UsageError
 from executor.image.platform import Platform
 from executor.image.reference import Reference
 
@@ -137,10 +137,15 @@ def first_line(source: str) -> str:
     return f"{first} …" if rest else first
 
 
-def source_of(dockerfile: Dockerfile, name: str, stage: Stage) -> Source:
-    """What `--from=name` means in `stage`: an earlier stage by name or number, else an image."""
-    found = stage_by_name(dockerfile, name, stage.index)
-    return StageBase(found.index) if found else ImageBase(str(Reference.parse(name)))
+def source_of(dockerfile: Dockerfile, instruction: Copy, stage: Stage) -> Source:
+    """What the `--from` of `instruction` means in `stage`: an earlier stage by name or number, else an image."""
+    found = source_stage(dockerfile, instruction.from_, stage, instruction.location)
+    if found:
+        return StageBase(found.index)
+    try:
+        return ImageBase(str(Reference.parse(instruction.from_)))
+    except UsageError as error:
+        raise InvalidFileError([Diagnostic(instruction.location, error.message, hint=error.hint)]) from error
 
 
 class _Planner:
@@ -157,50 +162,44 @@ class _Planner:
             return
         for instruction in stage.instructions:
             refuse_unsupported(instruction)
-        base = self._base(stage)
+        written = expand_from(stage.base, self._variables, escape=self._dockerfile.directives.escape)
+        base = self._base(stage, written)
         sources = tuple(dict.fromkeys(self._sources(stage)))
         for source in (base, *sources):
             if isinstance(source, StageBase):
                 self.visit(self._dockerfile.stages[source.index])
         needs_root = any(isinstance(step, Run | Copy | Add | Workdir) for step in stage.instructions)
         self.planned[stage.index] = StagePlan(
-            stage=stage, base=base, platform=self._stage_platform(stage), sources=sources, needs_root=needs_root
+            stage=stage,
+            base=base,
+            platform=self._stage_platform(stage, written),
+            sources=sources,
+            needs_root=needs_root,
         )
 
-    def _base(self, stage: Stage) -> Base:
-        image = self._expand(stage.base.image, stage)
-        if not image:
-            raise _fault(stage, f"the base name {stage.base.image!r} is empty once its arguments are filled in")
-        if image == "scratch":
+    def _base(self, stage: Stage, written: From) -> Base:
+        if written.image == "scratch":
             return ScratchBase()
-        # by name only: `FROM 0` is an image called 0
-        earlier = None if image.isdecimal() else stage_by_name(self._dockerfile, image, stage.index)
+        earlier = stage_by_name(self._dockerfile, written.image, stage.index)
         if earlier:
             return StageBase(earlier.index)
         try:
-            return ImageBase(str(Reference.parse(image)))
-        except Error as error:
-            raise _fault(stage, error.message) from error
+            return ImageBase(str(Reference.parse(written.image)))
+        except UsageError as error:
+            raise _fault(stage, error.message, error.hint) from error
 
-    def _stage_platform(self, stage: Stage) -> Platform:
-        if not stage.base.platform:
+    def _stage_platform(self, stage: Stage, written: From) -> Platform:
+        if not written.platform:
             return self._platform
-        text = self._expand(stage.base.platform, stage)
         try:
-            return Platform.parse(text)
+            return Platform.parse(written.platform)
         except Error as error:
-            raise _fault(stage, f"--platform={stage.base.platform}: {error.message}") from error
+            raise _fault(stage, f"--platform={stage.base.platform}: {error.message}", error.hint) from error
 
     def _sources(self, stage: Stage) -> Iterator[Source]:
         for instruction in stage.instructions:
             if isinstance(instruction, Copy) and instruction.from_:
-                try:
-                    yield source_of(self._dockerfile, instruction.from_, stage)
-                except Error as error:
-                    raise InvalidFileError([Diagnostic(instruction.location, error.message)]) from error
-
-    def _expand(self, word: str, stage: Stage) -> str:
-        return expand_word_at(word, self._variables, stage.base, escape=self._dockerfile.directives.escape)
+                yield source_of(self._dockerfile, instruction, stage)
 
 
 def refuse_unsupported(instruction: StageInstruction) -> None:
@@ -227,5 +226,5 @@ def _unsupported_flags(instruction: StageInstruction) -> tuple[tuple[bool, str],
             return ()
 
 
-def _fault(stage: Stage, message: str) -> InvalidFileError:
-    return InvalidFileError([Diagnostic(stage.base.location, message, excerpt=stage.base.source)])
+def _fault(stage: Stage, message: str, hint: str) -> InvalidFileError:
+    return InvalidFileError([Diagnostic(stage.base.location, message, hint=hint, excerpt=stage.base.source)])

@@ -13,7 +13,7 @@ from executor.build.layerwriter import LayerWriter
 from executor.build.plan import StagePlan, first_line
 from executor.build.state import StageState
 from executor.context.base import ContextTree
-from executor.dockerfile.instructions import StageInstruction
+from executor.dockerfile.instructions import Copy, StageInstruction
 from executor.events import Sink, StepFinished, StepStarted
 from executor.image.layer import Layer
 from executor.rootfs.base import RootFs
@@ -50,8 +50,8 @@ class Surroundings(Protocol):
     def argument(self, name: str) -> str | None:
         """The value of an ARG without a default: a build argument or a global one, None when there is none."""
 
-    def source_root(self, name: str, stage: StageRun) -> RootFs:
-        """The root that `--from=name` means in `stage`."""
+    def source_root(self, instruction: Copy, stage: StageRun) -> RootFs:
+        """The root that the `--from` of `instruction` means in `stage`."""
 
     def scratch(self, prefix: str) -> str:
         """A new empty directory, removed with the build."""
