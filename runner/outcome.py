@@ -1,0 +1,73 @@
+"""What became of each image, and the one exit code that a whole run results in.
+
+    130, 143   a signal ended the run           1    a build failed
+    4          the machine is unfit             75   failures, all of them temporary: safe to run again
+    70         a bug of ours                    3    all built, but a push failed
+    2          usage, or an invalid file        0    all built and pushed
+The first that applies wins, down the left column and then the right one. 2 comes before a run, never from one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from executor import errors
+
+Status: TypeAlias = Literal["built", "push failed", "failed", "stopped", "skipped"]
+_WORST_FIRST = (errors.UnfitError.exit_code, errors.InternalError.exit_code, 1, 75, errors.PushError.exit_code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One image's end. `digest` and `size` (bytes) are known once it is built, also when its push failed.
+
+    `kind` is the class name of the error, `message` and `hint` its words; of a skipped image `message` is the
+    cause. `pushed` are the `repo:tag@digest` names that registries now hold.
+    """
+
+    name: str
+    status: Status
+    seconds: float = 0.0
+    digest: str = ""
+    size: int = 0
+    pushed: tuple[str, ...] = ()
+    kind: str = ""
+    message: str = ""
+    hint: str = ""
+    retryable: bool = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the image is in the store, so that others can be built upon it."""
+        return self.status in ("built", "push failed")
+
+    @property
+    def exit_code(self) -> int:
+        """What this image alone would make the run exit with. The status of a RUN is never passed on."""
+        if self.status == "push failed":
+            return errors.PushError.exit_code
+        if self.status != "failed":
+            return 0
+        kind = getattr(errors, self.kind, errors.Error)
+        for passed_on in (errors.UnfitError, errors.InternalError):
+            if issubclass(kind, passed_on):
+                return passed_on.exit_code
+        return 75 if self.retryable else 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """A run's end: the outcomes in build order, and the signal that ended it (0: none)."""
+
+    outcomes: tuple[Outcome, ...]
+    seconds: float
+    signal: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """By the table at the top of this module."""
+        if self.signal:
+            return 128 + self.signal
+        codes = {outcome.exit_code for outcome in self.outcomes}
+        return next((code for code in _WORST_FIRST if code in codes), 0)

@@ -1,0 +1,33 @@
+"""The run as JSON lines: `{"version": 1, "time": "…Z", "type": "ImageEvent", …}`; the report goes to results."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from executor import events
+from runner.report.stream import write_line
+from runner.runevents import ImageEvent, RunEvent, RunFinished
+
+
+class JsonLines:
+    """A RunSink for programs. Each line has the fields of the event; `time` is UTC."""
+
+    def __init__(self, log: TextIO, results: TextIO) -> None:
+        self._log = log
+        self._results = results
+
+    def __call__(self, event: RunEvent) -> None:
+        """Write one event."""
+        stream = self._results if isinstance(event, RunFinished) else self._log
+        write_line(stream, json.dumps(_document(event)))
+
+
+def _document(event: RunEvent) -> dict[str, Any]:
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head = {"version": events.EVENTS_VERSION, "time": time, "type": type(event).__name__}
+    if isinstance(event, ImageEvent):
+        return {**head, "name": event.name, "event": events.to_json(event.event)}
+    return {**head, **dataclasses.asdict(event)}

@@ -1,0 +1,48 @@
+"""The table at the end of a run: image, status, time, size, and the digest or what went wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from runner.outcome import Outcome, RunReport
+from runner.report.style import duration, paint, size
+
+_HEAD = ("IMAGE", "STATUS", "TIME", "SIZE", "DIGEST")
+_COLOURS = {"pushed": "green", "built": "green", "skipped": "yellow", "stopped": "yellow"}
+
+
+def status_word(outcome: Outcome) -> str:
+    """The status as shown: a built image that a registry now has is `pushed`."""
+    return "pushed" if outcome.status == "built" and outcome.pushed else outcome.status
+
+
+def table(report: RunReport, *, colour: bool = False) -> str:
+    """The table and a line that sums it up, without a last newline."""
+    rows = [_HEAD, *(_row(outcome) for outcome in report.outcomes)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = [_line(row, widths, colour and position > 0) for position, row in enumerate(rows)]
+    return "\n".join([*lines, "", _summary(report)])
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    built = outcome.is_usable
+    return (
+        outcome.name,
+        status_word(outcome),
+        duration(outcome.seconds) if outcome.status != "skipped" else "",
+        size(outcome.size) if built else "",
+        outcome.digest if built else outcome.message.split("\n", 1)[0],
+    )
+
+
+def _line(row: tuple[str, ...], widths: list[int], colour: bool) -> str:
+    cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+    cells[1] = paint(cells[1], _COLOURS.get(row[1], "red"), enabled=colour)
+    return "  ".join(cells).rstrip()
+
+
+def _summary(report: RunReport) -> str:
+    count = len(report.outcomes)
+    states = Counter(status_word(outcome) for outcome in report.outcomes)
+    told = ", ".join(f"{number} {state}" for state, number in states.items())
+    return f"{count} {'image' if count == 1 else 'images'} in {duration(report.seconds)}: {told}"

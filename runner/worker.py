@@ -1,0 +1,97 @@
+"""What a worker process does: read a spec, build, write events as JSON lines, and end.
+
+The last line is always a BuildSucceeded or a BuildFailed, unless the process is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Protocol, TypeAlias
+
+from executor import events
+from executor.errors import Error, InternalError, StoppedError
+from executor.spec import BuildResult, BuildSpec, build_spec_from_json
+
+Emit: TypeAlias = Callable[[dict[str, Any]], None]
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LAST = frozenset({"BuildSucceeded", "BuildFailed"})
+
+
+class BuildEntry(Protocol):
+    """The one door into the executor: builds an image and tells of it by JSON events (`executor.events.to_json`).
+
+    Raises executor.errors.Error.
+    """
+
+    def __call__(self, spec: BuildSpec, emit: Emit) -> BuildResult:
+        """`emit` may be called from any thread and does not raise."""
+
+
+def serve(entry: BuildEntry, spec_file: int, event_pipe: int) -> int:
+    """Build the spec in the file `spec_file`, write events to `event_pipe` (file descriptors); the exit status."""
+    writer = _EventWriter(event_pipe)
+    try:
+        with os.fdopen(spec_file, "rb") as stream:
+            spec = build_spec_from_json(json.load(stream))
+        result = entry(spec, writer)
+    except Error as error:
+        return _failed(writer, error)
+    except Exception as error:  # noqa: BLE001  # the border of the process: whatever it is, the run must hear of it
+        traceback.print_exc()
+        bug = InternalError(f"{type(error).__name__}: {error}", hint="please report this with the output above it")
+        return _failed(writer, bug)
+    writer.end(events.BuildSucceeded(result=result.to_json()))
+    return 0
+
+
+def stop_on_signals() -> None:
+    """Let a signal end the work by a StoppedError in the main thread; the first only, so that cleaning can end."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    for other in STOP_SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
+    raise StoppedError(number)
+
+
+def _failed(writer: _EventWriter, error: Error) -> int:
+    writer.end(
+        events.BuildFailed(
+            kind=type(error).__name__,
+            message=str(error),
+            hint=error.hint,
+            exit_code=error.exit_code,
+            retryable=error.retryable,
+        )
+    )
+    return error.exit_code
+
+
+class _EventWriter:
+    """Writes one JSON object a line, whole lines only, from any thread. Silent once nobody reads any more."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def __call__(self, document: dict[str, Any]) -> None:
+        line = memoryview(json.dumps(document).encode("ascii") + b"\n")
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            self._ended = self._ended or document.get("type") in _LAST
+            while line:
+                line = line[os.write(self._pipe, line) :]
+
+    def end(self, event: events.Event) -> None:
+        """Write the last event, if the entry has not done it itself."""
+        if not self._ended:
+            self(events.to_json(event))
