@@ -115,9 +115,7 @@ def _base_image(
     manifest = _single(parse_manifest(manifest_bytes), reference)
     config = config_from_bytes(config_bytes)
     if len(manifest.layers) != len(config.diff_ids):
-        raise ImageError(
-            f"{reference} has {len(manifest.layers)} layers and {len(config.diff_ids)} diff IDs in its configuration"
-        )
+        raise ImageError(f"{reference} has {len(manifest.layers)} layers but {len(config.diff_ids)} diff IDs")
     layers = tuple(
         Layer(descriptor=_bare(entry), diff_id=diff_id, source=sources.get(entry.digest, default_source))
         for entry, diff_id in zip(manifest.layers, config.diff_ids, strict=True)

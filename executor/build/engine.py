@@ -55,7 +55,7 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
         frontend = read_frontend(spec, folder)
         engine = stack.enter_context(_engine(spec, sink, store, frontend))
         image = engine.run()
-        pushed = engine.outputs.deliver(image)
+        pushed = engine.deliver(image)
         result = BuildResult(
             digest=image.manifest.digest,
             media_type=image.manifest.media_type,
@@ -79,7 +79,7 @@ def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend) -> It
     bases = BaseImages(store, pull_client, spec.local_images, sink)
     source = LayerSource(store.blobs, pull_client)
     outputs = Outputs(spec, store, source, RegistryClient(spec.registry, keychain, sink, "push"), sink)
-    engine = Engine(spec, sink, store, frontend, bases, source, outputs)
+    engine = Engine(spec, sink, frontend, _Supplies(store, bases, source, outputs))
     try:
         yield engine
     finally:
@@ -96,30 +96,30 @@ class _Built:
     run: StageRun
 
 
+@dataclass(frozen=True, slots=True)
+class _Supplies:
+    """What a build draws on and hands to."""
+
+    store: Store
+    bases: BaseImages
+    layers: LayerSource
+    outputs: Outputs
+
+
 class Engine:
     """One build under way; see `Surroundings` in stage.py for what the stages ask of it."""
 
-    def __init__(
-        self,
-        spec: BuildSpec,
-        sink: Sink,
-        store: Store,
-        frontend: Frontend,
-        bases: BaseImages,
-        source: LayerSource,
-        outputs: Outputs,
-    ) -> None:
-        epoch = spec.source_date_epoch if spec.source_date_epoch is not None or not spec.reproducible else 0
+    def __init__(self, spec: BuildSpec, sink: Sink, frontend: Frontend, supplies: _Supplies) -> None:
+        epoch = spec.source_date_epoch
+        if epoch is None and spec.reproducible:
+            epoch = 0
         self.spec = spec
         self.sink = sink
-        self.outputs = outputs
         self.clock = Clock(epoch)
-        self.writer = LayerWriter(store.blobs, reproducible=spec.reproducible, epoch=epoch)
+        self.writer = LayerWriter(supplies.store.blobs, reproducible=spec.reproducible, epoch=epoch)
         self.records: list[StepRecord] = []
-        self._store = store
         self._frontend = frontend
-        self._bases = bases
-        self._source = source
+        self._supplies = supplies
         self._driver: Driver | None = None
         self._roots = ExitStack()
         self._built: dict[int, _Built] = {}
@@ -143,12 +143,16 @@ class Engine:
     def run(self) -> Assembled:
         """Build every stage that the target needs and assemble the image."""
         self._warn()
-        self.outputs.check_permissions()
-        self._bases.prefetch(self.plan.images())
+        self._supplies.outputs.check_permissions()
+        self._supplies.bases.prefetch(self.plan.images())
         for planned in self.plan.stages:
             self._stage(planned)
         state = self._built[self.plan.target.stage.index].state
-        return assemble(state, self.spec, self._store, self.clock, self.sink)
+        return assemble(state, self.spec, self._supplies.store, self.clock, self.sink)
+
+    def deliver(self, image: Assembled) -> tuple[str, ...]:
+        """Push the image and write it where it was asked for; the names that registries now hold."""
+        return self._supplies.outputs.deliver(image)
 
     def argument(self, name: str) -> str | None:
         """The value of an ARG that has no default where it is declared."""
@@ -156,7 +160,7 @@ class Engine:
 
     def scratch(self, prefix: str) -> str:
         """A new empty directory in the store's working folder."""
-        return self._store.scratch(prefix)
+        return self._supplies.store.scratch(prefix)
 
     def source_root(self, instruction: Copy, stage: StageRun) -> RootFs:
         """The root filesystem that the `--from` of `instruction` means in `stage`."""
@@ -186,7 +190,7 @@ class Engine:
             around=self,
             state=state,
             open_root=lambda: self._open_root(planned.base, state),
-            on_layer=self.outputs.layer_ready if self._reaches_image(planned) else _ignore,
+            on_layer=self._supplies.outputs.layer_ready if self._reaches_image(planned) else _ignore,
         )
         instructions = (*self._triggered(planned, triggers), *planned.stage.instructions)
         for position, instruction in enumerate(instructions, start=1):
@@ -207,7 +211,7 @@ class Engine:
                 parent = self._built[index].state
                 return child_state(parent), parent.config.on_build
             case ImageBase(reference):
-                image = self._bases.get(reference, planned.platform)
+                image = self._supplies.bases.get(reference, planned.platform)
                 return image_state(image.config, image.layers), image.config.config.on_build
 
     def _triggered(self, planned: StagePlan, triggers: tuple[str, ...]) -> Iterator[StageInstruction]:
@@ -223,20 +227,20 @@ class Engine:
         if isinstance(base, StageBase) and self._built[base.index].run.has_root:
             root = self._built[base.index].run.root.fork()
         else:
-            root = self._drive().open_root(state.layers, self._source.open)
+            root = self._drive().open_root(state.layers, self._supplies.layers.open)
         return self._roots.enter_context(root)
 
     def _image_root(self, reference: str, platform: Platform) -> RootFs:
         key = (reference, platform)
         if key not in self._image_roots:
-            image = self._bases.get(reference, platform)
-            root = self._drive().open_root(image.layers, self._source.open)
+            image = self._supplies.bases.get(reference, platform)
+            root = self._drive().open_root(image.layers, self._supplies.layers.open)
             self._image_roots[key] = self._roots.enter_context(root)
         return self._image_roots[key]
 
     def _drive(self) -> Driver:
         if self._driver is None:
-            self._driver = choose_driver(self._store, self.spec.rootfs, self.sink)
+            self._driver = choose_driver(self._supplies.store, self.spec.rootfs, self.sink)
         return self._driver
 
     def _needed(self, index: int, stage: StageRun) -> _Built:

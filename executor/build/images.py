@@ -1,4 +1,4 @@
-"""From the last stage's state to an image in the store: configuration, manifest, and where its layers came from."""
+"""From the last stage's state to an image in the store: configuration, manifest, and the origin of its layers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from executor.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembled:
-    """A complete image. Its manifest and configuration are blobs of the store; of its layers those made here are."""
+    """A complete image. Manifest, configuration and the layers made here are blobs of the store."""
 
     manifest: Descriptor
     manifest_bytes: bytes

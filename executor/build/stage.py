@@ -1,4 +1,4 @@
-"""One stage while it is being built: its state, its root filesystem when one is needed, its layers as they come."""
+"""One stage while it is being built: its state, its root filesystem if one is needed, its layers as they come."""
 
 from __future__ import annotations
 

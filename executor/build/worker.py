@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,15 +10,20 @@ from executor import events
 from executor.errors import Error, InternalError
 from executor.spec import BuildResult, BuildSpec
 
+_LATE_IMPORTS = (
+    "executor.build.engine",
+    "isal.igzip",
+    "isal.isal_zlib",
+    "requests",
+    "tenacity",
+    "zstandard",
+)
+
 
 def preload() -> None:
     """Import everything that a build needs, so that a fork begins with it."""
-    import executor.build.engine
-    import isal.igzip
-    import isal.isal_zlib
-    import requests
-    import tenacity
-    import zstandard  # noqa: F401 - importing is the purpose
+    for name in _LATE_IMPORTS:
+        importlib.import_module(name)
 
 
 def run_build(spec: BuildSpec, emit: Callable[[dict[str, Any]], None]) -> BuildResult:
