@@ -1,0 +1,157 @@
+"""The system calls that the standard library does not offer, by ctypes; all of them raise OSError.
+
+They are used by this package only. Numbers of calls without a libc wrapper are the same on every Linux port but
+alpha (those above 403); pivot_root's differ and are listed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_FS = 0x00000200
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_NOATIME = 0x400
+MS_NODIRATIME = 0x800
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MS_RELATIME = 0x200000
+
+MNT_DETACH = 0x2
+UMOUNT_NOFOLLOW = 0x8
+
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+
+_PR_SET_PDEATHSIG = 1
+_PR_CAPBSET_READ = 23
+_PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
+
+_MOVE_MOUNT = 429
+_FSOPEN = 430
+_FSCONFIG = 431
+_FSMOUNT = 432
+_OPENAT2 = 437
+_PIVOT_ROOT = {
+    "x86_64": 155,
+    "aarch64": 41,
+    "riscv64": 41,
+    "armv7l": 218,
+    "i686": 217,
+    "s390x": 217,
+    "ppc64le": 203,
+}
+
+_AT_FDCWD = -100
+_FSOPEN_CLOEXEC = 1
+_FSMOUNT_CLOEXEC = 1
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+_FSCONFIG_SET_FLAG = 0
+_FSCONFIG_SET_STRING = 1
+_FSCONFIG_CMD_CREATE = 6
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def _check(result: int, path: str | None = None) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+    return result
+
+
+def _syscall(number: int, *arguments: object, path: str | None = None) -> int:
+    return _check(_libc.syscall(ctypes.c_long(number), *arguments), path)
+
+
+def _encode(text: str | None) -> bytes | None:
+    return None if text is None else os.fsencode(text)
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces (or shared attributes) that `flags` name; affects the calling thread."""
+    _check(_libc.unshare(ctypes.c_int(flags)))
+
+
+def mount(source: str, target: str, kind: str | None, flags: int = 0, options: str = "") -> None:
+    """mount(2)."""
+    result = _libc.mount(
+        _encode(source), _encode(target), _encode(kind), ctypes.c_ulong(flags), _encode(options or None)
+    )
+    _check(result, target)
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    """umount2(2); never follows a symbolic link."""
+    _check(_libc.umount2(_encode(target), ctypes.c_int(flags | UMOUNT_NOFOLLOW)), target)
+
+
+def open_file_system(kind: str) -> int:
+    """fsopen(2): a descriptor to configure a new file system with."""
+    return _syscall(_FSOPEN, _encode(kind), ctypes.c_uint(_FSOPEN_CLOEXEC))
+
+
+def configure(descriptor: int, key: str, value: str | None = None) -> None:
+    """fsconfig(2): set a string option, or a flag when `value` is None."""
+    command = _FSCONFIG_SET_FLAG if value is None else _FSCONFIG_SET_STRING
+    arguments = (ctypes.c_int(descriptor), ctypes.c_uint(command), _encode(key), _encode(value), ctypes.c_int(0))
+    _syscall(_FSCONFIG, *arguments, path=key)
+
+
+def attach(descriptor: int, target: str) -> None:
+    """Create the configured file system and mount it on `target`."""
+    create = (ctypes.c_int(descriptor), ctypes.c_uint(_FSCONFIG_CMD_CREATE), None, None, ctypes.c_int(0))
+    _syscall(_FSCONFIG, *create, path=target)
+    flags = (ctypes.c_uint(_FSMOUNT_CLOEXEC), ctypes.c_uint(0))
+    mounted = _syscall(_FSMOUNT, ctypes.c_int(descriptor), *flags, path=target)
+    try:
+        source = (ctypes.c_int(mounted), b"")
+        place = (ctypes.c_int(_AT_FDCWD), _encode(target), ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH))
+        _syscall(_MOVE_MOUNT, *source, *place, path=target)
+    finally:
+        os.close(mounted)
+
+
+def open_beneath(directory: int, path: str, flags: int, resolve: int) -> int:
+    """openat2(2) with O_CLOEXEC. ENOSYS where the kernel (or a seccomp filter, as EPERM) does not offer it."""
+    how = struct.pack("QQQ", flags | os.O_CLOEXEC, 0, resolve)
+    arguments = (ctypes.c_int(directory), _encode(path), how, ctypes.c_size_t(len(how)))
+    return _syscall(_OPENAT2, *arguments, path=path)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """pivot_root(2); ENOSYS on machines whose call number is not known here."""
+    number = _PIVOT_ROOT.get(platform.machine(), -1)
+    _syscall(number, _encode(new_root), _encode(put_old), path=new_root)
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Have the kernel send this process a signal when the thread that forked it ends."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal_number), 0, 0, 0))
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends."""
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0))
+
+
+def limit_capabilities(keep: frozenset[int]) -> None:
+    """Drop every capability not in `keep` from the bounding set, so that no later exec gains it."""
+    for number in range(64):
+        if number not in keep and _libc.prctl(_PR_CAPBSET_READ, ctypes.c_ulong(number), 0, 0, 0) == 1:
+            _check(_libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0))
