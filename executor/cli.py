@@ -95,7 +95,7 @@ def _option(flag: Flag) -> click.Option:
     names = [f"--{name}" for name in (flag.name, *flag.aliases)]
     if flag.short:
         names.insert(0, f"-{flag.short}")
-    kinds: dict[str, click.ParamType] = {"bool": click.BOOL, "number": click.IntRange(min=0)}
+    kinds: dict[str, click.ParamType[Any]] = {"bool": click.BOOL, "number": click.IntRange(min=0)}
     kind = click.Choice(flag.choices) if flag.choices else kinds.get(flag.kind, click.STRING)
     note = "" if flag.support is Support.DONE else f" [{flag.support.value}]"
     return click.Option(

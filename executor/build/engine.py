@@ -77,9 +77,10 @@ def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend) -> It
     keychain = Keychain.from_environment()
     pull_client = RegistryClient(spec.registry, keychain, sink, "pull")
     bases = BaseImages(store, pull_client, spec.local_images, sink)
-    source = LayerSource(store.blobs, pull_client)
-    outputs = Outputs(spec, store, source, RegistryClient(spec.registry, keychain, sink, "push"), sink)
-    engine = Engine(spec, sink, frontend, _Supplies(store, bases, source, outputs))
+    layers = LayerSource(store.blobs, pull_client)
+    push_client = RegistryClient(spec.registry, keychain, sink, "push", retry=spec.output.push_retry)
+    outputs = Outputs(spec, store, layers, push_client, sink)
+    engine = Engine(spec, sink, frontend, _Supplies(store, bases, layers, outputs))
     try:
         yield engine
     finally:
