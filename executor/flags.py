@@ -149,3 +149,27 @@ def refuse_unsupported(flag: Flag, value: object) -> None:
             f"--{flag.name}{origin} is not supported yet",
             hint="remove it; docs/flags.md lists what each flag does in this version",
         )
+
+
+def markdown() -> str:
+    """The table of docs/flags.md. `python -m executor.flags > docs/flags.md` renews it."""
+    rows = [
+        "# Flags of `executor`",
+        "",
+        'Made from `executor/flags.py`. Names and defaults are kaniko\'s. A flag that says "not yet" is refused when',
+        "it is set to anything but its default; no flag is accepted and ignored.",
+        "",
+        "| flag | default | environment | supported | what it does |",
+        "|---|---|---|---|---|",
+    ]
+    for flag in FLAGS:
+        names = ", ".join(f"`--{name}`" for name in (flag.name, *flag.aliases))
+        short = f"`-{flag.short}`, " if flag.short else ""
+        default = f"`{str(flag.default).lower()}`" if flag.default else ""
+        environment = f"`{flag.env}`" if flag.env else ""
+        rows.append(f"| {short}{names} | {default} | {environment} | {flag.support.value} | {flag.help} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

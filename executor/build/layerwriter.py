@@ -7,6 +7,7 @@ cores work on a large layer.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import queue
 import threading
 from collections.abc import Iterable
@@ -20,7 +21,6 @@ from executor.image.tar import write_layer
 from executor.snapshot.changes import Change
 from executor.store import BlobStore, BlobWriter
 
-_PIECE = 256 * 1024
 _QUEUED_PIECES = 8
 _REPRODUCIBLE_LEVEL = 6
 
@@ -42,67 +42,60 @@ class LayerWriter:
         with self._blobs.writer() as blob:
             stream = _LayerStream(blob, reproducible=self._reproducible)
             try:
-                write_layer(_chain(first, iterator), stream.write, epoch=self._epoch)
+                entries = ((change.entry, change.content) for change in itertools.chain([first], iterator))
+                write_layer(entries, stream.write, latest_mtime=self._epoch)
                 diff_id = stream.finish()
             finally:
-                stream.abandon()
+                stream.stop()
             digest = blob.commit()
             return Layer(descriptor=Descriptor(OCI_LAYER_GZIP, digest, blob.size), diff_id=diff_id)
 
 
-def _chain(first: Change, rest: Iterable[Change]) -> Iterable[Change]:
-    yield first
-    yield from rest
-
-
 class _LayerStream:
-    """Takes a tar in pieces of any size; a second thread turns it into the blob once it is larger than one."""
+    """Takes a tar in large pieces and makes the blob; from the second piece on in a thread of its own."""
 
     def __init__(self, blob: BlobWriter, *, reproducible: bool) -> None:
         self._blob = blob
         level = _REPRODUCIBLE_LEVEL if reproducible else 1
         self._compressor = gzip_compressor(level=level, reproducible=reproducible)
         self._diff_id = hashlib.sha256()
-        self._pending = bytearray()
+        self._first: bytes | None = None
         self._pieces: queue.Queue[bytes | None] = queue.Queue(_QUEUED_PIECES)
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
 
-    def write(self, data: bytes) -> None:
-        self._pending += data
-        if len(self._pending) >= _PIECE:
-            self._flush()
+    def write(self, piece: bytes) -> None:
+        if self._failure:
+            raise self._failure
+        if self._first is None:
+            self._first = piece
+        else:
+            self._queue(piece)
+        self._diff_id.update(piece)
 
     def finish(self) -> Digest:
         """End the blob and return the tar's digest."""
         if self._thread is None:
-            self._diff_id.update(self._pending)
-            self._compress(bytes(self._pending))
-        else:
-            self._flush()
-            self.abandon()
+            self._compress(self._first or b"")
+        self.stop()
         if self._failure:
             raise self._failure
         self._blob.write(self._compressor.flush())
         return Digest.from_hex(self._diff_id.hexdigest())
 
-    def abandon(self) -> None:
-        """Stop the second thread; harmless when it has ended."""
+    def stop(self) -> None:
+        """End the second thread; harmless when there is none."""
         if self._thread is not None:
             self._pieces.put(None)
             self._thread.join()
             self._thread = None
 
-    def _flush(self) -> None:
-        if self._failure:
-            raise self._failure
-        piece = bytes(self._pending)
-        self._pending.clear()
+    def _queue(self, piece: bytes) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="compress", daemon=True)
             self._thread.start()
+            self._pieces.put(self._first)
         self._pieces.put(piece)
-        self._diff_id.update(piece)
 
     def _work(self) -> None:
         while (piece := self._pieces.get()) is not None:

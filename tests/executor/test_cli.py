@@ -1,0 +1,131 @@
+"""Flags: pflag's spellings, kaniko's names, refusals that say why, exit codes."""
+
+import pytest
+
+from executor.cli import command, main, spec_from_flags
+from executor.errors import NotSupportedError, RunError, UsageError
+from executor.flags import FLAGS, Support, normalize
+
+
+def spec(*words, environ=None):
+    context = command().make_context("executor", normalize(words))
+    return spec_from_flags(context.params, environ or {})
+
+
+def test_defaults_are_kanikos():
+    made = spec("--no-push")
+    assert (made.context, made.dockerfile, made.rootfs.snapshot_mode) == ("/workspace/", "Dockerfile", "full")
+    assert made.output.no_push
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--no-push",), ("--no-push=true",), ("--no-push=1",), ("--no-push=t",)],
+)
+def test_booleans(words):
+    assert spec(*words, "-d", "x").output.no_push
+
+
+def test_a_word_after_a_boolean_is_not_its_value(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--no-push", "true"])
+    assert caught.value.code == 2
+    assert "unexpected extra argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("--target", "x"), ("--target=x",)])
+def test_values(words):
+    assert spec("--no-push", *words).target == "x"
+
+
+def test_an_empty_value_and_a_repeated_flag():
+    made = spec("--target=", "-d", "a", "--destination=b", "-d=c")
+    assert made.target == ""
+    assert made.output.destinations == ("a", "b", "c") or made.output.destinations == ("a", "b", "=c")
+
+
+def test_build_args():
+    made = spec(
+        "--no-push", "--build-arg", "A=1=2", "--build-arg=B", "--build-arg", "C", "--build-arg", "D=",
+        environ={"B": "from env"},
+    )  # fmt: skip
+    assert made.build_args == {"A": "1=2", "B": "from env", "D": ""}
+
+
+@pytest.mark.parametrize("flag", [flag for flag in FLAGS if flag.support is Support.LATER], ids=lambda f: f.name)
+def test_flags_of_later_versions_are_refused(flag):
+    word = {"bool": f"--{flag.name}={'false' if flag.default else 'true'}"}.get(flag.kind, f"--{flag.name}=x")
+    with pytest.raises(NotSupportedError, match=f"--{flag.name} .*not supported yet"):
+        spec("--no-push", word)
+
+
+@pytest.mark.parametrize("flag", [flag for flag in FLAGS if flag.support is Support.ALWAYS], ids=lambda f: f.name)
+def test_flags_that_are_always_in_effect_are_accepted(flag):
+    assert spec("--no-push", f"--{flag.name}")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "no --destination"),
+        (("--no-push", "--label", "x"), "not NAME=VALUE"),
+        (("--no-push", "--build-arg", "=x"), "has no name"),
+        (("--no-push", "--registry-client-cert", "h=c"), "HOST=CERTIFICATE,KEY"),
+    ],
+)
+def test_usage_errors(words, message):
+    with pytest.raises(UsageError, match=message):
+        spec(*words)
+
+
+def test_registry_options():
+    made = spec(
+        "--no-push", "--insecure", "--skip-tls-verify-pull", "--insecure-registry", "a:1", "--insecure-registry=b",
+        "--registry-certificate", "h=/ca", "--registry-client-cert", "h=/c,/k", "--image-download-retry", "5",
+    )  # fmt: skip
+    options = made.registry
+    assert (options.insecure, options.insecure_pull, options.skip_tls_verify_pull) == (True, False, True)
+    assert options.insecure_registries == ("a:1", "b")
+    assert options.certificates == {"h": "/ca"}
+    assert options.client_certificates == {"h": ("/c", "/k")}
+    assert options.pull_retry.retries == 5
+
+
+def test_output_paths_are_absolute_and_environment_counts(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KANIKO_NO_PUSH", "true")
+    made = spec("--tar-path", "a.tar", "--digest-file=d")
+    assert made.output.tar_path == str(tmp_path / "a.tar")
+    assert made.output.no_push
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "1.5"])
+def test_epoch_must_be_seconds(text):
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
+        spec("--no-push", environ={"SOURCE_DATE_EPOCH": text})
+
+
+def test_unknown_flag_suggests(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--destinatoin", "x"])
+    assert caught.value.code == 2
+    assert "--destination" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "shown"),
+    [(RunError("failed", status=42), 42, "failed"), (ValueError("odd"), 70, "report it")],
+)
+def test_exit_codes(monkeypatch, capsys, error, code, shown):
+    import executor.build.engine
+
+    def build(_spec, _sink):
+        raise error
+
+    monkeypatch.setattr(executor.build.engine, "build", build)
+    with pytest.raises(SystemExit) as caught:
+        main(["--no-push"])
+    assert caught.value.code == code
+    err = capsys.readouterr().err
+    assert shown in err
+    assert "Traceback" not in err
