@@ -22,8 +22,10 @@ class BaseImages(Protocol):
     Raises executor.errors.Error for a Dockerfile that cannot be read.
     """
 
-    def __call__(self, dockerfile_path: str, build_args: Mapping[str, str], target: str) -> tuple[str, ...]:
-        """`target` is '' for the last stage."""
+    def __call__(
+        self, dockerfile_path: str, build_args: Mapping[str, str], target: str, platform: str
+    ) -> tuple[str, ...]:
+        """`target` is '' for the last stage, `platform` '' for this machine's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,16 @@ class RunPlan:
     """The images in the order in which they are built one by one."""
 
     images: tuple[PlannedImage, ...]
+
+    def describe(self) -> str:
+        """The order as text, one image a line: number, name, and what it needs."""
+        number_width = len(str(len(self.images)))
+        name_width = max(len(planned.image.name) for planned in self.images)
+        lines = []
+        for position, planned in enumerate(self.images, start=1):
+            needs = f"needs {', '.join(planned.needs)}" if planned.needs else ""
+            lines.append(f"{position:{number_width}} {planned.image.name:{name_width}}  {needs}".rstrip())
+        return "\n".join(lines)
 
 
 def plan(config: RunConfig, base_images: BaseImages) -> RunPlan:
@@ -58,7 +70,7 @@ def _needs(
     if "://" in build.context:
         return ()
     try:
-        bases = base_images(build.dockerfile, build.build_args, build.target)
+        bases = base_images(build.dockerfile, build.build_args, build.target, build.platform)
     except InvalidFileError as error:
         findings.extend(error.diagnostics)
         return ()

@@ -64,15 +64,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 
 def _failed(writer: _EventWriter, error: Error) -> int:
-    writer.end(
-        events.BuildFailed(
-            kind=type(error).__name__,
-            message=str(error),
-            hint=error.hint,
-            exit_code=error.exit_code,
-            retryable=error.retryable,
-        )
-    )
+    writer.end(events.BuildFailed.of(error))
     return error.exit_code
 
 

@@ -14,7 +14,7 @@ from executor.errors import InternalError
 from executor.spec import BuildSpec
 from runner import zygote
 
-_BROKEN_HINT = "the installation may be damaged; please report this with the output above"
+_BROKEN_HINT = "the installation may be damaged: install krunner anew, and if that does not help, report it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,8 @@ class ZygotePool:
         """End the zygote and any worker that is left; takes up to 12 seconds if one does not want to."""
         self._control.close()
         if self._pid:
+            if self._next == 1:  # no worker to end: the imports under way need not be waited for
+                os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
             self._pid = 0
 

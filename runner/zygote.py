@@ -39,8 +39,10 @@ def run(control: socket.socket, load: EntryLoader) -> NoReturn:
         # Ctrl-C reaches the whole process group. Blocked, not ignored: a worker unblocks them once its own
         # handlers are in place, so that none is lost between fork and readiness.
         signal.pthread_sigmask(signal.SIG_BLOCK, worker.STOP_SIGNALS)
-        _Zygote(control, _loaded(control, load)).serve()
-        status = 0
+        entry = _loaded(control, load)
+        if entry:
+            _Zygote(control, entry).serve()
+            status = 0
     except Exception:  # noqa: BLE001  # nothing may unwind into the code that forked this process
         traceback.print_exc()
     finally:
@@ -48,12 +50,14 @@ def run(control: socket.socket, load: EntryLoader) -> NoReturn:
         os._exit(status)
 
 
-def _loaded(control: socket.socket, load: EntryLoader) -> worker.BuildEntry:
+def _loaded(control: socket.socket, load: EntryLoader) -> worker.BuildEntry | None:
     try:
         entry = load()
-    except Exception as error:
-        control.send(json.dumps({"broken": f"{type(error).__name__}: {error}"[: PACKET_BYTES // 8]}).encode())
-        raise
+    except Exception as error:  # noqa: BLE001  # whatever an import can raise; the run is told
+        reason = f"{type(error).__name__}: {error}"[: PACKET_BYTES // 8]
+        with contextlib.suppress(OSError):
+            control.send(json.dumps({"broken": reason}).encode())
+        return None
     gc.collect()
     gc.freeze()  # workers share these pages as long as the collector does not touch them
     return entry

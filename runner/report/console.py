@@ -37,13 +37,20 @@ class _Line:
     detail: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A stream, and whether to write on it in colour."""
+
+    stream: TextIO
+    colour: bool = False
+
+
 class Console:
     """A RunSink for people."""
 
-    def __init__(self, log: TextIO, results: TextIO, *, colour: bool, verbosity: Verbosity = "normal") -> None:
+    def __init__(self, log: Paper, results: Paper, *, verbosity: Verbosity = "normal") -> None:
         self._log = log
         self._results = results
-        self._colour = colour
         self._verbosity = verbosity
         self._prefixes: dict[str, str] = {}
 
@@ -61,20 +68,20 @@ class Console:
             case ImageFinished():
                 self._finish(event.outcome)
             case RunFinished():
-                write_line(self._results, table(event.report, colour=self._colour))
+                write_line(self._results.stream, table(event.report, colour=self._results.colour))
 
     def _begin(self, event: RunStarted) -> None:
         width = max(len(name) for name in event.images)
         for position, name in enumerate(event.images):
             colour = _NAME_COLOURS[position % len(_NAME_COLOURS)]
-            self._prefixes[name] = paint(f"{name.ljust(width)} |", colour, enabled=self._colour)
+            self._prefixes[name] = paint(f"{name.ljust(width)} |", colour, enabled=self._log.colour)
 
     def _show(self, name: str, lines: Iterator[_Line] | list[_Line], *, always: bool = False) -> None:
         for line in lines:
             if always or self._verbosity == "verbose" or (self._verbosity == "normal" and not line.detail):
                 for part in line.text.splitlines() or [""]:
-                    text = paint(part, line.colour, enabled=self._colour and bool(line.colour))
-                    write_line(self._log, f"{self._prefixes[name]} {text}".rstrip())
+                    text = paint(part, line.colour, enabled=self._log.colour and bool(line.colour))
+                    write_line(self._log.stream, f"{self._prefixes[name]} {text}".rstrip())
 
     def _finish(self, outcome: Outcome) -> None:
         word = status_word(outcome)
