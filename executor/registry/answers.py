@@ -1,0 +1,67 @@
+"""Reading the bodies of HTTP answers, bounded and with our errors."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from executor.errors import RegistryError
+from executor.registry.reasons import Answer, connection_failure
+
+if TYPE_CHECKING:
+    from requests import Response
+
+PIECE = 256 * 1024
+"""Bytes asked of the network at once; larger ones gain nothing."""
+
+_QUOTABLE = 8 * 1024
+_LARGEST_JSON = 1024 * 1024
+
+
+def read_piece(response: Response, size: int, registry: str) -> bytes:
+    """Up to `size` bytes of the body as they came over the wire; b'' at its end.
+
+    Raises RegistryError, which is retryable, when the connection breaks.
+    """
+    from http.client import HTTPException
+
+    from urllib3.exceptions import HTTPError
+
+    try:
+        data: bytes = response.raw.read(size, decode_content=False)
+    except (HTTPError, HTTPException, OSError) as error:
+        raise connection_failure(registry, response.url or "", error) from error
+    return data
+
+
+def read_body(response: Response, limit: int, registry: str) -> bytes:
+    """The whole body, at most `limit` bytes. Raises RegistryError when it is larger or the connection breaks."""
+    with response:
+        pieces, size = [], 0
+        while piece := read_piece(response, min(PIECE, limit + 1), registry):
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                raise RegistryError(f"{registry} answered with more than {limit} bytes", status=502)
+    return b"".join(pieces)
+
+
+def read_answer(response: Response) -> Answer:
+    """Status, headers and the beginning of the body of an answer that reports a failure."""
+    with response:
+        try:
+            body = read_piece(response, _QUOTABLE, "")
+        except RegistryError:
+            body = b""
+    return Answer(status=response.status_code, headers=response.headers, body=body)
+
+
+def read_json(response: Response, registry: str) -> dict[str, Any]:
+    """The body as a JSON object. Raises RegistryError when it is not one."""
+    try:
+        document = json.loads(read_body(response, _LARGEST_JSON, registry))
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise RegistryError(f"{registry} answered with something else than a JSON object", status=502)
+    return document

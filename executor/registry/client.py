@@ -1,0 +1,229 @@
+"""Manifests and blobs of registries: the calls of the OCI distribution spec that pulling and pushing need."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
+
+from executor.errors import ImageError, NotFoundError
+from executor.events import Sink
+from executor.image import mediatypes
+from executor.image.descriptor import Descriptor
+from executor.image.digest import Digest
+from executor.image.manifest import parse_manifest
+from executor.image.reference import Reference
+from executor.registry.answers import read_body
+from executor.registry.blobs import BlobReader
+from executor.registry.connection import Call, Connection
+from executor.registry.credentials import Keychain
+from executor.registry.hosts import Purpose
+from executor.registry.retry import retrying
+from executor.registry.uploads import Opener, Outcome, Uploader
+from executor.spec import RegistryOptions, RetryPolicy
+
+if TYPE_CHECKING:
+    from requests import Response
+
+LARGEST_MANIFEST = 8 * 1024 * 1024
+"""Bytes. Registries must take 4 MiB (distribution spec, "Pushing Manifests"); more is an attack or an accident."""
+
+_ACCEPT = ", ".join((*mediatypes.MANIFESTS, *mediatypes.INDEXES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedManifest:
+    """A manifest or an index as a registry has it, verified: `descriptor` is true of `content`."""
+
+    descriptor: Descriptor
+    content: bytes
+
+
+class RegistryClient:
+    """Talks to all registries of one build, for pulling or for pushing. Safe for several threads.
+
+    Temporary failures are tried again by `retry`, by default `options.pull_retry` for pulls and not at all for
+    pushes. Repositories are `registry/repository`, as in `Reference.name`.
+    """
+
+    def __init__(
+        self,
+        options: RegistryOptions,
+        keychain: Keychain,
+        sink: Sink,
+        purpose: Purpose,
+        *,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self.sink = sink
+        self._options = options
+        self._keychain = keychain
+        self._purpose: Purpose = purpose
+        self._retry = retry or (options.pull_retry if purpose == "pull" else RetryPolicy())
+        self._lock = threading.Lock()
+        self._connections: dict[str, Connection] = {}
+        self._uploaders: dict[str, Uploader] = {}
+
+    def get_manifest(self, reference: Reference) -> FetchedManifest:
+        """The manifest or index that `reference` names.
+
+        Raises NotFoundError, AuthError or RegistryError as the registry answers, ImageError when the content is
+        not what the digest asked for says, or not a manifest of schema 2 or OCI.
+        """
+        return retrying(self._retry, self.sink, f"pull {reference}")(self._get_manifest, reference)
+
+    def head_manifest(self, reference: Reference) -> Descriptor | None:
+        """The descriptor of what `reference` names without its content, None when the registry has no such."""
+        return retrying(self._retry, self.sink, f"look up {reference}")(self._head_manifest, reference)
+
+    def open_blob(self, repository: str, descriptor: Descriptor) -> BinaryIO:
+        """Stream a blob's raw bytes, checked against the descriptor at the end (see BlobReader). Close it.
+
+        Raises NotFoundError, AuthError or RegistryError as the registry answers; ImageError also when reading.
+        """
+        registry, path = _split(repository)
+        doing = f"pull blob {descriptor.digest} of {repository}"
+
+        def fetch(offset: int) -> Response:
+            headers = {"Range": f"bytes={offset}-"} if offset else {}
+            call = _blob_call("GET", path, descriptor.digest, doing)
+            return self._connection(registry).call(replace(call, headers=headers, expect=(200, 206)))
+
+        reader = BlobReader(
+            descriptor, fetch, retrying(self._retry, self.sink, doing), name=f"blob {descriptor.digest}"
+        )
+        return cast(BinaryIO, reader)  # typeshed wants a subclass of typing.BinaryIO, which cannot be inherited
+
+    def has_blob(self, repository: str, digest: Digest) -> bool:
+        """True when `repository` has the blob."""
+        registry, path = _split(repository)
+        call = _blob_call("HEAD", path, digest, f"look up blob {digest} of {repository}")
+        return retrying(self._retry, self.sink, call.doing)(self._exists, registry, call)
+
+    def upload_blob(
+        self, repository: str, descriptor: Descriptor, open_blob: Opener, *, mount_from: str = ""
+    ) -> Outcome:
+        """Bring a blob to `repository`, whether or not it is there: "mounted" or "sent".
+
+        `open_blob` opens its raw bytes from the start and may be called again for each try. `mount_from` is a
+        `registry/repository` that has the blob; it serves only when the registry is the same.
+        """
+        registry, path = _split(repository)
+        source_registry, source = _split(mount_from) if mount_from else ("", "")
+        source = source if source_registry == registry and source != path else ""
+        upload = self._uploader(registry).upload
+        action = f"upload {descriptor.digest} to {repository}"
+        return retrying(self._retry, self.sink, action)(upload, path, descriptor, open_blob, mount_from=source)
+
+    def put_manifest(self, reference: Reference, media_type: str, content: bytes) -> Digest:
+        """Give `content` the name `reference`; its blobs must be there. Returns its digest.
+
+        Raises ImageError when the registry says it stored something else.
+        """
+        return retrying(self._retry, self.sink, f"push {reference}")(
+            self._put_manifest, reference, media_type, content
+        )
+
+    def check_push(self, reference: Reference) -> None:
+        """Begin an upload and give it up: raises AuthError or RegistryError when pushing would not be allowed."""
+        uploader = self._uploader(reference.registry)
+        begin = retrying(self._retry, self.sink, f"check the permission to push to {reference.name}")
+        location = begin(uploader.begin, reference.repository, f"push to {reference.name}")
+        uploader.cancel(reference.repository, location)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            for connection in self._connections.values():
+                connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def _get_manifest(self, reference: Reference) -> FetchedManifest:
+        call = _manifest_call("GET", reference, f"pull {reference}")
+        response = self._connection(reference.registry).call(call)
+        content_type = response.headers.get("Content-Type", "")
+        content = read_body(response, LARGEST_MANIFEST, reference.registry)
+        digest = Digest.of(content) if reference.digest is None else _verified(content, reference.digest)
+        media_type = parse_manifest(content, content_type).media_type
+        return FetchedManifest(descriptor=Descriptor(media_type, digest, len(content)), content=content)
+
+    def _head_manifest(self, reference: Reference) -> Descriptor | None:
+        call = _manifest_call("HEAD", reference, f"look up {reference}")
+        try:
+            with self._connection(reference.registry).call(call) as response:
+                headers = response.headers
+        except NotFoundError:
+            return None
+        digest, size = headers.get("Docker-Content-Digest", ""), headers.get("Content-Length", "")
+        if not digest or not size.isdigit():
+            return self._get_manifest(reference).descriptor
+        media_type = headers.get("Content-Type", "").partition(";")[0].strip()
+        return Descriptor(media_type, Digest.parse(digest), int(size))
+
+    def _put_manifest(self, reference: Reference, media_type: str, content: bytes) -> Digest:
+        digest = Digest.of(content)
+        selector = reference.tag or str(digest)
+        call = Call(
+            method="PUT",
+            url=f"/v2/{reference.repository}/manifests/{selector}",
+            doing=f"push {reference}",
+            repository=reference.repository,
+            headers={"Content-Type": media_type},
+            body=content,
+            expect=(200, 201),
+        )
+        with self._connection(reference.registry).call(call) as response:
+            stored = response.headers.get("Docker-Content-Digest", str(digest))
+        if stored.startswith("sha256:") and stored != digest:
+            raise ImageError(f"{reference.registry} stored {reference} as {stored}, not as the {digest} sent")
+        return digest
+
+    def _exists(self, registry: str, call: Call) -> bool:
+        try:
+            self._connection(registry).call(call).close()
+        except NotFoundError:
+            return False
+        return True
+
+    def _connection(self, registry: str) -> Connection:
+        with self._lock:
+            if registry not in self._connections:
+                self._connections[registry] = Connection(registry, self._options, self._keychain, self._purpose)
+            return self._connections[registry]
+
+    def _uploader(self, registry: str) -> Uploader:
+        connection = self._connection(registry)
+        with self._lock:
+            return self._uploaders.setdefault(registry, Uploader(connection))
+
+
+def _manifest_call(method: str, reference: Reference, doing: str) -> Call:
+    return Call(
+        method=method,
+        url=f"/v2/{reference.repository}/manifests/{reference.selector}",
+        doing=doing,
+        repository=reference.repository,
+        headers={"Accept": _ACCEPT},
+    )
+
+
+def _blob_call(method: str, path: str, digest: Digest, doing: str) -> Call:
+    return Call(method=method, url=f"/v2/{path}/blobs/{digest}", doing=doing, repository=path)
+
+
+def _verified(content: bytes, digest: Digest) -> Digest:
+    found = f"{digest.algorithm}:{hashlib.new(digest.algorithm, content).hexdigest()}"
+    if found != digest:
+        raise ImageError(f"the registry's manifest {digest} has the digest {found}")
+    return digest
+
+
+def _split(repository: str) -> tuple[str, str]:
+    registry, _, path = repository.partition("/")
+    return registry, path

@@ -1,0 +1,170 @@
+"""Pushing images: each blob goes to a registry once, whatever the number of destinations; manifests go last.
+
+A `BlobUploads` outlives single pushes, so that layers can go out while the build still runs: `begin` a blob, and
+`push_image` later waits for it. A second repository of the same registry mounts the blob from the first.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import BinaryIO, Self
+
+from executor.events import PushFinished, PushStarted
+from executor.image.descriptor import Descriptor
+from executor.image.digest import Digest
+from executor.image.manifest import Manifest, parse_manifest
+from executor.image.reference import Reference
+from executor.registry.client import RegistryClient
+from executor.registry.uploads import Outcome
+
+_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushBlob:
+    """A blob to push. `source` is a `registry/repository` known to hold it, '' if none; `open` may be called again
+    for each try and gives the raw bytes."""
+
+    descriptor: Descriptor
+    source: str
+    open: Callable[[], BinaryIO]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushSummary:
+    """What a push did: counts of blobs sent, mounted and already there, and the bytes of those sent."""
+
+    digest: Digest
+    sent: int
+    mounted: int
+    existing: int
+    size: int
+
+
+class BlobUploads:
+    """Uploads under way and done, by repository and digest. Safe for several threads; close it at the end."""
+
+    def __init__(self, client: RegistryClient, *, threads: int = _THREADS) -> None:
+        self._client = client
+        self._pool = ThreadPoolExecutor(threads, "push")
+        self._lock = threading.Lock()
+        self._uploads: dict[tuple[str, Digest], Future[Outcome]] = {}
+        self._first: dict[tuple[str, Digest], str] = {}
+
+    def begin(self, repository: str, blob: PushBlob) -> Future[Outcome]:
+        """Start bringing `blob` to `repository` (`registry/repository`), unless that is under way or done already.
+
+        The future raises what RegistryClient raises; after a failure the next `begin` tries anew.
+        """
+        key = (repository, blob.descriptor.digest)
+        with self._lock:
+            known = self._uploads.get(key)
+            if known is None or _failed(known):
+                first = self._first.setdefault((_registry(repository), blob.descriptor.digest), repository)
+                before = self._uploads.get((first, blob.descriptor.digest)) if first != repository else None
+                known = self._uploads[key] = self._pool.submit(self._bring, repository, blob, first, before)
+            return known
+
+    def close(self) -> None:
+        """Give up what has not begun and wait for what has."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def _bring(self, repository: str, blob: PushBlob, first: str, before: Future[Outcome] | None) -> Outcome:
+        """Look, mount or send. `before` is the upload to `first`, which the pool began earlier: no deadlock."""
+        descriptor = blob.descriptor
+        if self._client.has_blob(repository, descriptor.digest):
+            return "existing"
+        source = first if before is not None and before.exception() is None else blob.source
+        return self._client.upload_blob(repository, descriptor, blob.open, mount_from=source)
+
+
+def push_image(
+    client: RegistryClient,
+    reference: Reference,
+    manifest_bytes: bytes,
+    media_type: str,
+    blobs: Sequence[PushBlob],
+    *,
+    uploads: BlobUploads | None = None,
+) -> PushSummary:
+    """Push one image to `reference`: layers in parallel, then the configuration, then the manifest.
+
+    `blobs` are the layers and the configuration that `manifest_bytes` names, in any order. Foreign layers (those
+    with URLs of their own) stay where they are. Emits PushStarted and PushFinished; raises what RegistryClient
+    raises, after the uploads that were under way have ended.
+    """
+    started = time.monotonic()
+    client.sink(PushStarted(reference=str(reference)))
+    with ExitStack() as stack:
+        session = uploads or stack.enter_context(BlobUploads(client))
+        outcomes = _push_blobs(session, reference.name, _in_order(manifest_bytes, media_type, blobs))
+    digest = client.put_manifest(reference, media_type, manifest_bytes)
+    summary = _summary(digest, outcomes)
+    client.sink(
+        PushFinished(
+            reference=str(reference),
+            digest=digest,
+            sent=summary.sent,
+            mounted=summary.mounted,
+            existing=summary.existing,
+            size=summary.size,
+            seconds=time.monotonic() - started,
+        )
+    )
+    return summary
+
+
+def check_push_permission(client: RegistryClient, reference: Reference) -> None:
+    """Raise AuthError or RegistryError now rather than after the build when pushing to `reference` cannot work."""
+    client.check_push(reference)
+
+
+def _in_order(
+    manifest_bytes: bytes, media_type: str, blobs: Sequence[PushBlob]
+) -> tuple[list[PushBlob], list[PushBlob]]:
+    """The layers, and the configuration; each digest once."""
+    manifest = parse_manifest(manifest_bytes, media_type)
+    config = manifest.config.digest if isinstance(manifest, Manifest) else None
+    distinct = {blob.descriptor.digest: blob for blob in blobs if not blob.descriptor.urls}
+    layers = [blob for digest, blob in distinct.items() if digest != config]
+    return layers, [blob for digest, blob in distinct.items() if digest == config]
+
+
+def _push_blobs(
+    session: BlobUploads, repository: str, groups: Sequence[Sequence[PushBlob]]
+) -> list[tuple[PushBlob, Outcome]]:
+    outcomes: list[tuple[PushBlob, Outcome]] = []
+    for group in groups:
+        futures = [(blob, session.begin(repository, blob)) for blob in group]
+        outcomes += [(blob, future.result()) for blob, future in futures]
+    return outcomes
+
+
+def _summary(digest: Digest, outcomes: Sequence[tuple[PushBlob, Outcome]]) -> PushSummary:
+    kinds = [outcome for _, outcome in outcomes]
+    return PushSummary(
+        digest=digest,
+        sent=kinds.count("sent"),
+        mounted=kinds.count("mounted"),
+        existing=kinds.count("existing"),
+        size=sum(blob.descriptor.size for blob, outcome in outcomes if outcome == "sent"),
+    )
+
+
+def _failed(upload: Future[Outcome]) -> bool:
+    return upload.done() and upload.exception() is not None
+
+
+def _registry(repository: str) -> str:
+    return repository.partition("/")[0]

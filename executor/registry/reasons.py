@@ -1,0 +1,154 @@
+"""What went wrong, from HTTP answers and broken connections to errors a user can act on.
+
+Bodies of answers are quoted only in part and never with a secret; addresses never with their query, which is where
+signed URLs carry theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from executor.errors import AuthError, NotFoundError, RegistryError
+
+_QUOTED = 300
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What is kept of an unwelcome HTTP answer: `body` is its beginning, undecoded."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def refusal(answer: Answer, registry: str, doing: str, *, identity: str, secrets: Iterable[str]) -> RegistryError:
+    """The error for an answer of 3xx to 5xx to an attempt at `doing` ("pull x:1").
+
+    `identity` says who asked ("user 'bob' from /root/.docker/config.json"); `secrets` are cut from what is quoted.
+    """
+    codes, detail = _explanation(answer.body, secrets)
+    what = f"cannot {doing}: {registry} answered {answer.status}" + (f" ({detail})" if detail else "")
+    retry_after = parse_retry_after(answer.headers.get("Retry-After", ""))
+    if answer.status in (401, 403):
+        return AuthError(
+            f"{what}; asked {identity}", status=answer.status, codes=codes, hint=_auth_hint(registry, identity)
+        )
+    if answer.status == 404:
+        return NotFoundError(what, status=404, codes=codes, hint="check the name, the tag and the registry")
+    return RegistryError(
+        what, status=answer.status, codes=codes, retry_after=retry_after, hint=_HINTS.get(answer.status, "")
+    )
+
+
+_HINTS = {
+    429: "the registry limits requests: log in, or use a mirror",
+    413: "a proxy before the registry limits the size of uploads",
+    301: "use the address that the registry redirects to",
+    302: "use the address that the registry redirects to",
+}
+
+ANONYMOUS = "without credentials"
+
+
+def connection_failure(registry: str, url: str, error: BaseException) -> RegistryError:
+    """The error for a request that got no answer. A certificate that does not verify is not worth a retry."""
+    certificate = _find(error, ssl.SSLCertVerificationError)
+    if certificate is not None:
+        failure = RegistryError(
+            f"{registry}: the certificate of {_place(url)} does not verify: {certificate.verify_message}",
+            hint=f"trust its authority with --registry-certificate {registry}=FILE",
+        )
+        failure.retryable = False
+        failure.exit_code = 1
+        return failure
+    return RegistryError(f"{registry}: no answer from {_place(url)}: {_reason(error)}")
+
+
+def parse_retry_after(value: str) -> float | None:
+    """Seconds of a Retry-After header, which may be a number or an HTTP date; None when absent or malformed."""
+    value = value.strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        then = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    return max(0.0, (then - datetime.now(UTC)).total_seconds())
+
+
+def _explanation(body: bytes, secrets: Iterable[str]) -> tuple[tuple[str, ...], str]:
+    """The codes and the quotable text of an error body (distribution spec, "Error Codes"), or of any other."""
+    text = body.decode("utf-8", "replace")
+    codes: tuple[str, ...] = ()
+    try:
+        faults = json.loads(text)["errors"]
+        codes = tuple(str(fault["code"]) for fault in faults)
+        text = "; ".join(_fault(fault) for fault in faults)
+    except (ValueError, KeyError, TypeError):
+        if text.lstrip().startswith("<"):  # the HTML page of some proxy says nothing the status does not
+            text = ""
+    for secret in secrets:
+        text = text.replace(secret, "***") if secret else text
+    text = _CONTROL.sub(" ", text).strip()
+    return codes, text if len(text) <= _QUOTED else text[:_QUOTED] + "…"
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    message = str(fault.get("message") or "")
+    return f"{fault['code']}: {message}" if message else str(fault["code"])
+
+
+def _auth_hint(registry: str, identity: str) -> str:
+    if identity == ANONYMOUS:
+        return f"put credentials for {registry} into $DOCKER_CONFIG/config.json; the repository may also not exist"
+    return "check the password or token, and that this user may access the repository"
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _reason(error: BaseException) -> str:
+    if type(error).__name__ in ("ConnectTimeout", "ReadTimeout"):
+        return "it took too long"
+    cause = _find(error, OSError)
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed ({cause.reason})"
+    if cause is not None and cause.strerror:
+        return cause.strerror
+    if cause is not None and cause.errno:
+        return os.strerror(cause.errno)
+    return "the connection was closed"
+
+
+_E = TypeVar("_E", bound=BaseException)
+
+
+def _find(error: BaseException, kind: type[_E]) -> _E | None:
+    """The innermost exception of `kind` among the causes of `error`, which libraries wrap in several ways."""
+    found = None
+    queue: list[Any] = [error]
+    seen: set[int] = set()
+    while queue:
+        current = queue.pop(0)
+        if not isinstance(current, BaseException) or id(current) in seen:
+            continue
+        seen.add(id(current))
+        if isinstance(current, kind) and not type(current).__module__.startswith("requests"):
+            found = current
+        queue += [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
+    return found

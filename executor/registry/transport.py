@@ -1,0 +1,170 @@
+"""HTTP for one registry, and for whatever its answers lead to: token services, blob stores behind redirects.
+
+Everything reached on behalf of a registry shares its TLS settings. Only this module imports `requests`, and late.
+Environment proxies are honoured; netrc and cookies are not, and Authorization never leaves the registry's host.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urljoin, urlsplit
+
+from executor.errors import RegistryError
+from executor.registry.hosts import Purpose, allows_http, api_host, verifies_tls
+from executor.registry.reasons import connection_failure
+from executor.registry.tls import speaks_tls, tls_context
+from executor.spec import RegistryOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from requests import Response, Session
+
+USER_AGENT = "krunner"
+CONNECT_SECONDS = 20.0
+READ_SECONDS = 120.0
+COMMIT_SECONDS = 600.0
+"""How long an answer to an upload may take: registries move blobs about before they answer."""
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 10
+
+
+class StreamedBody(Protocol):
+    """A request body of known length that can be iterated anew for each try."""
+
+    def __len__(self) -> int:
+        """The length in bytes."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes, from the start."""
+
+
+Body = bytes | StreamedBody | None
+
+
+class Transport:
+    """Sends requests for one registry. Safe for several threads."""
+
+    def __init__(self, registry: str, options: RegistryOptions, purpose: Purpose) -> None:
+        self.registry = registry
+        self._options = options
+        self._verify = verifies_tls(registry, options, purpose)
+        self._http_allowed = allows_http(registry, options, purpose)
+        self._lock = threading.Lock()
+        self._base_url = ""
+        self._sessions: dict[str, Session] = {}
+
+    @property
+    def base_url(self) -> str:
+        """`https://host`, or `http://host` where that is allowed and the host does not speak TLS."""
+        with self._lock:
+            if not self._base_url:
+                host = api_host(self.registry)
+                plain = self._http_allowed and not speaks_tls(host)
+                self._base_url = f"{'http' if plain else 'https'}://{host}"
+            return self._base_url
+
+    def resolve(self, url: str) -> str:
+        """The absolute form of a path or Location; one that falls back to http on an https registry is mended."""
+        absolute = urljoin(self.base_url, url)
+        parts, base = urlsplit(absolute), urlsplit(self.base_url)
+        same_host = parts.hostname == base.hostname and parts.port in (None, 80, base.port)
+        if parts.scheme == "http" and base.scheme == "https" and same_host:
+            return parts._replace(scheme="https", netloc=base.netloc).geturl()
+        return absolute
+
+    def may_carry_secrets(self, url: str) -> bool:
+        """True when credentials may go to `url`: over TLS, or when the registry itself is reached without."""
+        return urlsplit(url).scheme == "https" or urlsplit(self.base_url).scheme == "http"
+
+    def is_registry(self, url: str) -> bool:
+        """True when `url` lies on the registry's own scheme, host and port."""
+        return _origin(url) == _origin(self.base_url)
+
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: Body = None, authorization: str = ""
+    ) -> Response:
+        """Send one request and follow its redirects; the body of the answer is unread.
+
+        `authorization` goes to the registry's own host only. Raises RegistryError when there is no answer.
+        """
+        url = self.resolve(url)
+        for _ in range(_MOST_REDIRECTS):
+            sent = dict(headers)
+            if authorization and self.is_registry(url):
+                sent["Authorization"] = authorization
+            response = self.send_once(method, url, headers=sent, body=body)
+            target = _redirect_target(response, method)
+            if not target:
+                return response
+            response.close()
+            url = self.resolve(urljoin(url, target))
+        raise RegistryError(f"{self.registry} redirects in a circle", status=508)
+
+    def send_once(self, method: str, url: str, *, headers: Mapping[str, str], body: Body = None) -> Response:
+        """Send one request with exactly these headers; redirects are returned as they are."""
+        import requests
+
+        read_seconds = COMMIT_SECONDS if method in ("PUT", "PATCH") else READ_SECONDS
+        try:
+            return self._session(urlsplit(url).scheme).request(
+                method,
+                url,
+                headers=dict(headers),
+                data=body or None,
+                proxies=requests.utils.get_environ_proxies(url, no_proxy=None),
+                timeout=(CONNECT_SECONDS, read_seconds),
+                verify=self._verify,
+                stream=True,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise connection_failure(self.registry, url, error) from error
+
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            for session in self._sessions.values():
+                session.close()
+            self._sessions.clear()
+
+    def _session(self, scheme: str) -> Session:
+        with self._lock:
+            if scheme not in self._sessions:
+                self._sessions[scheme] = self._new_session(scheme)
+            return self._sessions[scheme]
+
+    def _new_session(self, scheme: str) -> Session:
+        import requests
+
+        from executor.registry.adapters import PlainAdapter, TlsAdapter
+
+        session = requests.Session()
+        session.trust_env = False
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        session.headers.clear()
+        session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+        if scheme == "http":
+            session.mount("http://", PlainAdapter())
+        else:
+            context = tls_context(self.registry, self._options, verify=self._verify)
+            session.mount("https://", TlsAdapter(context))
+        return session
+
+
+def _redirect_target(response: Response, method: str) -> str:
+    location = response.headers.get("Location", "")
+    if response.status_code not in _REDIRECTS or not location:
+        return ""
+    keeps_method = method in ("GET", "HEAD") or response.status_code in (307, 308)
+    return location if keeps_method else ""
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", port

@@ -1,0 +1,373 @@
+"""A registry in memory, served by a thread on a loopback port, that fails on demand.
+
+    with FakeRegistry() as registry:
+        registry.blobs["team/app"][digest] = content
+        registry.faults.append(Fault(method="GET", path="/blobs/", status=503, times=1))
+
+It speaks what the distribution spec asks for and keeps every request in `requests`, in order of arrival.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import re
+import socket
+import ssl
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import parse_qs, urlsplit
+
+_MANIFEST = re.compile(r"/v2/(.+)/manifests/([^/]+)\Z")
+_BLOB = re.compile(r"/v2/(.+)/blobs/([^/]+:[^/]+)\Z")
+_UPLOADS = re.compile(r"/v2/(.+)/blobs/uploads/\Z")
+_UPLOAD = re.compile(r"/v2/(.+)/blobs/uploads/([^/]+)\Z")
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """What goes wrong with requests whose method and path (a part of it) match, for the next `times` of them.
+
+    `status` answers with that status, `headers` and `body`. `drop_after` breaks the connection after so many bytes
+    of the body (0: before any answer). `content` is served instead of the right one; `truncate_to` announces and
+    serves a shorter blob; `redirect_to` answers 307 to another base address.
+    """
+
+    path: str
+    method: str = ""
+    times: int = 1
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    drop_after: int | None = None
+    content: bytes | None = None
+    truncate_to: int | None = None
+    redirect_to: str = ""
+
+    def matches(self, method: str, path: str) -> bool:
+        return self.times > 0 and self.method in ("", method) and self.path in path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    size: int
+
+
+class FakeRegistry:
+    """The registry. `host` is `127.0.0.1:PORT`; use it as a context manager.
+
+    `auth` asks for "basic" or "bearer" login with the `users` (name to password); `anonymous` gives bearer tokens
+    without one. `mounts` False ignores cross-repository mounts, `ranges` False ignores Range, `accepts` are
+    the ways of uploading that are not refused with 405.
+    """
+
+    def __init__(
+        self, *, auth: Literal["", "basic", "bearer"] = "", tls: tuple[str, str] | None = None, mounts: bool = True
+    ) -> None:
+        self.auth = auth
+        self.mounts = mounts
+        self.ranges = True
+        self.anonymous = False
+        self.accepts = {"PUT", "PATCH"}
+        self.users: dict[str, str] = {}
+        self.refresh_tokens: set[str] = set()
+        self.token_seconds = 300
+        self.challenge_scope = ""
+        self.blobs: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
+        self.manifests: defaultdict[str, dict[str, tuple[str, bytes]]] = defaultdict(dict)
+        self.uploads: dict[str, bytearray] = {}
+        self.tokens: dict[str, str] = {}
+        self.faults: list[Fault] = []
+        self.requests: list[Seen] = []
+        self.lock = threading.Lock()
+        self._tls = tls
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.registry = self
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self._server.tls = context
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self._tls else 'http'}://{self.host}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def add_blob(self, repository: str, content: bytes) -> str:
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        self.blobs[repository][digest] = content
+        return digest
+
+    def add_manifest(self, repository: str, tag: str, media_type: str, content: bytes) -> str:
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        self.manifests[repository][digest] = (media_type, content)
+        if tag:
+            self.manifests[repository][tag] = (media_type, content)
+        return digest
+
+    def seen(self, method: str, path: str = "") -> list[Seen]:
+        with self.lock:
+            return [request for request in self.requests if request.method == method and path in request.path]
+
+    def take_fault(self, method: str, path: str) -> Fault | None:
+        with self.lock:
+            for fault in self.faults:
+                if fault.matches(method, path):
+                    fault.times -= 1
+                    return dataclasses.replace(fault)
+        return None
+
+
+class _Server(ThreadingHTTPServer):
+    registry: FakeRegistry
+    tls: ssl.SSLContext | None = None
+    daemon_threads = True
+
+    def finish_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
+        """Close at once on a TLS greeting to a plain server and the other way round, as real ones do."""
+        request.settimeout(10)
+        greeting = request.recv(1, socket.MSG_PEEK)
+        if (greeting == b"\x16") != (self.tls is not None) or not greeting:
+            return
+        if self.tls is not None:
+            try:
+                request = self.tls.wrap_socket(request, server_side=True)
+            except OSError:
+                return
+        try:
+            super().finish_request(request, client_address)
+        finally:
+            if self.tls is not None:
+                request.close()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: broken connections are what the tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server  # type: ignore[mutable-override]  # no other server makes this handler
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
+        """Stay silent."""
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - names the base class looks for
+
+    @property
+    def registry(self) -> FakeRegistry:
+        return self.server.registry
+
+    def _serve(self) -> None:
+        parts = urlsplit(self.path)
+        self.query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        self.fault = self.registry.take_fault(self.command, self.path)
+        if self.fault and self.fault.drop_after == 0:
+            self.close_connection = True
+            return
+        body = self._read_body()
+        headers = {key.lower(): value for key, value in self.headers.items()}
+        with self.registry.lock:
+            self.registry.requests.append(
+                Seen(method=self.command, path=self.path, headers=headers, query=self.query, size=len(body))
+            )
+        if self.fault and self.fault.status:
+            self._answer(self.fault.status, self.fault.headers, self.fault.body)
+        elif self.fault and self.fault.redirect_to:
+            self._answer(307, {"Location": self.fault.redirect_to + self.path})
+        elif parts.path == "/token":
+            self._token(body)
+        elif self._authorized(parts.path):
+            self._route(parts.path, body)
+
+    def _read_body(self) -> bytes:
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            pieces = []
+            while size := int(self.rfile.readline(), 16):
+                pieces.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(pieces)
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _route(self, path: str, body: bytes) -> None:
+        if path == "/v2/":
+            self._answer(200)
+        elif match := _MANIFEST.match(path):
+            self._manifest(match[1], match[2], body)
+        elif match := _UPLOADS.match(path):
+            self._begin_upload(match[1], body)
+        elif match := _BLOB.match(path):
+            self._blob(match[1], match[2])
+        elif match := _UPLOAD.match(path):
+            self._upload(match[1], match[2], body)
+        else:
+            self._refuse(404, "UNSUPPORTED")
+
+    def _manifest(self, repository: str, selector: str, body: bytes) -> None:
+        if self.command == "PUT":
+            digest = self.registry.add_manifest(repository, selector, self.headers["Content-Type"], body)
+            self._answer(201, {"Docker-Content-Digest": digest, "Location": self.path})
+            return
+        if selector not in self.registry.manifests[repository]:
+            self._refuse(404, "MANIFEST_UNKNOWN")
+            return
+        media_type, content = self.registry.manifests[repository][selector]
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        if self.fault and self.fault.content is not None:
+            content = self.fault.content
+        self._answer(200, {"Content-Type": media_type, "Docker-Content-Digest": digest}, content)
+
+    def _blob(self, repository: str, digest: str) -> None:
+        content = self.registry.blobs[repository].get(digest)
+        if content is None:
+            self._refuse(404, "BLOB_UNKNOWN")
+            return
+        fault = self.fault
+        if fault and fault.content is not None:
+            content = fault.content
+        if fault and fault.truncate_to is not None:
+            content = content[: fault.truncate_to]
+        status, headers = 200, {"Content-Type": "application/octet-stream", "Docker-Content-Digest": digest}
+        wanted = re.match(r"bytes=(\d+)-\Z", self.headers.get("Range", ""))
+        if wanted and self.registry.ranges:
+            status, start = 206, int(wanted[1])
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            content = content[start:]
+        self._answer(status, headers, content)
+
+    def _begin_upload(self, repository: str, body: bytes) -> None:
+        source, digest = self.query.get("from", ""), self.query.get("mount", "")
+        if self.registry.mounts and digest in self.registry.blobs[source]:
+            self.registry.blobs[repository][digest] = self.registry.blobs[source][digest]
+            self._answer(201, {"Location": f"/v2/{repository}/blobs/{digest}", "Docker-Content-Digest": digest})
+            return
+        identifier = f"upload-{len(self.registry.requests)}-{time.monotonic_ns()}"
+        self.registry.uploads[identifier] = bytearray(body)
+        self._answer(202, {"Location": f"/v2/{repository}/blobs/uploads/{identifier}?_state=x"})
+
+    def _upload(self, repository: str, identifier: str, body: bytes) -> None:
+        content = self.registry.uploads.get(identifier)
+        if content is None:
+            self._refuse(404, "BLOB_UPLOAD_UNKNOWN")
+        elif self.command == "DELETE":
+            del self.registry.uploads[identifier]
+            self._answer(204)
+        elif (self.command == "PATCH" or body) and self.command not in self.registry.accepts:
+            self._refuse(405, "UNSUPPORTED")
+        elif self.command == "PATCH":
+            content += body
+            self._answer(202, {"Location": self.path, "Range": f"0-{len(content) - 1}"})
+        else:
+            self._end_upload(repository, identifier, bytes(content) + body)
+
+    def _end_upload(self, repository: str, identifier: str, content: bytes) -> None:
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        if digest != self.query.get("digest"):
+            self._refuse(400, "DIGEST_INVALID")
+            return
+        del self.registry.uploads[identifier]
+        self.registry.blobs[repository][digest] = content
+        self._answer(201, {"Location": f"/v2/{repository}/blobs/{digest}", "Docker-Content-Digest": digest})
+
+    def _authorized(self, path: str) -> bool:
+        given = self.headers.get("Authorization", "")
+        if not self.registry.auth:
+            return True
+        if self.registry.auth == "basic":
+            if self._user(given):
+                return True
+            self._refuse(401, "UNAUTHORIZED", {"WWW-Authenticate": 'Basic realm="fake registry"'})
+            return False
+        scope = self.registry.tokens.get(given.removeprefix("Bearer "), None)
+        if scope is not None and (path == "/v2/" or self._covered(scope)):
+            return True
+        needed = self.registry.challenge_scope or self._needed_scope()
+        challenge = f'Bearer realm="{self.registry.url}/token",service="fake",scope="{needed}"'
+        self._refuse(401, "UNAUTHORIZED", {"WWW-Authenticate": challenge})
+        return False
+
+    def _needed_scope(self) -> str:
+        match = re.match(r"/v2/(.+?)/(?:manifests|blobs)/", self.path)
+        action = "pull" if self.command in ("GET", "HEAD") else "pull,push"
+        return f"repository:{match[1]}:{action}" if match else ""
+
+    def _covered(self, scope: str) -> bool:
+        name, _, actions = self._needed_scope().rpartition(":")
+        granted = dict(item.rpartition(":")[::2] for item in scope.split())
+        return set(actions.split(",")) <= set(granted.get(name, "").split(","))
+
+    def _user(self, authorization: str) -> str:
+        scheme, _, encoded = authorization.partition(" ")
+        if scheme != "Basic":
+            return ""
+        name, _, password = base64.b64decode(encoded).decode().partition(":")
+        return name if self.registry.users.get(name) == password else ""
+
+    def _token(self, body: bytes) -> None:
+        if self.command == "POST":
+            form = {key: values[0] for key, values in parse_qs(body.decode()).items()}
+            allowed = form.get("refresh_token") in self.registry.refresh_tokens
+            scope = form.get("scope", "")
+        else:
+            given = self.headers.get("Authorization", "")
+            allowed = bool(self._user(given)) or (self.registry.anonymous and not given)
+            scope = " ".join(parse_qs(urlsplit(self.path).query).get("scope", ()))
+        if not allowed:
+            self._refuse(401, "UNAUTHORIZED")
+            return
+        token = f"token-{len(self.registry.tokens)}"
+        self.registry.tokens[token] = scope
+        document = {"token": token, "expires_in": self.registry.token_seconds}
+        self._answer(200, {"Content-Type": "application/json"}, json.dumps(document).encode())
+
+    def _refuse(self, status: int, code: str, headers: Mapping[str, str] | None = None) -> None:
+        document = {"errors": [{"code": code, "message": code.lower().replace("_", " "), "detail": None}]}
+        self._answer(
+            status, {**(headers or {}), "Content-Type": "application/json"}, json.dumps(document).encode()
+        )
+
+    def _answer(self, status: int, headers: Mapping[str, str] | None = None, body: bytes = b"") -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if self.fault and self.fault.drop_after is not None:
+            body = body[: self.fault.drop_after]
+            self.close_connection = True
+        self.wfile.write(body)
