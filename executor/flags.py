@@ -136,9 +136,15 @@ FLAGS: tuple[Flag, ...] = (
 
 
 def normalize(argv: Sequence[str]) -> list[str]:
-    """Rewrite pflag's booleans for click: `--flag` becomes `--flag=true`, so that a word after it stays a word."""
+    """Rewrite pflag's spellings for click.
+
+    `--flag` of a boolean becomes `--flag=true`, so that a word after it stays a word; `-d=x` becomes
+    `--destination=x`.
+    """
     switches = {f"--{name}" for flag in FLAGS if flag.kind == "bool" for name in (flag.name, *flag.aliases)}
-    return [f"{word}=true" if word in switches else word for word in argv]
+    shorts = {f"-{flag.short}=": f"--{flag.name}=" for flag in FLAGS if flag.short}
+    words = [shorts[word[:3]] + word[3:] if word[:3] in shorts else word for word in argv]
+    return [f"{word}=true" if word in switches else word for word in words]
 
 
 def refuse_unsupported(flag: Flag, value: object) -> None:
@@ -156,8 +162,8 @@ def markdown() -> str:
     rows = [
         "# Flags of `executor`",
         "",
-        'Made from `executor/flags.py`. Names and defaults are kaniko\'s. A flag that says "not yet" is refused when',
-        "it is set to anything but its default; no flag is accepted and ignored.",
+        "Made from `executor/flags.py`. Names and defaults are kaniko's. A flag marked `not yet` is refused when it",
+        "is set to anything but its default; no flag is accepted and ignored.",
         "",
         "| flag | default | environment | supported | what it does |",
         "|---|---|---|---|---|",
@@ -165,10 +171,14 @@ def markdown() -> str:
     for flag in FLAGS:
         names = ", ".join(f"`--{name}`" for name in (flag.name, *flag.aliases))
         short = f"`-{flag.short}`, " if flag.short else ""
-        default = f"`{str(flag.default).lower()}`" if flag.default else ""
+        default = f"`{_shown(flag.default)}`" if flag.default else ""
         environment = f"`{flag.env}`" if flag.env else ""
         rows.append(f"| {short}{names} | {default} | {environment} | {flag.support.value} | {flag.help} |")
     return "\n".join(rows) + "\n"
+
+
+def _shown(default: FlagValue) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 if __name__ == "__main__":
