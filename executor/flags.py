@@ -162,8 +162,8 @@ def markdown() -> str:
     rows = [
         "# Flags of `executor`",
         "",
-        "Made from `executor/flags.py`. Names and defaults are kaniko's. A flag marked `not yet` is refused when it",
-        "is set to anything but its default; no flag is accepted and ignored.",
+        "Made from `executor/flags.py`. Names and defaults are kaniko's. A flag marked `not yet` is refused when",
+        "it is set to anything but its default; no flag is accepted and ignored.",
         "",
         "| flag | default | environment | supported | what it does |",
         "|---|---|---|---|---|",
