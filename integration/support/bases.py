@@ -1,0 +1,188 @@
+"""The base images of the tests, made on this machine from Debian's packages and kept under .cache/ by recipe.
+
+`busybox` is a file system small enough to see whole: Debian's static busybox with its applets as links, users and
+groups, a home, special modes. `layered` and `onbuild` stand on it. `debian` is a minimal Debian of about 180 MB,
+made by mmdebstrap from the machine's own sources. All are docker archives that skopeo copies where needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from integration.support.programs import run
+from integration.support.recipes import Archive, Dir, Fifo, File, Hardlink, Node, Symlink, archive_bytes
+
+CACHE = Path(__file__).parents[2] / ".cache" / "integration"
+BUSYBOX = Path("/bin/busybox")
+REGISTRY_NAME = "registry.test"
+"""The host in the Dockerfiles of the tests; it stands for the registry that runs at the time."""
+FILES_NAME = "files.test"
+"""The host of the files that ADD downloads, likewise."""
+
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_BUSYBOX_TREE: Mapping[str, Node] = {
+    "bin": Dir(),
+    "dev": Dir(),
+    "etc": Dir(),
+    "etc/group": "root:x:0:\nstaff:x:50:app\nvideo:x:44:app,guest\napp:x:1000:\nusers:x:100:\n",
+    "etc/hosts": "",
+    "etc/passwd": (
+        "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:App:/home/app:/bin/sh\nguest:x:1001:100::/:/bin/sh\n"
+    ),
+    "etc/resolv.conf": "",
+    "home": Dir(),
+    "home/app": Dir(uid=1000, gid=1000, mode=0o750),
+    "home/app/note": File(content="mine\n", uid=1000, gid=1000, mode=0o600),
+    "opt": Dir(),
+    "opt/data": Dir(mode=0o711, uid=7, gid=8),
+    "opt/data/old": "old\n",
+    "opt/link": Symlink("data"),
+    "opt/suid": File(content="set\n", mode=0o4755),
+    "proc": Dir(),
+    "root": Dir(mode=0o700),
+    "sys": Dir(),
+    "tmp": Dir(mode=0o1777),
+    "usr": Dir(),
+    "usr/bin": Dir(),
+    "usr/local": Dir(),
+    "usr/local/bin": Dir(),
+    "var": Dir(),
+    "var/run": Symlink("../run"),
+    "run": Dir(),
+}
+
+
+def busybox_archive() -> Path:
+    """The docker archive of the `busybox` base image."""
+    return _stored("busybox", [archive_bytes(Archive(files=_busybox_files()))], {"Env": [_PATH], "Cmd": ["sh"]})
+
+
+@functools.cache
+def _busybox_files() -> Mapping[str, Node]:
+    applets = sorted(set(run([BUSYBOX, "--list"]).split()) - {"busybox"})
+    return {
+        **_BUSYBOX_TREE,
+        "bin/busybox": File(content=BUSYBOX.read_bytes(), mode=0o755),
+        **{f"bin/{applet}": Symlink("busybox") for applet in applets},
+    }
+
+
+_Layers = Sequence[Mapping[str, Node]]
+
+_LAYERED: _Layers = (
+    {
+        "srv": Dir(),
+        "srv/keep": "1\n",
+        "srv/gone": "1\n",
+        "srv/full": Dir(),
+        "srv/full/a": "a\n",
+        "srv/full/b": "b\n",
+    },
+    {
+        "srv/.wh.gone": "",
+        "srv/full": Dir(),
+        "srv/full/.wh..wh..opq": "",
+        "srv/full/c": "c\n",
+        "srv/hard": "hard\n",
+    },
+    {"srv/hard": "harder\n", "srv/twin": Hardlink("srv/hard"), "srv/gone": Dir(mode=0o700), "srv/pipe": Fifo()},
+)
+_LAYERED_CONFIG = {
+    "Env": [_PATH, "BASE=layered"],
+    "Entrypoint": ["/bin/sh", "-c"],
+    "Cmd": ["echo base"],
+    "User": "app",
+    "WorkingDir": "/srv",
+    "Labels": {"base": "layered", "replaced": "no"},
+    "ExposedPorts": {"80/tcp": {}},
+    "Volumes": {"/volume": {}},
+    "StopSignal": "SIGINT",
+    "Healthcheck": {"Test": ["CMD", "true"], "Interval": 5_000_000_000},
+}
+_ONBUILD_CONFIG = {
+    "Env": [_PATH],
+    "Cmd": ["sh"],
+    "OnBuild": ["ARG FLAVOUR=plain", "COPY trigger /trigger", "RUN echo $FLAVOUR > /flavour", "ENV TRIGGERED=yes"],
+}
+
+
+def derived_archives() -> tuple[Path, Path]:
+    """`layered` (whiteouts, an opaque directory, every config field) and `onbuild` (triggers), on `busybox`."""
+    layers = [archive_bytes(Archive(files=files)) for files in (_busybox_files(), *_LAYERED)]
+    return (
+        _stored("layered", layers, _LAYERED_CONFIG),
+        _stored("onbuild", layers[:1], _ONBUILD_CONFIG),
+    )
+
+
+def debian_archive() -> Path:
+    """The docker archive of the `debian` base image. The first call takes some 20 s and 30 MB of packages."""
+    suite = os_release()["VERSION_CODENAME"]
+    target = CACHE / f"debian-{suite}.tar"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=_cache_folder()) as scratch:
+            tree = Path(scratch) / "root.tar"
+            sources = Path(scratch) / "machine.list"
+            sources.write_text(_machine_sources())
+            run(["mmdebstrap", "--variant=minbase", "--quiet", suite, tree, sources], timeout=900)
+            _write_archive(target, "debian", [tree.read_bytes()], {"Env": [_PATH], "Cmd": ["bash"]})
+    return target
+
+
+def os_release() -> dict[str, str]:
+    """The machine's /etc/os-release as a dictionary."""
+    pairs = (line.partition("=") for line in Path("/etc/os-release").read_text().splitlines())
+    return {name: value.strip('"') for name, _, value in pairs if name}
+
+
+def _machine_sources() -> str:
+    """Debian's part of the machine's own package sources, one `deb` line each."""
+    line = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(REPO_URI) $(RELEASE) main"
+    fields = ["Created-By: Packages", "Origin: Debian", "Component: main"]
+    lines = run(["apt-get", "indextargets", "--format", line, *fields])
+    return "".join(f"{line}\n" for line in sorted(set(lines.splitlines())))
+
+
+def _cache_folder() -> Path:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    return CACHE
+
+
+def _stored(name: str, layers: Sequence[bytes], config: Mapping[str, Any]) -> Path:
+    key = hashlib.sha256(json.dumps([name, config, [_digest(layer) for layer in layers]]).encode()).hexdigest()
+    target = _cache_folder() / f"{name}-{key[:16]}.tar"
+    if not target.exists():
+        _write_archive(target, name, layers, config)
+    return target
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _write_archive(target: Path, name: str, layers: Sequence[bytes], config: Mapping[str, Any]) -> None:
+    document = {
+        "architecture": run(["dpkg", "--print-architecture"]).strip(),
+        "os": "linux",
+        "created": "2010-01-01T00:00:00Z",
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [_digest(layer) for layer in layers]},
+        "history": [{"created": "2010-01-01T00:00:00Z", "created_by": "made for the tests"}] * len(layers),
+    }
+    names = [f"layer-{number}.tar" for number in range(len(layers))]
+    manifest = [{"Config": "config.json", "RepoTags": [f"{REGISTRY_NAME}/{name}:latest"], "Layers": names}]
+    files: dict[str, Node] = {
+        "config.json": json.dumps(document),
+        **{file: File(content=layer) for file, layer in zip(names, layers, strict=True)},
+        "manifest.json": json.dumps(manifest),
+    }
+    scratch = target.with_suffix(f".{os.getpid()}")
+    scratch.write_bytes(archive_bytes(Archive(files=files)))
+    scratch.rename(target)

@@ -1,0 +1,218 @@
+"""Builders behind one shape: the one under test, and two references from Debian.
+
+`docker` is a daemon of our own (own folders, own socket, no network) whose builds go through BuildKit; `buildah`
+builds with chroot isolation. All build the same Case and give the same kind of StoredImage back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from integration.support.images import StoredImage, read_docker_archive, read_layout
+from integration.support.programs import ProgramError, run, server
+from integration.support.recipes import Node, make_files
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(os.environ.get("KRUNNER_BIN", ROOT / ".venv" / "bin"))
+_DOCKER = Path("/usr/bin/docker")  # Debian's client; another on PATH may want a newer daemon
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One build: a Dockerfile, the files of its context, and what is given on the command line.
+
+    `dockerfile_name` is the Dockerfile's path inside the context; by default it lies outside. `equivalent` is a
+    Dockerfile of the same meaning in the syntax that the references know, for what is newer than they are.
+    """
+
+    name: str
+    dockerfile: str
+    context: Mapping[str, Node] = field(default_factory=dict)
+    args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+    dockerfile_name: str = ""
+    equivalent: str = ""
+
+    def key(self) -> str:
+        """A name that changes with everything the case says."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:20]
+
+    def flags(self) -> list[str]:
+        """The flags that all builders spell alike."""
+        words = [f"--build-arg={name}={value}" for name, value in self.args.items()]
+        words += [f"--label={name}={value}" for name, value in self.labels.items()]
+        return words + ([f"--target={self.target}"] if self.target else [])
+
+
+class Builder(Protocol):
+    """Builds cases. Raises ProgramError when the build fails."""
+
+    def build(self, case: Case, folder: Path, dockerfile: Path) -> StoredImage:
+        """Build the case whose context lies in `folder`."""
+
+    def version(self) -> str:
+        """What a cached result depends on."""
+
+
+@contextlib.contextmanager
+def laid_out(case: Case, *, dockerfile: str, hosts: Mapping[str, str]) -> Iterator[tuple[Path, Path]]:
+    """The case's context and its Dockerfile; `hosts` maps host names in the Dockerfile to real ones."""
+    for name, host in hosts.items():
+        dockerfile = dockerfile.replace(name, host)
+    with tempfile.TemporaryDirectory(prefix="krunner-case-") as scratch:
+        folder, outside = Path(scratch) / "context", Path(scratch) / "Dockerfile"
+        outside.write_bytes(dockerfile.encode())
+        make_files(
+            folder, {**case.context, **({case.dockerfile_name: dockerfile} if case.dockerfile_name else {})}
+        )
+        yield folder, folder / case.dockerfile_name if case.dockerfile_name else outside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Docker:
+    """A docker daemon of the tests' own; `host` is its socket's address."""
+
+    host: str
+
+    def _run(self, *words: str | Path) -> str:
+        return run([_DOCKER, *words], env={**os.environ, "DOCKER_HOST": self.host, "DOCKER_BUILDKIT": "1"})
+
+    def version(self) -> str:
+        """The daemon's version."""
+        return self._run("version", "--format", "docker {{.Server.Version}}").strip()
+
+    def load(self, archive: Path) -> None:
+        """Give the daemon an image of its own, under the name it has in the archive."""
+        self._run("load", "--quiet", "--input", archive)
+
+    def build(self, case: Case, folder: Path, dockerfile: Path) -> StoredImage:
+        """Build by BuildKit and read the result from `docker save`."""
+        tag = f"case-{case.name}"
+        words = ["build", "--quiet", "--network=none", f"--tag={tag}", f"--file={dockerfile}"]
+        self._run(*words, *case.flags(), folder)
+        return self.saved(tag)
+
+    def build_base(self, tag: str, dockerfile: str) -> None:
+        """Build a further base image from text alone."""
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / "Dockerfile").write_text(dockerfile)
+            self._run("build", "--quiet", "--network=none", f"--tag={tag}", scratch)
+
+    def saved(self, tag: str) -> StoredImage:
+        """An image of the daemon."""
+        with tempfile.TemporaryDirectory() as scratch:
+            archive = Path(scratch) / "image.tar"
+            self._run("save", "--output", archive, tag)
+            return read_docker_archive(archive)
+
+
+@contextlib.contextmanager
+def serve_docker(folder: Path) -> Iterator[Docker]:
+    """Run a docker daemon that keeps everything below `folder`, and end it and its containerd afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    socket = folder / "docker.sock"
+    docker = Docker(host=f"unix://{socket}")
+
+    def ready() -> bool:
+        with contextlib.suppress(ProgramError):
+            return bool(socket.exists() and docker.version())
+        return False
+
+    argv: list[str | Path] = [
+        *("dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec"),
+        *("--host", docker.host, "--pidfile", folder / "docker.pid", "--config-file", folder / "daemon.json"),
+        *("--iptables=false", "--ip6tables=false", "--bridge=none"),
+    ]
+    (folder / "daemon.json").write_text("{}")
+    try:
+        with server(argv, log=folder / "dockerd.log", ready=ready):
+            yield docker
+    finally:
+        _unmount_below(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unmount_below(folder: Path) -> None:
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True):
+        subprocess.run(["umount", "--lazy", point], check=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buildah:
+    """Debian's buildah with chroot isolation, its storage below `folder`."""
+
+    folder: Path
+    registry: str
+
+    def _run(self, *words: str | Path) -> str:
+        storage: list[str | Path] = [
+            "--root",
+            self.folder / "root",
+            "--runroot",
+            self.folder / "run",
+            "--storage-driver",
+            "vfs",
+        ]
+        return run(["buildah", *storage, *words])
+
+    def version(self) -> str:
+        """The program's version."""
+        return run(["buildah", "--version"]).strip()
+
+    def build(self, case: Case, folder: Path, dockerfile: Path) -> StoredImage:
+        """Build and read the result from an OCI layout."""
+        with tempfile.TemporaryDirectory() as scratch:
+            words = [
+                "bud",
+                "--quiet",
+                "--isolation=chroot",
+                "--layers",
+                "--tls-verify=false",
+                "--format=docker",
+                "--identity-label=false",
+            ]
+            flags = [*case.flags(), f"--file={dockerfile}", f"--tag=case-{case.name}"]
+            self._run(*words, *flags, folder)
+            self._run("push", "--quiet", "--format=oci", f"case-{case.name}", f"oci:{scratch}/layout:image")
+            return read_layout(Path(scratch) / "layout")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """The builder under test, with one driver; `home` is its store."""
+
+    driver: str
+    home: Path
+    registry: str
+
+    def version(self) -> str:
+        """Never cached."""
+        return ""
+
+    def run(self, *words: str | Path, env: Mapping[str, str] | None = None) -> str:
+        """Run `executor` with this driver and home, and the test registry reached by plain HTTP."""
+        return run(self.argv(*words), env={**os.environ, "KRUNNER_HOME": str(self.home), **(env or {})})
+
+    def argv(self, *words: str | Path) -> Sequence[str | Path]:
+        """The command line that `run` runs."""
+        return [BIN / "executor", f"--rootfs={self.driver}", "--insecure", "--insecure-pull", *words]
+
+    def build(self, case: Case, folder: Path, dockerfile: Path) -> StoredImage:
+        """Build and read the result from an OCI layout."""
+        with tempfile.TemporaryDirectory() as scratch:
+            layout = Path(scratch) / "layout"
+            words = [f"--context={folder}", f"--dockerfile={dockerfile}", "--no-push"]
+            outputs = [f"--destination={self.registry}/case:{case.name}", f"--oci-layout-path={layout}"]
+            self.run(*words, *case.flags(), *outputs)
+            return read_layout(layout)
