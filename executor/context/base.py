@@ -1,0 +1,115 @@
+"""The build context: the directory whose files COPY and ADD may read, and which of them an ignore file hides.
+
+`open_context` makes a directory of whatever `--context` names. Reading the Dockerfile and the ignore file in it is
+the caller's; the patterns come in as an `IgnoreRules`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from executor.context.archive import unpack_context, unpack_standard_input
+from executor.context.git import clone, is_git_url, parse_context_url
+from executor.context.http import download, without_credentials
+from executor.errors import ContextError, NotSupportedError, UnfitError
+from executor.events import Noted, Sink
+
+_NOT_YET = {
+    "s3": "S3",
+    "gs": "Google Cloud Storage",
+}
+_AZURE_HOSTS = (".blob.core.windows.net", ".blob.core.chinacloudapi.cn", ".blob.core.usgovcloudapi.net")
+
+
+class IgnoreRules(Protocol):
+    """An ignore file's patterns. Paths are relative to the context, parted by `/`."""
+
+    def ignores(self, path: str) -> bool:
+        """Whether `path` is left out."""
+
+    def may_contain_included(self, directory: str) -> bool:
+        """Whether something below an ignored `directory` could be let in again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextTree:
+    """The directory `path` without what `ignore` hides (None: nothing)."""
+
+    path: str
+    ignore: IgnoreRules | None = None
+
+
+@contextmanager
+def open_context(url: str, *, sub_path: str, scratch: Callable[[], str], sink: Sink) -> Iterator[str]:
+    """Give a local directory with the files of the context `url`, and in it of the folder `sub_path` if not ''.
+
+    Forms: a directory, `dir://`, `tar://file` (any compression), `tar://stdin`, `git://`, `https://….git#ref:folder`
+    and other git URLs, `http(s)://` of an archive. `scratch` makes an empty directory, which stays until its maker
+    removes it. Raises ContextError when the context cannot be had, NotSupportedError for object stores.
+    """
+    try:
+        directory = _fetch(url, scratch, sink)
+    except OSError as error:
+        kind = UnfitError if error.errno in (errno.ENOSPC, errno.EDQUOT) else ContextError
+        raise kind(f"cannot fetch the context {without_credentials(url)}: {error.strerror or error}") from error
+    folder = _folder(directory, sub_path) if sub_path else directory
+    if not os.path.isdir(folder):
+        raise ContextError(f"the context {without_credentials(url)} has no folder {sub_path!r}")
+    yield folder
+
+
+def _fetch(url: str, scratch: Callable[[], str], sink: Sink) -> str:
+    scheme, separator, rest = url.partition("://")
+    if is_git_url(url) or scheme == "git":
+        return clone(parse_context_url(url), scratch(), sink)
+    if not separator or scheme == "dir":
+        return _directory(rest if separator else url)
+    if scheme == "tar":
+        directory = scratch()
+        if rest == "stdin":
+            unpack_standard_input(directory)
+        else:
+            unpack_context(rest, directory)
+        return directory
+    if scheme in ("http", "https"):
+        return _archive_from_url(url, scratch, sink)
+    if scheme in _NOT_YET:
+        raise NotSupportedError(f"a context in {_NOT_YET[scheme]} ({scheme}://) is not supported yet")
+    raise ContextError(
+        f"a context of the unknown kind {scheme}://",
+        hint="use a directory, dir://, tar://, tar://stdin, git://, or the http(s):// of an archive or repository",
+    )
+
+
+def _archive_from_url(url: str, scratch: Callable[[], str], sink: Sink) -> str:
+    host = url.split("/")[2].rpartition("@")[2].partition(":")[0]
+    if host.endswith(_AZURE_HOSTS):
+        raise NotSupportedError("a context in Azure Blob Storage is not supported yet")
+    fetched = download(url, scratch(), sink)
+    directory = scratch()
+    unpack_context(fetched.path, directory, name=fetched.url)
+    os.unlink(fetched.path)
+    sink(Noted(message=f"unpacked the context {fetched.url}"))
+    return directory
+
+
+def _directory(path: str) -> str:
+    absolute = os.path.abspath(path)
+    if not os.path.isdir(absolute):
+        what = "is not a directory" if os.path.exists(absolute) else "does not exist"
+        raise ContextError(f"the context {path} {what}", hint="name the directory with --context")
+    return absolute
+
+
+def _folder(directory: str, sub_path: str) -> str:
+    """The folder `sub_path` of the context; links in it do not lead out of the context."""
+    folder = os.path.realpath(os.path.join(directory, sub_path.lstrip("/")))
+    top = os.path.realpath(directory)
+    if os.path.commonpath((top, folder)) != top:
+        raise ContextError(f"the folder {sub_path!r} is outside of the context")
+    return folder
