@@ -16,6 +16,7 @@ import subprocess
 from pathlib import Path
 
 from executor.rootfs import syscalls
+from executor.rootfs.trial import try_in_child
 
 
 class Privilege(enum.Enum):
@@ -28,19 +29,27 @@ class Privilege(enum.Enum):
 
 
 def enter_mount_namespace() -> Privilege:
-    """Enter a private mount namespace, and before it a user namespace when mounts are refused otherwise.
+    """Enter a private mount namespace where that is allowed, and before it a user namespace where it takes one.
 
-    Returns what the process is now. Raises OSError when neither is allowed here (EPERM), or when threads run and a
-    user namespace is needed (EINVAL).
+    Returns what the process is then; drivers find out by trying what it may do. Call it while the process has one
+    thread.
     """
-    privilege = Privilege.ROOT
     try:
-        syscalls.unshare(syscalls.CLONE_NEWNS)
+        _unshare_mounts()
     except PermissionError:
-        privilege = _enter_user_namespace()
-        syscalls.unshare(syscalls.CLONE_NEWNS)
+        if try_in_child(_enter_both).usable:  # a half-entered user namespace would own nothing
+            _enter_both()
+    return current_privilege()
+
+
+def _unshare_mounts() -> None:
+    syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-    return privilege if privilege is not Privilege.ROOT else current_privilege()
+
+
+def _enter_both() -> None:
+    _enter_user_namespace()
+    _unshare_mounts()
 
 
 def current_privilege() -> Privilege:

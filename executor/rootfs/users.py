@@ -19,10 +19,10 @@ _MAX_ID = 2**32 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Who a command runs as: the ids, and the home directory that passwd gives ('' when it has no entry)."""
+    """Who a command runs as: the ids, and the home directory that passwd gives (`/` without an entry, as runc)."""
 
     identity: Identity
-    home: str = ""
+    home: str = "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def resolve_user(root: str, user: str) -> User:
     name, _, group = (user or "0").partition(":")
     if user and (numbers := _both_numeric(name, group)):
         account = next((a for a in _accounts(root) if a.uid == numbers[0]), None)
-        return User(identity=Identity(uid=numbers[0], gid=numbers[1]), home=account.home if account else "")
+        return User(identity=Identity(uid=numbers[0], gid=numbers[1]), home=account.home if account else "/")
     account = _find_account(root, name)
     identity = Identity(uid=account.uid, gid=account.gid)
     if group:
@@ -56,7 +56,7 @@ def resolve_user(root: str, user: str) -> User:
     elif account.name:
         members = tuple(g.gid for g in _groups(root) if account.name in g.members)
         identity = Identity(uid=account.uid, gid=account.gid, groups=members)
-    return User(identity=identity, home=account.home)
+    return User(identity=identity, home=account.home or "/")
 
 
 def _both_numeric(name: str, group: str) -> tuple[int, int] | None:
@@ -101,7 +101,7 @@ def _find_account(root: str, name: str) -> _Account:
             return account
     if uid is None:
         raise StepError(f"unable to find user {name}: no matching entries in passwd file")
-    return _Account("", uid, 0, "")
+    return _Account("", uid, 0, "/")
 
 
 def _find_group(root: str, name: str) -> int:

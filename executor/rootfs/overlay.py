@@ -1,0 +1,255 @@
+"""The overlay driver: layers are unpacked once and stacked by overlayfs; a snapshot reads the upper directory.
+
+<scratch>/root        the mount, and the path of the root all its life
+<scratch>/N/fs        the upper directory since commit N; a commit makes it a lower layer and mounts anew
+<scratch>/work-N      overlayfs's own
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Self
+
+from executor.errors import InternalError, UnfitError
+from executor.image.layer import EntryType, Layer, LayerEntry
+from executor.rootfs import process, syscalls
+from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
+from executor.rootfs.confinement import Confinement
+from executor.rootfs.layerdirs import TREE, LayerDirectories, describes_root
+from executor.rootfs.namespaces import Privilege, current_privilege
+from executor.rootfs.overlaymount import OverlayMount, mount_overlay
+from executor.rootfs.stubs import run_mounts
+from executor.rootfs.trial import try_in_child
+from executor.rootfs.unpack import XattrNamespace
+from executor.snapshot.entries import describe
+from executor.snapshot.ignore import IgnoredPaths
+from executor.snapshot.overlaydiff import Overlay, OverlayDiff
+from executor.store import Store
+
+_PLAIN_ROOT = LayerEntry(name="", type=EntryType.DIRECTORY, mode=0o755)
+
+
+class OverlayDriver:
+    """Roots as overlay mounts, in this process's mount namespace."""
+
+    name = "overlay"
+
+    def __init__(self, store: Store, *, ignore: IgnoredPaths | None = None) -> None:
+        privilege = current_privilege()
+        self.store = store
+        self.ignore = ignore or IgnoredPaths()
+        self.squash = privilege in (Privilege.SINGLE_ID, Privilege.NONE)
+        self.namespace: XattrNamespace = "trusted" if privilege is Privilege.ROOT else "user"
+        self.directories = LayerDirectories(store.unpacked, namespace=self.namespace, squash=self.squash)
+
+    def probe(self) -> Probe:
+        """Mount a small overlay in a forked child, and remove a lower file in it: some mounts fail only then."""
+        return try_in_child(self._try)
+
+    def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> OverlayRoot:
+        """See `Driver.open_root`."""
+        directories = self.directories.get(layers, open_layer)
+        lowers = [_Lower(os.path.join(path, TREE)) for path in reversed(directories)]
+        root = _PLAIN_ROOT
+        for directory in directories:
+            if describes_root(directory):
+                root = _describe_root(os.path.join(directory, TREE), squash=self.squash)
+        return OverlayRoot(self, lowers, root)
+
+    @contextmanager
+    def prefetch(self, layers: Sequence[Layer], open_layer: OpenLayer) -> Iterator[None]:
+        """See `Driver.prefetch`. What goes wrong here goes wrong again, and is told, when a root is opened."""
+        with self.directories.unpacking(layers, open_layer):
+            yield
+
+    def _try(self) -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+        folder = self.store.scratch("probe")
+        try:
+            lower, upper, work, target = (
+                os.path.join(folder, name) for name in ("lower", "upper", "work", "root")
+            )
+            for path in (lower, upper, work, target, os.path.join(lower, "d")):
+                os.mkdir(path)
+            mount_overlay(
+                OverlayMount(
+                    target=target, lowers=[lower], upper=upper, work=work, user_xattrs=self.namespace == "user"
+                )
+            )
+            try:
+                os.rmdir(os.path.join(target, "d"))
+                os.mkdir(os.path.join(target, "d"))
+            finally:
+                syscalls.unmount(target, syscalls.MNT_DETACH)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Lower:
+    """A lower directory. One that is `owned` is not in the store: it goes with the last root that stacks it."""
+
+    def __init__(self, path: str, *, owned: str = "") -> None:
+        self.path = path
+        self._owned = owned
+        self._users = 0
+
+    def acquire(self) -> None:
+        self._users += 1
+
+    def release(self) -> None:
+        self._users -= 1
+        if not self._users and self._owned:
+            shutil.rmtree(self._owned, ignore_errors=True)
+
+
+class OverlayRoot:
+    """A root filesystem on an overlay; see `RootFs`."""
+
+    def __init__(self, driver: OverlayDriver, lowers: Sequence[_Lower], root: LayerEntry) -> None:
+        """`lowers` has the topmost first; `root` is what the root directory is like."""
+        self._driver = driver
+        self._lowers = list(lowers)
+        self._root = root
+        self._scratch = driver.store.scratch("overlay")
+        self._generation = 0
+        self._diff: OverlayDiff | None = None
+        self._path = os.path.join(self._scratch, "root")
+        for lower in self._lowers:
+            lower.acquire()
+        try:
+            os.mkdir(self._path)
+            os.mkdir(os.path.join(self._scratch, "empty"))
+            self._mount()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def path(self) -> str:
+        """See `RootFs.path`."""
+        return self._path
+
+    def run(self, request: RunRequest, on_line: OnLine) -> int:
+        """See `RootFs.run`."""
+        with run_mounts(self._path) as mounts:
+            return process.run(request, Confinement(root=self._path, mounts=mounts), on_line)
+
+    def changes(self) -> OverlayDiff:
+        """See `RootFs.changes`."""
+        overlay = Overlay(
+            upper=os.path.join(self._upper, TREE),
+            lowers=[lower.path for lower in self._lowers],
+            namespace=self._driver.namespace,
+        )
+        self._diff = OverlayDiff(overlay, self._root, ignore=self._driver.ignore, squash=self._driver.squash)
+        return self._diff
+
+    def commit(self, layer: Layer | None) -> None:
+        """See `RootFs.commit`. The upper directory becomes a lower one, in the store if it is what `layer` holds."""
+        diff = self._walked()
+        if diff.empty:
+            return
+        root = _describe_root(self._path, squash=self._driver.squash)
+        self._unmount()
+        lower = self._keep(layer, diff, describes_root=_differs(root, self._root))
+        lower.acquire()
+        self._lowers.insert(0, lower)
+        self._root = root
+        self._generation += 1
+        self._mount()
+
+    def fork(self) -> OverlayRoot:
+        """See `RootFs.fork`."""
+        if not self.changes().is_empty():
+            raise InternalError("a root with changes cannot be forked")
+        return OverlayRoot(self._driver, self._lowers, self._root)
+
+    def close(self) -> None:
+        """See `RootFs.close`."""
+        self._unmount()
+        for lower in self._lowers:
+            lower.release()
+        self._lowers.clear()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    @property
+    def _upper(self) -> str:
+        return os.path.join(self._scratch, str(self._generation))
+
+    def _walked(self) -> OverlayDiff:
+        """The diff that `changes` gave, walked to its end."""
+        diff = self._diff
+        if diff is None or not diff.finished:
+            diff = self.changes()
+            for _ in diff:
+                pass
+        return diff
+
+    def _keep(self, layer: Layer | None, diff: OverlayDiff, *, describes_root: bool) -> _Lower:
+        if layer is None or not diff.complete:
+            kept = self._driver.store.scratch("layer")
+            os.rename(os.path.join(self._upper, TREE), os.path.join(kept, TREE))
+            return _Lower(os.path.join(kept, TREE), owned=kept)
+        for name in diff.surplus:  # the store's copy must be what the layer's tar says, on any base
+            _remove(os.path.join(self._upper, TREE, name))
+        adopted = self._driver.directories.adopt(layer, self._upper, describes_root=describes_root)
+        return _Lower(os.path.join(adopted, TREE))
+
+    def _mount(self) -> None:
+        tree, work = os.path.join(self._upper, TREE), os.path.join(self._scratch, f"work-{self._generation}")
+        os.makedirs(tree)
+        os.mkdir(work)
+        self._describe(tree)
+        lowers = [lower.path for lower in self._lowers] or [os.path.join(self._scratch, "empty")]
+        mount = OverlayMount(
+            target=self._path,
+            lowers=lowers,
+            upper=tree,
+            work=work,
+            user_xattrs=self._driver.namespace == "user",
+        )
+        try:
+            mount_overlay(mount)
+        except OSError as error:
+            raise UnfitError(
+                f"cannot mount an overlay of {len(lowers)} layers: {error.strerror}",
+                hint="use --rootfs=chroot, or put KRUNNER_HOME on a disk that overlayfs takes as upper directory",
+            ) from error
+
+    def _describe(self, tree: str) -> None:
+        """Give the upper root directory what the root directory had: overlayfs shows the upper one's."""
+        if not self._driver.squash:
+            os.chown(tree, self._root.uid, self._root.gid)
+        os.chmod(tree, self._root.mode)
+        for name, value in self._root.xattrs.items():
+            os.setxattr(tree, name, value)
+        os.utime(tree, ns=(self._root.mtime_ns, self._root.mtime_ns))
+
+    def _unmount(self) -> None:
+        with suppress(OSError):  # not mounted
+            syscalls.unmount(self._path, syscalls.MNT_DETACH)
+
+
+def _describe_root(path: str, *, squash: bool) -> LayerEntry:
+    return describe(path, "", os.lstat(path), squash=squash) or _PLAIN_ROOT
+
+
+def _differs(now: LayerEntry, before: LayerEntry) -> bool:
+    return (now.mode, now.uid, now.gid, now.xattrs) != (before.mode, before.uid, before.gid, before.xattrs)
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)

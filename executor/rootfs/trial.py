@@ -1,0 +1,32 @@
+"""Finding out by doing: an attempt in a forked child, whose namespaces and mounts end with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from executor.errors import Error
+from executor.rootfs.base import Probe
+
+
+def try_in_child(action: Callable[[], object]) -> Probe:
+    """Run `action` in a forked child. It worked when it raises nothing; else the reason is the error's text."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        reason = "it failed"
+        try:
+            action()
+            reason = ""
+        except OSError as error:
+            reason = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        except Error as error:
+            reason = error.message
+        finally:
+            os.write(writing, reason.encode("utf-8", "replace")[:4000])
+            os._exit(bool(reason))
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        reason = pipe.read().decode("utf-8", "replace")
+    failed = os.waitpid(child, 0)[1] != 0
+    return Probe(not failed, (reason or "it was killed") if failed else "")

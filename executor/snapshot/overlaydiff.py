@@ -1,0 +1,196 @@
+"""Changes from the upper directory of an overlay: the cost follows what changed, not what exists.
+
+    character device 0:0                 the name is deleted        ->  .wh.NAME, if a lower layer has it
+    <namespace>.overlay.opaque = y       the directory replaces     ->  .wh..wh..opq, if a lower layer has it
+    <namespace>.overlay.origin           copied up from below       ->  a change only if anything differs
+    anything else                        made or changed
+
+A directory that differs in its time alone is no change of its own, as in BuildKit; it stands in the layer as the
+parent of what changed below it. Mounts are made with redirect_dir, metacopy and index off: they would hide facts.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from executor.image.layer import OPAQUE_WHITEOUT, WHITEOUT_PREFIX, EntryType, LayerEntry
+from executor.snapshot.changes import Change
+from executor.snapshot.entries import describe, same_content
+from executor.snapshot.ignore import IgnoredPaths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    """Where the parts of an overlay are. `lowers` has the topmost first; `namespace` is that of its attributes."""
+
+    upper: str
+    lowers: Sequence[str]
+    namespace: str = "trusted"
+
+
+class OverlayDiff:
+    """The changes in `overlay.upper`; satisfies `snapshot.changes.Changes`.
+
+    `root` is the root directory's entry before the changes. A walk fills `surplus` with the names of what lies in
+    the upper directory but is as below (with all below them), and makes `complete` False when it leaves out
+    something that is not: an ignored path or a socket. `finished` tells that a walk came to its end, `empty` then
+    that nothing changed.
+    """
+
+    def __init__(
+        self, overlay: Overlay, root: LayerEntry, *, ignore: IgnoredPaths | None = None, squash: bool = False
+    ) -> None:
+        self._overlay = overlay
+        self._root = root
+        self._ignore = ignore or IgnoredPaths()
+        self._squash = squash
+        self._links: dict[tuple[int, int], str] = {}
+        self.surplus: list[str] = []
+        self.complete = True
+        self.finished = False
+        self.empty = True
+
+    def __iter__(self) -> Iterator[Change]:
+        for change in self._walk():
+            self.empty = False
+            yield change
+        self.finished = True
+
+    def is_empty(self) -> bool:
+        """True when nothing changed; looks no further than the first change."""
+        return next(iter(self._walk()), None) is None
+
+    def _walk(self) -> Iterator[Change]:
+        upper = self._overlay.upper
+        now = describe(upper, "", os.lstat(upper), squash=self._squash)
+        if now and _timeless(now) != _timeless(self._root):
+            yield Change(now)
+        yield from self._directory("", list(self._overlay.lowers))
+
+    def _directory(self, name: str, lowers: list[str]) -> Iterator[Change]:
+        """What changed below the directory `name`, of which `lowers` are the merged parts."""
+        with os.scandir(os.path.join(self._overlay.upper, name)) as entries:
+            found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+        others: list[os.DirEntry[str]] = []
+        for entry in found:
+            if not is_whiteout(entry.stat(follow_symlinks=False)):
+                others.append(entry)
+            elif self._hides(entry.name, _child(name, entry.name), lowers):
+                yield Change(_whiteout(name, WHITEOUT_PREFIX + entry.name))
+        for entry in others:
+            yield from self._entry(entry, _child(name, entry.name), lowers)
+
+    def _hides(self, base: str, name: str, lowers: list[str]) -> bool:
+        if name in self._ignore:
+            self.complete = False
+            return False
+        if look_up(lowers, base, self._overlay.namespace)[0] is None:
+            self.surplus.append(name)
+            return False
+        return True
+
+    def _entry(self, entry: os.DirEntry[str], name: str, lowers: list[str]) -> Iterator[Change]:
+        status = entry.stat(follow_symlinks=False)
+        described = None if name in self._ignore else describe(entry.path, name, status, squash=self._squash)
+        if described is None:
+            self.complete = False
+        elif described.type is EntryType.DIRECTORY:
+            yield from self._subdirectory(entry.path, described, lowers)
+        elif status.st_nlink == 1 and self._is_copy(entry, described, lowers):
+            self.surplus.append(name)
+        else:
+            yield self._file(entry.path, described, status)
+
+    def _file(self, path: str, entry: LayerEntry, status: os.stat_result) -> Change:
+        if entry.type is not EntryType.FILE:
+            return Change(entry)
+        if status.st_nlink > 1:
+            first = self._links.setdefault((status.st_dev, status.st_ino), entry.name)
+            if first != entry.name:
+                return Change(replace(entry, type=EntryType.HARDLINK, link=first, size=0, xattrs={}))
+        return Change(entry, path)
+
+    def _subdirectory(self, path: str, entry: LayerEntry, lowers: list[str]) -> Iterator[Change]:
+        visible, parts = look_up(lowers, entry.name.rpartition("/")[2], self._overlay.namespace)
+        opaque = _has(path, f"{self._overlay.namespace}.overlay.opaque")
+        below = self._directory(entry.name, [] if opaque else parts)
+        before = (
+            describe(visible, entry.name, os.lstat(visible), squash=self._squash) if parts and visible else None
+        )
+        if before is None or _timeless(before) != _timeless(entry) or (opaque and parts):
+            yield Change(entry)
+            if opaque and parts:
+                yield Change(_whiteout(entry.name, OPAQUE_WHITEOUT))
+            yield from below
+            return
+        first = next(below, None)
+        if first is None:
+            self.surplus.append(entry.name)
+            return
+        yield Change(entry)
+        yield first
+        yield from below
+
+    def _is_copy(self, entry: os.DirEntry[str], described: LayerEntry, lowers: list[str]) -> bool:
+        """True for what was copied up and is as it was below."""
+        if not lowers or not _has(entry.path, f"{self._overlay.namespace}.overlay.origin"):
+            return False
+        visible, _ = look_up(lowers, entry.name, self._overlay.namespace)
+        if visible is None or described != describe(
+            visible, described.name, os.lstat(visible), squash=self._squash
+        ):
+            return False
+        return described.type is not EntryType.FILE or same_content(entry.path, visible)
+
+
+def look_up(lowers: Sequence[str], name: str, namespace: str) -> tuple[str | None, list[str]]:
+    """What overlayfs shows for `name` in a directory merged from `lowers`, topmost first.
+
+    Returns the path of the topmost part (None: nothing is there) and, for a directory, all the parts it is
+    merged from.
+    """
+    visible: str | None = None
+    parts: list[str] = []
+    for lower in lowers:
+        path = os.path.join(lower, name)
+        try:
+            status = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if is_whiteout(status):
+            break
+        if not stat.S_ISDIR(status.st_mode):
+            return (visible or path), parts
+        visible = visible or path
+        parts.append(path)
+        if _has(path, f"{namespace}.overlay.opaque"):
+            break
+    return visible, parts
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    """True for overlayfs's mark of a deleted name."""
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def _child(name: str, child: str) -> str:
+    return f"{name}/{child}" if name else child
+
+
+def _timeless(entry: LayerEntry) -> LayerEntry:
+    return replace(entry, mtime_ns=0)
+
+
+def _whiteout(folder: str, name: str) -> LayerEntry:
+    return LayerEntry(name=_child(folder, name), type=EntryType.FILE, mode=0)
+
+
+def _has(path: str, attribute: str) -> bool:
+    try:
+        os.getxattr(path, attribute, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
