@@ -75,7 +75,8 @@ def _read_onbuild(statement: Statement, _flags: Flags) -> Onbuild:
         raise FaultError(f"{trigger.keyword} is not allowed as an ONBUILD trigger", command.keyword)
     read_instruction(trigger)
     documents = (f"\n{document.written}{document.name}" for document in statement.documents)
-    return Onbuild(expression=statement.rest.text + "".join(documents), **statement.common)
+    expression = statement.text[statement.rest.start :] + "".join(documents)
+    return Onbuild(expression=expression, **statement.common)
 
 
 ROWS = {

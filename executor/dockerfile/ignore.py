@@ -1,7 +1,7 @@
 """Which paths `.dockerignore` and `--exclude` leave out. Patterns count in order; `!pattern` lets in again.
 
-A pattern that matches a folder matches all below it. As in BuildKit's walk, what a pattern did to a folder is
-passed down to its entries; a `!pattern` is tried only on a path that is ignored by then.
+A pattern that matches a folder matches all below it. As in BuildKit's walk, a `!pattern` is tried only on a path
+that is ignored by then, so one that names a folder does nothing for what is ignored below it by itself.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class IgnoreMatcher:
         ignored, state = False, 0
         for number, rule in enumerate(self._rules):
             bit = 1 << number
-            if inherited & bit or (rule.included == ignored and rule.matches(path)):
+            # A folder's match counts below it even if another pattern had ignored the folder already. BuildKit's
+            # walk forgets it then, but refuses to open such a file and sends it empty.
+            if inherited & bit or ((ignored or not rule.included) and rule.matches(path)):
                 ignored = not rule.included
                 state |= bit
         return ignored, state
@@ -147,9 +149,10 @@ def _clean(path: str) -> str:
 
 def _read_pattern(pattern: str) -> _Rule:
     included = pattern.startswith("!")
-    bare = _clean(pattern)[included:]
-    if not bare:
+    bare = pattern.removeprefix("!")
+    if included and bare in ("", "/"):
         raise PatternError("a '!' without a pattern", hint="write !path to let a path in again")
+    bare = _clean(bare)
     segments = tuple(None if _is_open(segment) else compile_pattern(segment) for segment in bare.split("/"))
     return _Rule(compile_pattern(bare), included, segments)
 

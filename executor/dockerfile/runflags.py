@@ -152,8 +152,10 @@ def check_device(text: str) -> None:
 
 
 def _fields(text: str) -> list[str]:
+    if not text:
+        raise FlagValueError("it is empty")
     try:
-        return next(csv.reader([text], strict=True), [""])
+        return next(csv.reader([text], strict=True))
     except csv.Error as error:
         raise FlagValueError(f"cannot part {text!r} at its commas: {error}") from None
 

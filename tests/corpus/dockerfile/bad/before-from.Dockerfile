@@ -1,0 +1,3 @@
+ENV a=1
+RUN x
+FROM a

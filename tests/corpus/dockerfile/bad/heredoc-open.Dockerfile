@@ -1,0 +1,6 @@
+FROM a
+COPY a b
+RUN cat <<ONE <<TWO
+x
+ONE
+COPY <<-EOF /y

@@ -1,0 +1,7 @@
+FROM a
+ENV
+ENV a
+ENV a=1 b
+ENV =1
+LABEL x
+LABEL a=b =c

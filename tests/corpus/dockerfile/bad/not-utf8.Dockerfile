@@ -1,0 +1,6 @@
+FROM a
+RUN echo café
+RUN <<EOF
+x
+  ÿ
+EOF

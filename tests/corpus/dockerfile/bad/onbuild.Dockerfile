@@ -1,0 +1,7 @@
+FROM a
+ONBUILD ONBUILD RUN x
+ONBUILD FROM a
+onbuild maintainer x
+ONBUILD RNU x
+ONBUILD COPY --form=a b c
+ONBUILD --x RUN y

@@ -1,0 +1,4 @@
+FROM a
+SHELL /bin/bash -c
+SHELL []
+SHELL

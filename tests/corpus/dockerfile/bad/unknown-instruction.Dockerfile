@@ -1,0 +1,4 @@
+FROM a
+RNU x
+EXPSOE 80
+  	FOOBAR

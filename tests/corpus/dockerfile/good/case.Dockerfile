@@ -1,0 +1,3 @@
+from a as Build
+rUn x
+COPY --from=BUILD a b

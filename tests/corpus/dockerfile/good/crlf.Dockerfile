@@ -1,0 +1,9 @@
+FROM a
+
+RUN x \
+  # comment
+  y
+RUN <<EOF
+z
+EOF
+CMD ["q"]

@@ -1,0 +1,5 @@
+# a comment ends detection
+# escape=`
+FROM a
+RUN x \
+ y

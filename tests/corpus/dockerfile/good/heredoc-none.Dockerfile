@@ -1,0 +1,5 @@
+FROM a
+RUN echo $((1<<2)) "<<EOF" a<<EOF <<<here
+RUN ["cat", "<<EOF"]
+CMD cat <<EOF
+ENV A=<<EOF

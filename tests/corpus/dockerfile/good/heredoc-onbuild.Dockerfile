@@ -1,0 +1,9 @@
+FROM a
+ONBUILD RUN <<-EOF
+	x
+	EOF
+ONBUILD COPY <<a <<b /
+1
+a
+2
+b

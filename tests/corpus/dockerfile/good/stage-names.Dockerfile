@@ -1,0 +1,3 @@
+FROM a AS scratch
+FROM b AS x
+FROM c AS X

@@ -1,0 +1,4 @@
+FROM a
+ENV NAME="안녕 ü"
+RUN echo x
+COPY --chown=ü ä ö
