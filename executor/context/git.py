@@ -22,6 +22,7 @@ _SCP_FORM = re.compile(r"(?:[a-zA-Z0-9_\-]+@)[a-zA-Z0-9.\-]+:(?!//)[^#]+(?:#.*)?
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SCHEMES = ("git://", "ssh://")
 _SECONDS = 900
+_DIRECTORY_MODE = 0o755
 _HELPER = (
     '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$KRUNNER_GIT_USER" "$KRUNNER_GIT_PASS"; }; f'
 )
@@ -34,10 +35,14 @@ _NOT_FOR_GIT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitSource:
-    """A repository, what to take of it (`ref`: a branch, tag, full ref or commit, '' for its HEAD), and how."""
+    """A repository, what to take of it (`ref`: a branch, tag, full ref or commit, '' for its HEAD), and how.
+
+    `commit` is the id, or the start of it, that the commit must have; '' for any.
+    """
 
     remote: str
     ref: str = ""
+    commit: str = ""
     folder: str = ""
     submodules: bool = False
     keep_git_dir: bool = False
@@ -97,11 +102,14 @@ def clone(source: GitSource, directory: str, sink: Sink) -> str:
     git.run("init", "--quiet", "--initial-branch=main")
     git.run("remote", "add", "origin", git.remote)
     commit = git.fetch()
+    if not commit.startswith(source.commit):
+        raise ContextError(f"{source.shown} is at the commit {commit}, not {source.commit}")
     git.run("checkout", "--quiet", "--detach", commit)
     if source.submodules:
         git.run("submodule", "update", "--init", "--recursive", "--depth=1", "--quiet")
     if not source.keep_git_dir:
         _remove_git_folders(directory)
+    os.chmod(directory, _DIRECTORY_MODE)
     sink(Noted(message=f"fetched {source.shown} at {commit}"))
     return _folder(source, directory)
 

@@ -1,0 +1,63 @@
+"""COPY and ADD as steps of a stage: where their files come from and go to, and their text in the history."""
+
+from __future__ import annotations
+
+from executor.build.add import AddRequest, add
+from executor.build.copy import CopyRequest, copy_from_context, copy_from_root
+from executor.build.stage import StageRun
+from executor.dockerfile.instructions import Add, Copy
+from executor.rootfs.users import resolve_owner
+
+
+def copy_files(instruction: Copy, stage: StageRun) -> str:
+    """Carry out a COPY whose variables are expanded. Returns its history text."""
+    request = _request(instruction, stage, parents=instruction.parents)
+    root = stage.root.path
+    if instruction.from_:
+        source = stage.around.source_root(instruction, stage)
+        copy_from_root(request, source.path, root, lambda: stage.around.scratch("copy"))
+    else:
+        copy_from_context(request, stage.around.context, root, lambda: stage.around.scratch("copy"))
+    return _text("COPY", instruction, parents=instruction.parents)
+
+
+def add_files(instruction: Add, stage: StageRun) -> str:
+    """Carry out an ADD whose variables are expanded. Returns its history text."""
+    request = AddRequest(
+        copy=_request(instruction, stage),
+        checksum=instruction.checksum,
+        keep_git_dir=bool(instruction.keep_git_dir),
+        unpack=instruction.unpack,
+    )
+    around = stage.around
+    add(request, around.context, stage.root.path, lambda: around.scratch("add"), around.sink)
+    return _text("ADD", instruction)
+
+
+def _request(instruction: Copy | Add, stage: StageRun, *, parents: bool = False) -> CopyRequest:
+    return CopyRequest(
+        sources=instruction.sources,
+        destination=instruction.destination,
+        cwd=stage.state.cwd,
+        owner=resolve_owner(stage.root.path, instruction.chown) if instruction.chown else None,
+        mode=instruction.chmod,
+        excludes=instruction.excludes,
+        parents=parents,
+        link=instruction.link,
+        documents=instruction.documents,
+        location=instruction.location,
+    )
+
+
+def _text(keyword: str, instruction: Copy | Add, *, parents: bool = False) -> str:
+    """What BuildKit writes: only the flags that it writes, and heredocs by name."""
+    words = [
+        keyword,
+        *(["--parents"] if parents else []),
+        *([f"--chown={instruction.chown}"] if instruction.chown else []),
+        *([f"--chmod={instruction.chmod}"] if instruction.chmod else []),
+        *instruction.sources,
+        *(f"<<{document.name}" for document in instruction.documents),
+        instruction.destination,
+    ]
+    return " ".join(words)
