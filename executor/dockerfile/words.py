@@ -16,6 +16,7 @@ from executor.dockerfile.whitespace import SPACES
 from executor.errors import Error
 
 _SPECIAL_PARAMETERS = "@*#?-$!0"
+_SPACES = re.compile(f"[{SPACES}]+")
 _PLAIN_RUN = re.compile(r"[^$<'\"\\`}/]+")
 _MAX_DEPTH = 100  # of nested `${…}`: far beyond use, well below the interpreter's stack
 
@@ -96,24 +97,26 @@ class _Words:
 
     def __init__(self) -> None:
         self._done: list[str] = []
-        self._open = ""
+        self._open: list[str] = []
 
     def add(self, text: str) -> None:
-        self._open += text
+        self._open.append(text)
 
     def add_splitting(self, text: str) -> None:
-        for char in text:
-            if char not in SPACES:
-                self._open += char
-            elif self._open:
-                self._close()
+        first, *others = _SPACES.split(text)
+        self._open.append(first)
+        for part in others:
+            self._close()
+            self._open.append(part)
 
     def _close(self) -> None:
-        self._done.append(self._open)
-        self._open = ""
+        if word := "".join(self._open):
+            self._done.append(word)
+        self._open.clear()
 
     def all(self) -> tuple[str, ...]:
-        return (*self._done, self._open) if self._open else tuple(self._done)
+        self._close()
+        return tuple(self._done)
 
 
 class _Reader:

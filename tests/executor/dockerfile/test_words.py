@@ -202,6 +202,11 @@ def test_a_single_quoted_text_comes_back(text):
     assert expand_words(quoted, VARIABLES) == ((text,) if text else ())
 
 
+@given(st.text(alphabet="ab \t\n\u00a0\u3000é"))
+def test_plain_text_is_split_at_its_spaces(text):
+    assert expand_words(text, {}) == tuple(text.split())
+
+
 @given(st.text(), st.sampled_from("\\`"))
 def test_an_escaped_text_comes_back(text, escape):
     assert expand("".join(escape + char for char in text), VARIABLES, escape=escape).text == text
