@@ -59,13 +59,12 @@ class Reference:
         return replace(self, digest=digest)
 
     def familiar(self) -> str:
-        """The short form that docker shows: no docker.io/library/."""
-        name = self.name
-        for prefix in (f"{DOCKER_HUB}/library/", f"{DOCKER_HUB}/"):
-            if name.startswith(prefix):
-                name = name.removeprefix(prefix)
-                break
-        return name + str(self).removeprefix(self.name)
+        """The short form that docker shows: no docker.io/library/, unless the rest would look like a host."""
+        short = self.repository.removeprefix("library/")
+        for name in (short, self.repository):
+            if _split_registry(name) == (self.registry, self.repository):
+                return name + str(self).removeprefix(self.name)
+        return str(self)
 
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""

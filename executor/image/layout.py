@@ -1,0 +1,189 @@
+"""OCI image layouts: a folder of blobs with an index (OCI image spec, image-layout.md).
+
+    oci-layout            {"imageLayoutVersion": "1.0.0"}
+    index.json            descriptors of manifests, with their names in annotations
+    blobs/sha256/<hex>    manifests, configurations, layers
+
+Written as BuildKit does: the tag in org.opencontainers.image.ref.name, the full name in io.containerd.image.name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+from executor.errors import ImageError
+from executor.image import mediatypes
+from executor.image.descriptor import Descriptor
+from executor.image.manifest import Index, Manifest, parse_manifest
+from executor.image.reference import Reference
+from executor.image.replacing import replacing
+from executor.image.verified import BUFFER, verified
+
+REF_NAME = "org.opencontainers.image.ref.name"
+IMAGE_NAME = "io.containerd.image.name"
+MARKER = b'{"imageLayoutVersion":"1.0.0"}'
+
+Opener = Callable[[Descriptor], BinaryIO]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """A layout on disk, opened by `read_layout`."""
+
+    path: str
+    index: Index
+
+    def find(self, name: str) -> Descriptor | None:
+        """The manifest called `name`: a full name, or a tag. The last one written wins."""
+        for entry in reversed(self.index.manifests):
+            if name in (entry.annotations.get(IMAGE_NAME), entry.annotations.get(REF_NAME)):
+                return entry
+        return None
+
+    def open(self, descriptor: Descriptor) -> BinaryIO:
+        """Read a blob, checked against `descriptor` (see `verified`). Raises ImageError when it is not there."""
+        path = blob_path(self.path, descriptor)
+        try:
+            return verified(open(path, "rb", buffering=0), descriptor)
+        except FileNotFoundError:
+            raise ImageError(f"the OCI layout {self.path} lacks blob {descriptor.digest}") from None
+        except OSError as error:
+            raise ImageError(f"cannot read {path}: {error.strerror}") from error
+
+    def read(self, descriptor: Descriptor) -> bytes:
+        """A whole small blob, checked."""
+        with self.open(descriptor) as stream:
+            return stream.read()
+
+
+def read_layout(path: str) -> Layout:
+    """Open the layout in the folder `path`. Raises ImageError when there is none or its index is malformed."""
+    marker = _read_json(os.path.join(path, "oci-layout"))
+    if marker.get("imageLayoutVersion") != "1.0.0":
+        raise ImageError(f"{path} is an OCI layout of unknown version {marker.get('imageLayoutVersion')!r}")
+    return Layout(path=path, index=_read_index(path))
+
+
+def write_layout(
+    path: str, manifest: Descriptor, manifest_bytes: bytes, open_blob: Opener, *, name: str = ""
+) -> None:
+    """Add an image to the layout in the folder `path`, made if need be, called by a full reference or not at all.
+
+    Other images stay; the one of the same name gives way. `open_blob` opens the raw bytes of configuration and
+    layers. Processes may add to one layout at the same time. Raises ImageError when a blob is not what its
+    descriptor says, OSError when the folder cannot be written.
+    """
+    parsed = parse_manifest(manifest_bytes, manifest.media_type)
+    content = (parsed.config, *parsed.layers) if isinstance(parsed, Manifest) else parsed.manifests
+    os.makedirs(os.path.join(path, "blobs", "sha256"), exist_ok=True)
+    for blob in {blob.digest: blob for blob in content}.values():
+        _write_blob(path, blob, open_blob)
+    _write_file(blob_path(path, manifest), manifest_bytes)
+    with _locked(path):
+        _write_file(os.path.join(path, "oci-layout"), MARKER)
+        index = _with_image(_existing_index(path), manifest, Reference.parse(name) if name else None)
+        _write_file(os.path.join(path, "index.json"), index_bytes(index))
+
+
+def blob_path(path: str, descriptor: Descriptor) -> str:
+    """Where the layout in `path` holds a blob."""
+    return os.path.join(path, "blobs", descriptor.digest.algorithm, descriptor.digest.hex)
+
+
+def named(descriptor: Descriptor, name: Reference, *, ref_name: str = "") -> Descriptor:
+    """`descriptor` with the annotations that call it `name`; `ref_name` stands in for the tag."""
+    annotations = {IMAGE_NAME: str(name), REF_NAME: ref_name or name.selector}
+    return replace(descriptor, annotations={**descriptor.annotations, **annotations})
+
+
+def index_bytes(index: Index) -> bytes:
+    """The index as JSON, always the same bytes for equal values."""
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": index.media_type,
+        "manifests": [entry.to_json() for entry in index.manifests],
+    }
+    if index.annotations:
+        document["annotations"] = dict(sorted(index.annotations.items()))
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _with_image(index: Index, descriptor: Descriptor, name: Reference | None) -> Index:
+    """`index` with the image added. A tag that an image of another repository has is written in full."""
+    if name is None:
+        kept = [
+            entry
+            for entry in index.manifests
+            if entry.digest != descriptor.digest or REF_NAME in entry.annotations
+        ]
+        return replace(index, manifests=(*kept, descriptor))
+    kept = [entry for entry in index.manifests if not _gives_way(entry, name)]
+    taken = any(entry.annotations.get(REF_NAME) == name.selector for entry in kept)
+    return replace(index, manifests=(*kept, named(descriptor, name, ref_name=str(name) if taken else "")))
+
+
+def _gives_way(entry: Descriptor, name: Reference) -> bool:
+    """True for an image of the same full name, or of the same short one when that is all the name it has."""
+    full = entry.annotations.get(IMAGE_NAME)
+    return full == str(name) if full else entry.annotations.get(REF_NAME) in (name.selector, str(name))
+
+
+def _existing_index(path: str) -> Index:
+    if not os.path.exists(os.path.join(path, "index.json")):
+        return Index(manifests=())
+    return _read_index(path)
+
+
+def _read_index(path: str) -> Index:
+    file = os.path.join(path, "index.json")
+    index = parse_manifest(json.dumps(_read_json(file)).encode(), mediatypes.OCI_INDEX)
+    if not isinstance(index, Index):
+        raise ImageError(f"{file} is not an image index")
+    return index
+
+
+def _read_json(path: str) -> Mapping[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            document = json.load(file)
+    except FileNotFoundError:
+        raise ImageError(
+            f"{os.path.dirname(path)} is not an OCI layout: it has no {os.path.basename(path)}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ImageError(f"cannot read {path}: {error}") from error
+    if not isinstance(document, dict):
+        raise ImageError(f"{path} is not a JSON object")
+    return document
+
+
+def _write_blob(path: str, descriptor: Descriptor, open_blob: Opener) -> None:
+    target = blob_path(path, descriptor)
+    if os.path.exists(target) and os.stat(target).st_size == descriptor.size:
+        return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    with replacing(target) as file, verified(open_blob(descriptor), descriptor) as stream:
+        while piece := stream.read(BUFFER):
+            file.write(piece)
+
+
+def _write_file(path: str, content: bytes) -> None:
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Hold the folder's lock against other processes; closing the descriptor releases it."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
