@@ -57,7 +57,11 @@ class Findings:
         """Note faults that somebody else found."""
         self._diagnostics.extend(diagnostics)
 
+    def sorted(self) -> list[Diagnostic]:
+        """All faults, in the order of the lines."""
+        return in_order(self._diagnostics)
+
     def check(self) -> None:
         """Raise InvalidFileError with all faults noted so far, if there are any."""
         if self._diagnostics:
-            raise InvalidFileError(in_order(self._diagnostics))
+            raise InvalidFileError(self.sorted())

@@ -19,16 +19,15 @@ from runner.running import RunningImage
 from runner.signals import SignalSource
 from runner.workers import Ended, WorkerPool
 
-_KILL_SECONDS = 5.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """`jobs`: how many images at once. `grace`: seconds a worker has to end after SIGTERM."""
+    """`jobs`: how many images at once. `grace` and `kill_grace`: seconds to end after SIGTERM and SIGKILL."""
 
     jobs: int = 1
     fail_fast: bool = False
     grace: float = 10.0
+    kill_grace: float = 5.0
 
 
 class Scheduler:
@@ -156,7 +155,7 @@ class Scheduler:
             raise InternalError("a worker cannot be ended, not even by SIGKILL")
         if not self._killed:
             self._killed = True
-            self._kill_at = time.monotonic() + _KILL_SECONDS
+            self._kill_at = time.monotonic() + self._options.kill_grace
             for number in self._running:
                 self._pool.signal(number, signal.SIGKILL)
 

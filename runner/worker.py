@@ -35,26 +35,30 @@ class BuildEntry(Protocol):
 
 
 def serve(entry: BuildEntry, spec_file: int, event_pipe: int) -> int:
-    """Build the spec in the file `spec_file`, write events to `event_pipe` (file descriptors); the exit status."""
+    """Build the spec in the file `spec_file`, write events to `event_pipe` (file descriptors); the exit status.
+
+    Called with STOP_SIGNALS blocked.
+    """
     writer = _EventWriter(event_pipe)
     try:
+        _stop_on_signals()
         with os.fdopen(spec_file, "rb") as stream:
             spec = build_spec_from_json(json.load(stream))
-        result = entry(spec, writer)
+        writer.end(events.BuildSucceeded(result=entry(spec, writer).to_json()))
     except Error as error:
         return _failed(writer, error)
     except Exception as error:  # noqa: BLE001  # the border of the process: whatever it is, the run must hear of it
         traceback.print_exc()
         bug = InternalError(f"{type(error).__name__}: {error}", hint="please report this with the output above it")
         return _failed(writer, bug)
-    writer.end(events.BuildSucceeded(result=result.to_json()))
     return 0
 
 
-def stop_on_signals() -> None:
+def _stop_on_signals() -> None:
     """Let a signal end the work by a StoppedError in the main thread; the first only, so that cleaning can end."""
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
@@ -64,6 +68,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 
 def _failed(writer: _EventWriter, error: Error) -> int:
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     writer.end(events.BuildFailed.of(error))
     return error.exit_code
 

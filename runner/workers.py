@@ -122,7 +122,8 @@ class ZygotePool:
         try:
             socket.send_fds(self._control, [json.dumps(request).encode()], fds or [])
         except OSError as error:
-            raise InternalError(f"the process that starts workers is gone: {error.strerror}") from error
+            self.receive()  # raises what the zygote said last, or that it died
+            raise InternalError(f"no request reaches the process that starts workers: {error.strerror}") from error
 
     def _packet(self) -> bytes | None:
         """The next packet; None when there is none now."""

@@ -36,8 +36,8 @@ def run(control: socket.socket, load: EntryLoader) -> NoReturn:
     """Be the zygote until `control` closes, then exit. Called in a fresh fork."""
     status = 1
     try:
-        # Ctrl-C reaches the whole process group. Blocked, not ignored: a worker unblocks them once its own
-        # handlers are in place, so that none is lost between fork and readiness.
+        # Ctrl-C reaches the whole process group. Blocked, not ignored: a worker unblocks these signals once its
+        # own handlers are in place, so that none is lost between fork and readiness.
         signal.pthread_sigmask(signal.SIG_BLOCK, worker.STOP_SIGNALS)
         entry = _loaded(control, load)
         if entry:
@@ -70,21 +70,21 @@ class _Zygote:
         self._control = control
         self._entry = entry
         self._workers: dict[int, int] = {}
+        self._selector = selectors.DefaultSelector()
         self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
 
     def serve(self) -> None:
         """Do what is asked until the other end closes; then leave no worker behind."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._control, selectors.EVENT_READ)
-            selector.register(self._wake_reader, selectors.EVENT_READ)
-            open_ = True
-            while open_:
-                ready = {key.fileobj for key, _ in selector.select()}
-                self._reap()
-                if self._control in ready:
-                    open_ = self._answer()
+        self._selector.register(self._control, selectors.EVENT_READ)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ)
+        is_open = True
+        while is_open:
+            ready = {key.fileobj for key, _ in self._selector.select()}
+            self._reap()
+            if self._control in ready:
+                is_open = self._answer()
         self._end_workers()
 
     def _answer(self) -> bool:
@@ -120,8 +120,6 @@ class _Zygote:
             self._forget()
             _redirect(output_pipe)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            worker.stop_on_signals()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, worker.STOP_SIGNALS)
             status = worker.serve(self._entry, spec_file, event_pipe)
         except Exception:  # noqa: BLE001  # nothing may unwind into the zygote's loop
             traceback.print_exc()
@@ -134,6 +132,7 @@ class _Zygote:
     def _forget(self) -> None:
         """Close what only the zygote may hold: an open copy here would hide the end of the run from it."""
         signal.set_wakeup_fd(-1)
+        self._selector.close()
         self._control.close()
         os.close(self._wake_reader)
         os.close(self._wake_writer)

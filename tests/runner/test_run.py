@@ -1,0 +1,293 @@
+"""Whole runs: the real command, file, plan, zygote and scheduler with a build entry that misbehaves on request."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parent / "fake_krunner.py"
+ROOT = PROGRAM.parents[2]
+
+
+class Project:
+    """A folder with builds.yaml. Images: name → (what it does, name of the image it builds upon or '')."""
+
+    def __init__(self, folder, images):
+        self.folder = folder
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+        lines = ["version: 1", "builds:"]
+        for name, (action, base) in images.items():
+            (folder / name).mkdir()
+            (folder / name / "Dockerfile").write_text(f"FROM {f'r.io/{base}:1' if base else 'scratch'}\n")
+            lines.append(
+                f"  - {{name: {name}, context: {name}, destinations: ['r.io/{name}:1'], args: {{DO: {action}}}}}"
+            )
+        (folder / "builds.yaml").write_text("\n".join(lines) + "\n")
+
+    def start(self, *options):
+        return subprocess.Popen(
+            [sys.executable, str(PROGRAM), "build", "builds.yaml", *options],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *options):
+        process = self.start(*options)
+        out, err = process.communicate(timeout=60)
+        return Finished(process.returncode, out, err)
+
+
+class Finished:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def statuses(self):
+        """Image → status, from the table."""
+        rows = [re.split(r" {2,}", line) for line in self.out.split("\n\n")[0].splitlines()[1:]]
+        return {row[0]: row[1] for row in rows}
+
+    @property
+    def pids(self):
+        return [int(pid) for pid in re.findall(r"\| pid (\d+)", self.err)]
+
+
+@pytest.fixture
+def project(tmp_path):
+    return lambda **images: Project(
+        tmp_path, {name: value if isinstance(value, tuple) else (value, "") for name, value in images.items()}
+    )
+
+
+def gone(pid):
+    """Whether a process has ended; a zombie has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def wait_until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "this never became true"
+        time.sleep(0.02)
+
+
+def read_until(stream, text, times=1):
+    """Lines up to the one that contains `text` for the nth time."""
+    lines = []
+    while times:
+        line = stream.readline()
+        assert line, f"ended without {text!r}:\n{''.join(lines)}"
+        lines.append(line)
+        times -= text in line
+    return "".join(lines)
+
+
+def test_a_dependent_gets_the_digest_just_built(project):
+    finished = project(app=("ok", "base"), base="ok").run("-v")
+    assert (finished.code, finished.statuses) == (0, {"base": "pushed", "app": "pushed"})
+    digest = re.search(r"base +\| built (sha256:\w+)", finished.err)[1]
+    assert f'app  | local {{"r.io/base:1": "{digest}"}}' in finished.err
+    assert finished.out.splitlines()[-1].endswith(": 2 pushed")
+
+
+def test_every_worker_is_a_process_and_a_session_of_its_own(project):
+    finished = project(a="ok", b="ok").run("-v")
+    sessions = re.findall(r"pid (\d+) session (\d+)", finished.err)
+    assert len({pid for pid, _ in sessions}) == 2
+    assert all(pid == session for pid, session in sessions)
+
+
+def test_a_worker_inherits_nothing_but_its_pipes(project):
+    finished = project(a="environment").run("-v")
+    opened = {int(fd): name for fd, name in json.loads(re.search(r"\| open (.*)", finished.err)[1]).items()}
+    pytest_own = {fd for fd in opened if fd > 2 and not opened[fd].startswith("pipe:")}
+    assert opened[0] == "/dev/null"
+    assert opened[1] == opened[2]
+    assert not any("socket" in name or "eventpoll" in name or "memfd" in name for name in opened.values()), (
+        pytest_own
+    )
+
+
+def test_failures_do_not_stop_what_does_not_need_them(project):
+    finished = project(
+        bad="fail",
+        upon=("ok", "bad"),
+        upon_upon=("ok", "upon"),
+        free="ok",
+        pushless=("ok", "unpushed"),
+        unpushed="pushfail",
+    ).run()
+    assert finished.statuses == {
+        "bad": "failed",
+        "upon": "skipped",
+        "upon_upon": "skipped",
+        "free": "pushed",
+        "unpushed": "push failed",
+        "pushless": "pushed",
+    }
+    assert finished.code == 1
+    assert "upon_upon | skipped: needs bad, which failed" in finished.err
+    assert "bad       | failed: COPY failed: no such file" in finished.err
+
+
+def test_fail_fast(project):
+    finished = project(a="ok", b="fail", c="ok").run("--fail-fast")
+    assert finished.statuses == {"a": "pushed", "b": "failed", "c": "skipped"}
+    assert "c | skipped: b failed and --fail-fast is set" in finished.err
+
+
+def test_fail_fast_ends_what_runs_beside(project):
+    finished = project(a="sleep", b="fail 0.5", c="ok").run("--fail-fast", "--jobs=2", "-v")
+    assert finished.statuses == {"a": "stopped", "b": "failed", "c": "skipped"}
+    assert finished.code == 1
+    assert "a | cleaned up" in finished.err
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "code", "message"),
+    [
+        ("fail", "failed", 1, "COPY failed"),
+        ("runfail", "failed", 1, "status 4"),
+        ("forbidden", "failed", 1, "403"),
+        ("pushfail", "push failed", 3, "the registry said 403\na | hint: ask for permission"),
+        ("unfit", "failed", 4, "no mounts here"),
+        ("temporary", "failed", 75, "503"),
+        ("bug", "failed", 70, "ValueError: oops"),
+        ("exit", "failed", 70, "ended without a result (status 7)"),
+        ("kill", "failed", 1, "killed by SIGKILL\na | hint: most often the kernel was short of memory"),
+        ("kill SIGSEGV", "failed", 70, "killed by SIGSEGV"),
+    ],
+)
+def test_how_an_image_can_fail(project, action, status, code, message):
+    finished = project(a=action).run()
+    assert (finished.statuses, finished.code) == ({"a": status}, code)
+    assert message in finished.err
+
+
+def test_a_crash_is_explained_in_the_log(project):
+    finished = project(a="bug").run()
+    assert "a | Traceback (most recent call last):" in finished.err
+    assert "a | ValueError: oops" in finished.err
+
+
+def test_output_of_a_worker_itself_is_kept(project):
+    finished = project(a="chatter").run()
+    lines = finished.err.splitlines()
+    assert {"a | on stdout", "a | on stderr", "a | without a newline", "a | " + "x" * 200_000} <= set(lines)
+
+
+def test_an_orphan_that_holds_the_output_open_is_not_waited_for(project):
+    started = time.monotonic()
+    finished = project(a="orphan").run("-v")
+    assert finished.statuses == {"a": "pushed"}
+    assert time.monotonic() - started < 2.5
+
+
+def test_jobs_run_side_by_side(project):
+    finished = project(a="sleep 0.5", b="sleep 0.5", c="sleep 0.5", d=("ok", "c")).run("--jobs=3")
+    assert finished.code == 0
+    seconds = float(re.search(r"4 images in ([\d.]+) s", finished.out)[1])
+    assert seconds < 1.3, "one after the other takes 1.5 s"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_signal_ends_the_run(project, number, code):
+    process = project(a="ok", b="sleep", c="ok").start("-v")
+    err = read_until(process.stderr, "asleep")
+    process.send_signal(number)
+    out, rest = process.communicate(timeout=20)
+    finished = Finished(process.returncode, out, err + rest)
+    assert (finished.code, finished.statuses) == (code, {"a": "pushed", "b": "stopped", "c": "skipped"})
+    assert "b | cleaned up" in finished.err
+    assert f"c | skipped: stopped by {number.name}" in finished.err
+    assert all(gone(pid) for pid in finished.pids)
+
+
+def test_a_second_signal_kills_the_stubborn_and_their_group(project):
+    process = project(a="stubborn").start("-v")
+    err = read_until(process.stderr, "asleep")
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    out, rest = process.communicate(timeout=20)
+    finished = Finished(process.returncode, out, err + rest)
+    assert (finished.code, finished.statuses) == (143, {"a": "stopped"})
+    assert len(finished.pids) == 2
+    wait_until(lambda: all(gone(pid) for pid in finished.pids))
+
+
+def test_when_the_run_is_killed_its_workers_end_too(project):
+    process = project(a="sleep", b="sleep").start("-v", "--jobs=2")
+    err = read_until(process.stderr, "asleep", times=2)
+    process.kill()
+    process.communicate(timeout=20)
+    pids = Finished(0, "", err).pids
+    assert len(pids) == 2
+    wait_until(lambda: all(gone(pid) for pid in pids))
+
+
+def test_when_the_zygote_is_killed_the_run_ends(project):
+    process = project(a="sleep", b="ok").start("-v")
+    err = read_until(process.stderr, "asleep")
+    (worker,) = Finished(0, "", err).pids
+    zygote = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(zygote, signal.SIGKILL)
+    out, err = process.communicate(timeout=20)
+    finished = Finished(process.returncode, out, err)
+    assert (finished.code, finished.statuses) == (70, {"a": "failed", "b": "skipped"})
+    assert "the process that starts workers died" in finished.err
+    wait_until(lambda: gone(worker))
+
+
+def test_an_executor_that_cannot_be_imported(project):
+    broken = project(a="ok", b=("ok", "a"))
+    broken.environment["FAKE_BROKEN"] = "libz is missing"
+    finished = broken.run()
+    assert finished.code == 70
+    assert set(finished.statuses.values()) <= {"failed", "skipped"}
+    assert "the executor cannot be imported: ImportError: libz is missing" in finished.err
+    assert "Traceback" not in finished.err
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_build(project):
+    process = project(a="sleep 0.5", b="ok").start()
+    process.stderr.close()
+    process.stdout.close()
+    assert process.wait(timeout=20) == 0
+
+
+def test_json_lines(project):
+    finished = project(a="ok", b="fail").run("--log-format=json")
+    log = [json.loads(line) for line in finished.err.splitlines()]
+    report = json.loads(finished.out)
+    assert {line["version"] for line in log} == {1}
+    assert [line["type"] for line in log if line["type"] != "ImageEvent"] == [
+        "RunStarted",
+        "ImageStarted",
+        "ImageFinished",
+        "ImageStarted",
+        "ImageFinished",
+    ]
+    assert [line["event"]["type"] for line in log if line.get("name") == "b" and "event" in line][
+        -1
+    ] == "BuildFailed"
+    assert report["type"] == "RunFinished"
+    assert [outcome["status"] for outcome in report["report"]["outcomes"]] == ["built", "failed"]
+
+
+def test_quiet(project):
+    finished = project(a="ok", b="fail").run("-q")
+    assert finished.err.splitlines() == ["b | failed: COPY failed: no such file"]
