@@ -269,6 +269,14 @@ def test_a_reader_that_goes_away_does_not_stop_the_build(project):
     assert process.wait(timeout=20) == 0
 
 
+def test_a_wrong_file_is_refused_before_anything_is_built(project):
+    wrong = project(a="ok")
+    (wrong.folder / "builds.yaml").write_text("version: 1\nbuilds: []")
+    finished = wrong.run()
+    assert (finished.code, finished.out) == (2, "")
+    assert finished.err.startswith("builds.yaml:2:9: builds: must have at least one item")
+
+
 def test_json_lines(project):
     finished = project(a="ok", b="fail").run("--log-format=json")
     log = [json.loads(line) for line in finished.err.splitlines()]
