@@ -28,7 +28,9 @@ def path_text(path: KeyPath) -> str:
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     """Sorted by file, line and column; what an alias repeats at the same place is said once."""
-    unique = {(d.location, d.message): d for d in diagnostics}
+    unique: dict[tuple[Location, str], Diagnostic] = {}
+    for diagnostic in diagnostics:
+        unique.setdefault((diagnostic.location, diagnostic.message), diagnostic)
     return sorted(unique.values(), key=lambda d: (d.location.file, d.location.line, d.location.column))
 
 
