@@ -96,7 +96,7 @@ class LayerDirectories:
             return made
 
         def fill(directory: str) -> None:
-            tree = _new_tree(directory)
+            tree = new_tree(directory)
             with open_layer(layer) as stream:
                 if lowest:
                     described = apply_layer(stream, tree, squash=self._squash)
@@ -113,7 +113,7 @@ class LayerDirectories:
     def _on_top(self, layer: Layer, chain_id: Digest, below: list[str], open_layer: OpenLayer) -> str:
         def fill(directory: str) -> None:
             target, work = os.path.join(directory, "mount"), os.path.join(directory, "work")
-            upper = _new_tree(directory)
+            upper = new_tree(directory)
             os.mkdir(target)
             os.mkdir(work)
             mount = OverlayMount(
@@ -149,7 +149,8 @@ def _mark_root(directory: str) -> None:
     Path(directory, _ROOT_MARK).touch()
 
 
-def _new_tree(directory: str) -> str:
+def new_tree(directory: str) -> str:
+    """Make the empty tree `fs` in `directory`, mode 0755, and return its path."""
     tree = os.path.join(directory, TREE)
     os.mkdir(tree)
     os.chmod(tree, _TREE_MODE)

@@ -149,7 +149,7 @@ class OverlayRoot:
         return self._diff
 
     def commit(self, layer: Layer | None) -> None:
-        """See `RootFs.commit`. The upper directory becomes a lower one, in the store if it is what `layer` holds."""
+        """See `RootFs.commit`. The upper directory becomes a lower one, the store's if it is all in `layer`."""
         diff = self._walked()
         if diff.empty:
             return

@@ -52,9 +52,9 @@ class Stubs:
     def make(self, host: str, action: Callable[[], object]) -> None:
         """Run `action`, which makes `host`, and remember that."""
         folder = os.path.dirname(host)
-        before = _times(folder)
+        before = directory_times(folder)
         action()
-        self._made.append(_Stub(host, before, _times(folder)))
+        self._made.append(_Stub(host, before, directory_times(folder)))
 
     def remove(self) -> None:
         """Remove what was made and is still empty, the last first."""
@@ -93,14 +93,15 @@ def _plan(stubs: Stubs) -> list[RunMount]:
     return directories + files
 
 
-def _times(path: str) -> tuple[int, int]:
+def directory_times(path: str) -> tuple[int, int]:
+    """When a directory was accessed and modified, in nanoseconds, as os.utime takes them."""
     status = os.stat(path)
     return status.st_atime_ns, status.st_mtime_ns
 
 
 def _remove(stub: _Stub) -> None:
     folder = os.path.dirname(stub.path)
-    now = _times(folder)
+    now = directory_times(folder)
     if os.path.isdir(stub.path) and not os.path.islink(stub.path):
         os.rmdir(stub.path)
     elif os.lstat(stub.path).st_size == 0:

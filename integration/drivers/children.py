@@ -37,7 +37,7 @@ def run_in_child(action: Callable[[], None], *, enter: bool = True) -> None:
             if enter:
                 enter_mount_namespace()
             action()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - whatever it is, the parent tells it
             report = traceback.format_exc()
         finally:
             with os.fdopen(writing, "w", encoding="utf-8", errors="replace") as pipe:

@@ -1,0 +1,53 @@
+"""Which driver: the one that is asked for, or the first that works, found out by doing."""
+
+from __future__ import annotations
+
+from executor.errors import UnfitError
+from executor.events import DriverChosen, Sink
+from executor.rootfs.base import Driver
+from executor.rootfs.chroot import ChrootDriver
+from executor.rootfs.namespaces import Privilege, current_privilege
+from executor.rootfs.overlay import OverlayDriver
+from executor.snapshot.ignore import IgnoredPaths
+from executor.spec import RootfsOptions
+from executor.store import Store
+
+_HINTS = {
+    "overlay": "give the container CAP_SYS_ADMIN and put KRUNNER_HOME on a volume, or use --rootfs=chroot",
+    "chroot": "run as root (CAP_SYS_CHROOT), or where unprivileged user namespaces are allowed",
+}
+
+
+def choose_driver(store: Store, options: RootfsOptions, sink: Sink) -> Driver:
+    """A driver that works in this process as it is now (see `namespaces.enter_mount_namespace`).
+
+    Tells `sink` which, and why not those before it. Raises UnfitError when the one asked for, or none, works.
+    """
+    ignore = IgnoredPaths(options.ignore_paths)
+    drivers: list[Driver] = [
+        OverlayDriver(store, ignore=ignore),
+        ChrootDriver(store, ignore=ignore, mode=options.snapshot_mode),
+    ]
+    refusals: list[str] = []
+    for driver in drivers:
+        if options.driver not in ("auto", driver.name):
+            continue
+        probe = driver.probe()
+        if probe.usable:
+            sink(DriverChosen(driver=driver.name, reason=_reason(options.driver, refusals, probe.reason)))
+            return driver
+        refusals.append(f"{driver.name}: {probe.reason}")
+    raise UnfitError(
+        f"no root filesystem can be made here ({'; '.join(refusals)})",
+        hint=_HINTS["chroot" if options.driver == "auto" else options.driver],
+    )
+
+
+def _reason(asked: str, refusals: list[str], remark: str) -> str:
+    parts = ["asked for" if asked != "auto" else "the first that works", *refusals]
+    if remark:
+        parts.append(remark)
+    privilege = current_privilege()
+    if privilege is not Privilege.ROOT:
+        parts.append(privilege.value)
+    return "; ".join(parts)

@@ -1,0 +1,198 @@
+"""The chroot driver: a directory, copied from a flattened tree in the store; a snapshot compares all of it.
+
+    <chain ID>-flat/fs    in the store: the layers of a chain applied one on another, never changed
+    <scratch>/root        a copy of it (shared blocks where the file system can) that instructions change
+
+Works without mounts. Without root it holds a tree all of whose entries belong to 0:0, and runs no commands.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from threading import Thread
+from typing import Self
+
+from executor.errors import Error, InternalError, UnfitError
+from executor.image.layer import Layer, LayerEntry
+from executor.rootfs import process, syscalls
+from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
+from executor.rootfs.confinement import Confinement
+from executor.rootfs.copytree import CopyRules, copy_tree
+from executor.rootfs.layerdirs import TREE, chain_ids, new_tree
+from executor.rootfs.namespaces import Privilege, current_privilege
+from executor.rootfs.plainrun import plain_run
+from executor.rootfs.stubs import run_mounts
+from executor.rootfs.trial import try_in_child
+from executor.rootfs.unpack import apply_layer
+from executor.snapshot.entries import describe
+from executor.snapshot.ignore import IgnoredPaths
+from executor.snapshot.index import take_index
+from executor.snapshot.scan import Baseline, Mode, ScanDiff
+from executor.store import Store
+
+
+class ChrootDriver:
+    """Roots as directories."""
+
+    name = "chroot"
+
+    def __init__(self, store: Store, *, ignore: IgnoredPaths | None = None, mode: Mode = "full") -> None:
+        privilege = current_privilege()
+        self.store = store
+        self.ignore = ignore or IgnoredPaths()
+        self.mode: Mode = mode
+        self.squash = privilege in (Privilege.SINGLE_ID, Privilege.NONE)
+        self.runs_commands = privilege is not Privilege.NONE
+        self._mounts: bool | None = None
+
+    @property
+    def mounts(self) -> bool:
+        """Whether commands can have mounts and process ids of their own; tried when first asked."""
+        if self._mounts is None:
+            self._mounts = try_in_child(_try_namespaces).usable
+        return self._mounts
+
+    def probe(self) -> Probe:
+        """Enter a directory of the store, in a forked child. Without root there is nothing to try."""
+        return try_in_child(self._try_chroot) if self.runs_commands else Probe(True, "without RUN: not root")
+
+    def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> ChrootRoot:
+        """See `Driver.open_root`."""
+        pristine = os.path.join(self._flattened(layers, open_layer), TREE) if layers else ""
+        return ChrootRoot(self, pristine, pristine, None)
+
+    @contextmanager
+    def prefetch(self, layers: Sequence[Layer], open_layer: OpenLayer) -> Iterator[None]:
+        """See `Driver.prefetch`. What goes wrong here goes wrong again, and is told, when a root is opened."""
+
+        def work() -> None:
+            with suppress(Error):
+                self._flattened(layers, open_layer)
+
+        thread = Thread(target=work, name="unpack")
+        if layers:
+            thread.start()
+        try:
+            yield
+        finally:
+            if layers:
+                thread.join()
+
+    def _flattened(self, layers: Sequence[Layer], open_layer: OpenLayer) -> str:
+        """The store's directory of the flattened layers, made from the longest beginning that is there."""
+        keys = [chain_id.hex + ("-flat-squashed" if self.squash else "-flat") for chain_id in chain_ids(layers)]
+
+        def fill(directory: str) -> None:
+            present = next((n for n in range(len(keys) - 1, 0, -1) if self.store.unpacked.get(keys[n - 1])), 0)
+            tree = os.path.join(directory, TREE)
+            if present:
+                beginning = self.store.unpacked.get(keys[present - 1]) or ""
+                copy_tree(os.path.join(beginning, TREE), tree, CopyRules())
+            else:
+                new_tree(directory)
+            for layer in layers[present:]:
+                with open_layer(layer) as stream:
+                    apply_layer(stream, tree, squash=self.squash)
+
+        return self.store.unpacked.add(keys[-1], fill)
+
+    def _try_chroot(self) -> None:
+        folder = self.store.scratch("probe")
+        try:
+            os.chroot(folder)
+        finally:
+            with suppress(OSError):
+                os.rmdir(folder)
+
+
+class ChrootRoot:
+    """A root filesystem in a directory; see `RootFs`."""
+
+    def __init__(self, driver: ChrootDriver, source: str, pristine: str, baseline: Baseline | None) -> None:
+        """A copy of `source` ('' for an empty root); `baseline` says what is known of it beside `pristine`."""
+        self._driver = driver
+        self._scratch = driver.store.scratch("chroot")
+        self._path = os.path.join(self._scratch, "root")
+        self._diff: ScanDiff | None = None
+        try:
+            if source:
+                copy_tree(source, self._path, CopyRules())
+            else:
+                os.rename(new_tree(self._scratch), self._path)
+            known = baseline.known if baseline else {}
+            self._baseline = Baseline(index=take_index(self._path, driver.ignore), pristine=pristine, known=known)
+        except OSError as error:
+            self.close()
+            raise UnfitError(f"cannot copy a root: {error.strerror}: {error.filename}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def path(self) -> str:
+        """See `RootFs.path`."""
+        return self._path
+
+    def run(self, request: RunRequest, on_line: OnLine) -> int:
+        """See `RootFs.run`."""
+        if not self._driver.runs_commands:
+            raise UnfitError(
+                "cannot run a command: this needs root or user namespaces",
+                hint="build as root, or where unprivileged user namespaces are allowed",
+            )
+        if self._driver.mounts:
+            with run_mounts(self._path) as mounts:
+                confinement = Confinement(root=self._path, mounts=mounts, bind_root=True)
+                return process.run(request, confinement, on_line)
+        with plain_run(self._path, self._scratch, request.scripts):
+            return process.run(request, Confinement(root=self._path, namespaces=False), on_line)
+
+    def changes(self) -> ScanDiff:
+        """See `RootFs.changes`."""
+        driver = self._driver
+        self._diff = ScanDiff(
+            self._path, self._baseline, mode=driver.mode, ignore=driver.ignore, squash=driver.squash
+        )
+        return self._diff
+
+    def commit(self, layer: Layer | None) -> None:
+        """See `RootFs.commit`. What the layer is called does not matter here."""
+        del layer
+        diff = self._diff
+        if diff is None or diff.after is None:
+            diff = self.changes()
+            for _ in diff:
+                pass
+        if diff.after:
+            self._baseline = diff.after
+        self._diff = None
+
+    def fork(self) -> ChrootRoot:
+        """See `RootFs.fork`."""
+        if not self.changes().is_empty():
+            raise InternalError("a root with changes cannot be forked")
+        return ChrootRoot(self._driver, self._path, self._baseline.pristine, self._baseline)
+
+    def close(self) -> None:
+        """See `RootFs.close`."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+def _known_root(path: str, *, squash: bool) -> Mapping[str, LayerEntry]:
+    """The root directory's entry: an empty root has no pristine tree that would say what it was like."""
+    entry = describe(path, "", os.lstat(path), squash=squash)
+    return {"": entry} if entry else {}
+
+
+def _try_namespaces() -> None:
+    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
+    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
