@@ -22,6 +22,7 @@ _STICKY = 0o1000
 
 ModeChange = Callable[[int], int]
 """Takes a file's st_mode and gives its new permission bits."""
+_Change = Callable[[int, int], int]  # of the original mode and of the mode so far
 
 
 def octal_mode(text: str) -> int | None:
@@ -43,27 +44,28 @@ def parse_chmod(text: str, location: Location | None = None) -> ModeChange | Non
     changes = [change for clause in clauses if clause for change in _changes(clause["who"], clause["actions"])]
 
     def apply(mode: int) -> int:
+        changed = mode
         for change in changes:
-            mode = change(mode)
-        return stat.S_IMODE(mode)
+            changed = change(mode, changed)
+        return stat.S_IMODE(changed)
 
     return apply
 
 
-def _changes(who: str, actions: str) -> list[ModeChange]:
+def _changes(who: str, actions: str) -> list[_Change]:
     mask = 0
     for letter in who:
         mask |= _WHO[letter]
     return [_change(mask, op, perms) for op, perms in _ACTION.findall(actions)]
 
 
-def _change(who: int, op: str, perms: str) -> ModeChange:
+def _change(who: int, op: str, perms: str) -> _Change:
     mask = who or _ALL
     # "Others" have no sticky bit of their own; for everyone else `t` means it.
     sticky = _STICKY if "t" in perms and who != _WHO["o"] else 0
 
-    def apply(mode: int) -> int:
-        bits = _wanted(mode, perms) & mask | sticky
+    def apply(original: int, mode: int) -> int:
+        bits = _wanted(original, mode, perms) & mask | sticky
         if op == "+":
             return mode | bits
         if op == "-":
@@ -73,14 +75,14 @@ def _change(who: int, op: str, perms: str) -> ModeChange:
     return apply
 
 
-def _wanted(mode: int, perms: str) -> int:
-    """The bits that `perms` names, for everyone; `X` is x where the old mode has one or is a directory's."""
+def _wanted(original: int, mode: int, perms: str) -> int:
+    """The bits that `perms` names, for everyone; `X` is x where the original mode has one or is a directory's."""
     if perms in _SHIFT:
         return (mode >> _SHIFT[perms] & 0o7) * 0o111
     bits = 0
     for letter in perms:
         if letter == "X":
-            bits |= 0o111 if stat.S_ISDIR(mode) or mode & 0o111 else 0
+            bits |= 0o111 if stat.S_ISDIR(original) or original & 0o111 else 0
         elif letter != "t":
             bits |= _BITS[letter]
     return bits
