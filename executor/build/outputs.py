@@ -60,6 +60,7 @@ class Outputs:
         """
         self._write_files(image)
         pushed = tuple(self._push(image))
+        self._remember_sources(image)
         self._write_digests(image)
         return pushed
 
@@ -110,6 +111,12 @@ class Outputs:
                 self._sink(Warned(message=f"push to {target} failed: {error}"))
         if failures:
             raise _push_error(failures, len(self._targets))
+
+    def _remember_sources(self, image: Assembled) -> None:
+        """A child image of the same session can have the layers mounted from where this one was pushed."""
+        if self._targets:
+            known = {str(layer.descriptor.digest): layer.source or self._targets[0].name for layer in image.layers}
+            self._store.sources.put(image.manifest.digest, known)
 
     def _push_blob(self, layer: Layer) -> PushBlob:
         def opened() -> BinaryIO:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from collections.abc import Mapping
 
 from executor.build.metadata import command_line
 from executor.build.state import StageState
+from executor.dockerfile.heredoc import inline_script, shell_text
 from executor.dockerfile.instructions import ExecForm, Run, ShellForm
 from executor.dockerfile.stages import predefined_args
 from executor.errors import RunError
@@ -19,7 +19,6 @@ from executor.rootfs.users import resolve_user
 
 _TAIL_LINES = 20
 _SCRIPT_FOLDER = "/dev/pipes"
-_LONE_HEREDOC = re.compile(r"\s*\d*<<-?\s*(['\"]?)[^\s'\"<]+\1\s*\Z")
 
 
 def run(instruction: Run, state: StageState, root: RootFs, build_args: Mapping[str, str], sink: Sink) -> None:
@@ -62,19 +61,13 @@ def run_command(instruction: Run, state: StageState) -> tuple[tuple[str, ...], M
     other heredoc is left to the shell, as BuildKit does.
     """
     command = instruction.command
-    if isinstance(command, ExecForm) or not command.heredocs:
-        return command_line(state, command), {}
-    document = command.heredocs[0]
-    if not _LONE_HEREDOC.match(command.text):
-        return command_line(state, ShellForm(_with_bodies(command))), {}
-    if document.content.startswith("#!"):
-        path = posixpath.join(_SCRIPT_FOLDER, document.name)
-        return (path,), {path: document.content.encode("utf-8", "surrogateescape")}
-    return command_line(state, ShellForm(document.content)), {}
-
-
-def _with_bodies(command: ShellForm) -> str:
-    return command.text + "".join(f"\n{document.content}{document.name}" for document in command.heredocs)
+    if isinstance(command, ExecForm):
+        return command.argv, {}
+    script = inline_script(command)
+    if script and script.content.startswith("#!"):
+        path = posixpath.join(_SCRIPT_FOLDER, script.name)
+        return (path,), {path: script.content.encode("utf-8", "surrogateescape")}
+    return command_line(state, ShellForm(shell_text(command))), {}
 
 
 def run_text(instruction: Run, state: StageState) -> str:

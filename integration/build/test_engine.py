@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -29,12 +31,16 @@ class Build:
         self.executor, self.context = executor, context
         self.log: list[dict[str, object]] = []
 
-    def __call__(self, dockerfile: str, *flags: str | Path, env: dict[str, str] | None = None) -> str:
+    def __call__(self, dockerfile: str, *flags: str | Path, env: dict[str, str] | None = None) -> None:
         (self.context / "Dockerfile").write_text(dockerfile.replace("registry.test", self.executor.registry))
         words = [f"--context={self.context}", "--log-format=json", *flags]
-        text = self.executor.run(*words, env=env)
-        self.log = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-        return text
+        environment = {**os.environ, "KRUNNER_HOME": str(self.executor.home), **(env or {})}
+        done = subprocess.run(
+            self.executor.argv(*words), env=environment, capture_output=True, text=True, timeout=100, check=False
+        )
+        self.log = [json.loads(line) for line in done.stderr.splitlines()]
+        if done.returncode:
+            raise ProgramError(f"status {done.returncode}: {self.log[-1]['message']}")
 
     def image(self, dockerfile: str, *flags: str | Path, env: dict[str, str] | None = None) -> StoredImage:
         layout = self.context.parent / f"layout-{len(list(self.context.parent.iterdir()))}"
