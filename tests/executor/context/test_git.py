@@ -1,0 +1,205 @@
+"""git repositories over smart HTTP: refs, folders, credentials, and what must not be seen of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from executor.context import git
+from executor.context.git import GitSource, clone, is_git_url, parse_context_url, parse_git_url
+from executor.errors import ContextError, NotSupportedError
+from executor.events import discard
+from tests.support.fake_web import Web, make_repository, serve_web
+from tests.support.trees import Dir, File, read_tree
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    for name in ("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "GIT_PULL_METHOD"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with serve_web() as server:
+        server.repositories = tmp_path / "repositories"
+        server.repositories.mkdir()
+        yield server
+
+
+def fetched(source: GitSource, tmp_path: Path) -> Path:
+    work = tmp_path / "work"
+    work.mkdir()
+    return Path(clone(source, str(work), discard))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_git"),
+    [
+        ("https://host/a/b.git", True),
+        ("https://host/a/b.git#main:sub", True),
+        ("http://host/b.git?x=y", True),
+        ("https://host/a/b", False),
+        ("https://host/a.git/b.tar", False),
+        ("git://host/b", True),
+        ("ssh://git@host/b", True),
+        ("git@host:a/b.git", True),
+        ("git@host:a/b#v1:sub", True),
+        ("a/b:c", False),
+        ("./git@host:b", False),
+        ("file", False),
+    ],
+)
+def test_what_is_a_git_url(text: str, *, is_git: bool) -> None:
+    assert is_git_url(text) is is_git
+
+
+def test_parts_of_a_url() -> None:
+    found = parse_git_url("https://host/a.git#v1:some/folder")
+    assert (found.remote, found.ref, found.folder) == ("https://host/a.git", "v1", "some/folder")
+    with pytest.raises(NotSupportedError, match="query"):
+        parse_git_url("https://host/a.git?ref=v1")
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "remote", "ref"),
+    [
+        ("git://host/a.git", "", "https://host/a.git", ""),
+        ("git://host/a.git#refs/heads/x", "http", "http://host/a.git", "refs/heads/x"),
+        ("git://host/a.git#refs/heads/x#abc123", "", "https://host/a.git", "abc123"),
+        ("git@host:a.git#x", "", "git@host:a.git", "x"),
+    ],
+)
+def test_context_urls(text: str, method: str, remote: str, ref: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_PULL_METHOD", method)
+    found = parse_context_url(text)
+    assert (found.remote, found.ref) == (remote, ref)
+
+
+def test_a_wrong_pull_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_PULL_METHOD", "ssh")
+    with pytest.raises(ContextError, match="GIT_PULL_METHOD"):
+        parse_context_url("git://host/a.git")
+
+
+def test_branches_tags_commits_and_folders(web: Web, tmp_path: Path) -> None:
+    assert web.repositories
+    repository = web.repositories / "a.git"
+    first = make_repository(repository, {"f": "1", "d/g": "2"}, tag="v1")
+    make_repository(repository, {"f": "3"})
+    make_repository(repository, {"f": "4"}, branch="other")
+    contents = {}
+    for ref in ("", "v1", "refs/tags/v1", "other", "refs/heads/main", first):
+        folder = tmp_path / f"work{len(contents)}"
+        folder.mkdir()
+        clone(GitSource(remote=f"{web.url}/a.git", ref=ref), str(folder), discard)
+        contents[ref] = (folder / "f").read_text()
+        assert not (folder / ".git").exists()
+    assert contents == {"": "3", "v1": "1", "refs/tags/v1": "1", "other": "4", "refs/heads/main": "3", first: "1"}
+    source = GitSource(remote=f"{web.url}/a.git", ref="v1", folder="d")
+    assert read_tree(fetched(source, tmp_path)) == {"g": File("2")}
+
+
+def test_modes_do_not_depend_on_the_umask(web: Web, tmp_path: Path) -> None:
+    assert web.repositories
+    make_repository(web.repositories / "a.git", {"d/f": "1"})
+    before = os.umask(0o077)
+    try:
+        found = fetched(GitSource(remote=f"{web.url}/a.git"), tmp_path)
+    finally:
+        os.umask(before)
+    assert read_tree(found) == {"d": Dir(), "d/f": File("1")}
+    assert found.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_commit_is_checked(web: Web, tmp_path: Path) -> None:
+    assert web.repositories
+    commit = make_repository(web.repositories / "a.git", {"f": "1"})
+    source = GitSource(remote=f"{web.url}/a.git", keep_git_dir=True, commit=commit)
+    assert (fetched(source, tmp_path) / ".git/HEAD").read_text().strip() == commit
+    (tmp_path / "again").mkdir()
+    with pytest.raises(ContextError, match=f"is at the commit {commit}, not 0123"):
+        clone(replace(source, commit="0123"), str(tmp_path / "again"), discard)
+
+
+@pytest.mark.parametrize(
+    ("environment", "url", "expected"),
+    [
+        ({"GIT_USERNAME": "me", "GIT_PASSWORD": "s3cret"}, "{url}", "me:s3cret"),
+        ({"GIT_TOKEN": "s3cret"}, "{url}", "x-access-token:s3cret"),
+        ({}, "http://me:s3cret@{address}", "me:s3cret"),
+    ],
+)
+def test_credentials(
+    environment: dict[str, str],
+    url: str,
+    expected: str,
+    web: Web,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert web.repositories
+    make_repository(web.repositories / "a.git", {"f": "1"})
+    web.credentials = expected
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    commands: list[object] = []
+    popen = git.subprocess.Popen
+    monkeypatch.setattr(
+        git.subprocess, "Popen", lambda argv, **options: commands.append(argv) or popen(argv, **options)
+    )
+    remote = url.format(url=web.url, address=web.url.removeprefix("http://")) + "/a.git"
+    found = fetched(GitSource(remote=remote, keep_git_dir=True), tmp_path)
+    assert (found / "f").read_text() == "1"
+    assert commands
+    assert "s3cret" not in str(commands)
+    assert "s3cret" not in (found / ".git/config").read_text()
+
+
+@pytest.mark.parametrize("password", ["", "wrong-s3cret"])
+def test_refused_without_a_prompt_and_without_telling_the_password(
+    password: str, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert web.repositories
+    make_repository(web.repositories / "a.git", {"f": "1"})
+    web.credentials = "me:right"
+    monkeypatch.setenv("GIT_PASSWORD", password)
+    with pytest.raises(ContextError, match=r"/a.git: git fetch failed: ") as caught:
+        fetched(GitSource(remote=f"{web.url}/a.git"), tmp_path)
+    assert "wrong-s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (GitSource(remote="/none.git"), "git fetch failed"),
+        (GitSource(remote="/a.git", ref="none"), "git fetch failed: .*none"),
+        (GitSource(remote="/a.git", ref="0" * 40), "git fetch failed|git rev-parse failed"),
+        (GitSource(remote="/a.git", folder="none"), "has no folder 'none'"),
+        (GitSource(remote="/a.git", folder="../.."), "has no folder"),
+        (GitSource(remote="/a.git", ref="--upload-pack=x"), "cannot begin with '-'"),
+    ],
+)
+def test_what_cannot_be_fetched(source: GitSource, message: str, web: Web, tmp_path: Path) -> None:
+    assert web.repositories
+    make_repository(web.repositories / "a.git", {"f": "1"})
+    with pytest.raises(ContextError, match=message):
+        fetched(replace(source, remote=web.url + source.remote), tmp_path)
+
+
+def test_git_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ContextError, match="needs the git command"):
+        clone(GitSource(remote="https://host/a.git"), str(tmp_path), discard)
+
+
+def test_a_git_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "bin" / "git"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\nsleep 100 & wait\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(git, "_SECONDS", 0.2)
+    with pytest.raises(ContextError, match="took longer than"):
+        clone(GitSource(remote="https://host/a.git"), str(tmp_path), discard)
