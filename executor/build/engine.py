@@ -21,6 +21,7 @@ from executor.build.plan import Base, ImageBase, ScratchBase, StageBase, StagePl
 from executor.build.stage import StageRun
 from executor.build.state import StageState, child_state, image_state, scratch_state
 from executor.build.steps import execute
+from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.context.base import ContextTree, open_context
 from executor.dockerfile.instructions import Copy, StageInstruction
 from executor.dockerfile.parser import parse_trigger
@@ -46,14 +47,15 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
     started = time.monotonic()
     enter_mount_namespace()
     sink(BuildStarted(name=spec.name, dockerfile=spec.dockerfile, context=spec.context))
-    with Store.open(spec.rootfs.home) as store, ExitStack() as stack:
+    stop = StopFlag()
+    with stopping_on_signals(stop), Store.open(spec.rootfs.home) as store, ExitStack() as stack:
         folder = stack.enter_context(
             open_context(
                 spec.context, sub_path=spec.context_sub_path, scratch=lambda: store.scratch("context"), sink=sink
             )
         )
         frontend = read_frontend(spec, folder)
-        engine = stack.enter_context(_engine(spec, sink, store, frontend))
+        engine = stack.enter_context(_engine(spec, sink, store, frontend, stop))
         image = engine.run()
         pushed = engine.deliver(image)
         result = BuildResult(
@@ -73,11 +75,11 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
 
 
 @contextmanager
-def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend) -> Iterator[Engine]:
+def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend, stop: StopFlag) -> Iterator[Engine]:
     keychain = Keychain.from_environment()
     pull_client = RegistryClient(spec.registry, keychain, sink, "pull")
     bases = BaseImages(store, pull_client, spec.local_images, sink)
-    layers = LayerSource(store.blobs, pull_client)
+    layers = LayerSource(store.blobs, pull_client, stop)
     push_client = RegistryClient(spec.registry, keychain, sink, "push", retry=spec.output.push_retry)
     outputs = Outputs(spec, store, layers, push_client, sink)
     engine = Engine(spec, sink, frontend, _Supplies(store, bases, layers, outputs))
@@ -146,8 +148,9 @@ class Engine:
         self._warn()
         self._supplies.outputs.check_permissions()
         self._supplies.bases.prefetch(self.plan.images())
-        for planned in self.plan.stages:
-            self._stage(planned)
+        with self._unpacking_bases():
+            for planned in self.plan.stages:
+                self._stage(planned)
         state = self._built[self.plan.target.stage.index].state
         return assemble(state, self.spec, self._supplies.store, self.clock, self.sink)
 
@@ -173,6 +176,17 @@ class Engine:
     def close(self) -> None:
         """Close every root filesystem."""
         self._roots.close()
+
+    @contextmanager
+    def _unpacking_bases(self) -> Iterator[None]:
+        """Unpack the bases of later stages while the first ones run; an image that is not there fails first."""
+        with ExitStack() as stack:
+            for planned in self.plan.stages:
+                if isinstance(planned.base, ImageBase):
+                    image = self._supplies.bases.get(planned.base.reference, planned.platform)
+                    if planned.needs_root:
+                        stack.enter_context(self._drive().prefetch(image.layers, self._supplies.layers.open))
+            yield
 
     def _stage(self, planned: StagePlan) -> _Built:
         position = self.plan.stages.index(planned) + 1 if planned in self.plan.stages else 0

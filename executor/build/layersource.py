@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import BinaryIO
 
+from executor.build.stopping import StopFlag
 from executor.errors import ImageError
 from executor.image.compression import decompress
 from executor.image.digest import Digest
@@ -29,9 +30,10 @@ _QUEUED_PIECES = 16
 class LayerSource:
     """Opens layers and counts what had to be downloaded. Safe for several threads."""
 
-    def __init__(self, blobs: BlobStore, client: RegistryClient) -> None:
+    def __init__(self, blobs: BlobStore, client: RegistryClient, stop: StopFlag) -> None:
         self._blobs = blobs
         self._client = client
+        self._stop = stop
         self._locks: defaultdict[Digest, threading.Lock] = defaultdict(threading.Lock)
         self.downloaded = 0
 
@@ -45,12 +47,12 @@ class LayerSource:
             if not self._blobs.has(layer.descriptor.digest):
                 with self._download(layer) as stream:
                     while stream.read(_PIECE):
-                        pass
+                        self._stop.check()
 
     def open_blob(self, layer: Layer) -> BinaryIO:
         """The compressed bytes as registries hold them."""
         self.ensure(layer)
-        return self._blobs.open(layer.descriptor.digest)
+        return io.BufferedReader(_Stoppable(self._blobs.open(layer.descriptor.digest), self._stop), _PIECE)
 
     def _produce(self, layer: Layer, put: Callable[[bytes], bool]) -> None:
         """Feed the uncompressed tar to `put` until it declines."""
@@ -60,6 +62,7 @@ class LayerSource:
             raw = stack.enter_context(self._blobs.open(digest) if known else self._download(layer))
             tar = stack.enter_context(decompress(raw, layer.descriptor.media_type))
             while piece := tar.read(_PIECE):
+                self._stop.check()
                 if not put(piece):
                     return
             while not raw.closed and raw.read(_PIECE):
@@ -73,6 +76,27 @@ class LayerSource:
         stream = self._client.open_blob(layer.source, layer.descriptor)
         self.downloaded += layer.descriptor.size
         return io.BufferedReader(_KeptDownload(stream, self._blobs.writer(), layer), _PIECE)
+
+
+class _Stoppable(io.RawIOBase):
+    """A stream for an upload, which ends when the build is stopped."""
+
+    def __init__(self, stream: BinaryIO, stop: StopFlag) -> None:
+        self._stream = stream
+        self._stop = stop
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer has no len()
+        self._stop.check()
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 class _KeptDownload(io.RawIOBase):

@@ -10,7 +10,8 @@ import pytest
 
 from executor.build.layersource import LayerSource
 from executor.build.layerwriter import LayerWriter
-from executor.errors import ImageError, RegistryError, StepError
+from executor.build.stopping import StopFlag
+from executor.errors import ImageError, RegistryError, StepError, StoppedError
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.layer import EntryType, Layer, LayerEntry
@@ -76,7 +77,7 @@ def test_a_file_that_vanishes_leaves_no_blob(store, tmp_path):
 def test_a_download_is_inflated_and_kept(store):
     layer, blob = layer_of(NOISE)
     registry = Registry(blob)
-    source = LayerSource(store.blobs, registry)
+    source = LayerSource(store.blobs, registry, StopFlag())
     with source.open(layer) as stream:
         assert hashlib.sha256(stream.read()).digest() == hashlib.sha256(NOISE).digest()
     assert store.blobs.read(layer.descriptor.digest) == blob
@@ -89,7 +90,7 @@ def test_a_download_is_inflated_and_kept(store):
 
 def test_ensure_downloads_without_unpacking(store):
     layer, blob = layer_of(NOISE)
-    with LayerSource(store.blobs, Registry(blob)).open_blob(layer) as stream:
+    with LayerSource(store.blobs, Registry(blob), StopFlag()).open_blob(layer) as stream:
         assert stream.read() == blob
 
 
@@ -98,7 +99,7 @@ def test_wrong_bytes_are_found_and_not_kept(store):
     other = gzip.compress(NOISE[::-1], 1)
     with (
         pytest.raises(ImageError),
-        LayerSource(store.blobs, Registry(other)).open(layer) as stream,
+        LayerSource(store.blobs, Registry(other), StopFlag()).open(layer) as stream,
     ):
         stream.read()
     assert not store.blobs.has(layer.descriptor.digest)
@@ -109,21 +110,21 @@ def test_a_wrong_diff_id_is_found(store):
     lying = Layer(descriptor=layer.descriptor, diff_id=Digest.of(b"else"), source="host/repo")
     with (
         pytest.raises(ImageError, match="does not unpack to"),
-        LayerSource(store.blobs, Registry(blob)).open(lying) as stream,
+        LayerSource(store.blobs, Registry(blob), StopFlag()).open(lying) as stream,
     ):
         stream.read()
 
 
 def test_an_error_of_the_registry_reaches_the_reader(store):
     layer, _ = layer_of(NOISE)
-    source = LayerSource(store.blobs, Registry(error=RegistryError("down")))
+    source = LayerSource(store.blobs, Registry(error=RegistryError("down")), StopFlag())
     with pytest.raises(RegistryError, match="down"), source.open(layer) as stream:
         stream.read()
 
 
 def test_closing_early_ends_the_thread_and_a_second_reader_may_begin(store):
     layer, blob = layer_of(NOISE * 4)
-    source = LayerSource(store.blobs, Registry(blob))
+    source = LayerSource(store.blobs, Registry(blob), StopFlag())
     stream = source.open(layer)
     assert stream.read(10) == NOISE[:10]
     stream.close()
@@ -135,4 +136,18 @@ def test_closing_early_ends_the_thread_and_a_second_reader_may_begin(store):
 def test_no_source_is_a_clear_error(store):
     layer, _ = layer_of(b"x", source="")
     with pytest.raises(ImageError, match="no registry is known"):
-        LayerSource(store.blobs, Registry()).ensure(layer)
+        LayerSource(store.blobs, Registry(), StopFlag()).ensure(layer)
+
+
+def test_stopping_ends_transfers(store):
+    layer, blob = layer_of(NOISE * 4)
+    stop = StopFlag()
+    source = LayerSource(store.blobs, Registry(blob), stop)
+    with source.open(layer) as stream:
+        stop.set(15)
+        with pytest.raises(StoppedError) as caught:
+            stream.read()
+    assert caught.value.exit_code == 143
+    with pytest.raises(StoppedError):
+        source.ensure(layer)
+    assert not store.blobs.has(layer.descriptor.digest)
