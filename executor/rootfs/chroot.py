@@ -55,6 +55,10 @@ class ChrootDriver:
             self._mounts = try_in_child(_try_namespaces).usable
         return self._mounts
 
+    def forbid_mounts(self) -> None:
+        """Do as where nothing may be mounted, whatever is allowed here."""
+        self._mounts = False
+
     def probe(self) -> Probe:
         """Enter a directory of the store, in a forked child. Without root there is nothing to try."""
         return try_in_child(self._try_chroot) if self.runs_commands else Probe(True, "without RUN: not root")
@@ -122,14 +126,22 @@ class ChrootRoot:
                 copy_tree(source, self._path, CopyRules())
             else:
                 os.rename(new_tree(self._scratch), self._path)
-            known = baseline.known if baseline else {}
-            self._baseline = Baseline(index=take_index(self._path, driver.ignore), pristine=pristine, known=known)
+            self._baseline = Baseline(
+                index=take_index(self._path, driver.ignore),
+                pristine=pristine,
+                known=baseline.known if baseline else self._known_root(),
+            )
         except OSError as error:
             self.close()
             raise UnfitError(f"cannot copy a root: {error.strerror}: {error.filename}") from error
         except BaseException:
             self.close()
             raise
+
+    def _known_root(self) -> Mapping[str, LayerEntry]:
+        """The root directory's entry: an empty root has no pristine tree that would say what it was like."""
+        root = describe(self._path, "", os.lstat(self._path), squash=self._driver.squash)
+        return {"": root} if root else {}
 
     @property
     def path(self) -> str:
@@ -159,10 +171,9 @@ class ChrootRoot:
         return self._diff
 
     def commit(self, layer: Layer | None) -> None:
-        """See `RootFs.commit`. What the layer is called does not matter here."""
-        del layer
+        """See `RootFs.commit`."""
         diff = self._diff
-        if diff is None or diff.after is None:
+        if layer is None or diff is None or diff.after is None:
             diff = self.changes()
             for _ in diff:
                 pass
@@ -185,12 +196,6 @@ class ChrootRoot:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-
-def _known_root(path: str, *, squash: bool) -> Mapping[str, LayerEntry]:
-    """The root directory's entry: an empty root has no pristine tree that would say what it was like."""
-    entry = describe(path, "", os.lstat(path), squash=squash)
-    return {"": entry} if entry else {}
 
 
 def _try_namespaces() -> None:

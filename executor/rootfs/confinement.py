@@ -116,7 +116,7 @@ def _become(
             mount_proc(confinement.mounts)
         _enter_root(confinement)
         os.umask(0o022)
-        _take_identity(request, confinement)
+        _take_identity(request)
         syscalls.die_with_parent(signal.SIGKILL)
         _enter_cwd(request.cwd)
         _default_signals()
@@ -145,14 +145,14 @@ def _enter_root(confinement: Confinement) -> None:
     os.chdir("/")
 
 
-def _take_identity(request: RunRequest, confinement: Confinement) -> None:
+def _take_identity(request: RunRequest) -> None:
     identity = request.identity
     try:
         os.setgroups(identity.groups)
     except PermissionError:
         if identity.groups:
             raise _Refusal("unfit", "cannot take supplementary groups in this user namespace") from None
-    if confinement.namespaces:
+    with suppress(PermissionError):  # without CAP_SETPCAP; then there is little to drop
         syscalls.limit_capabilities(_CAPABILITIES)
     try:
         os.setgid(identity.gid)

@@ -150,7 +150,7 @@ class OverlayRoot:
 
     def commit(self, layer: Layer | None) -> None:
         """See `RootFs.commit`. The upper directory becomes a lower one, the store's if it is all in `layer`."""
-        diff = self._walked()
+        diff = self._walked(anew=layer is None)
         if diff.empty:
             return
         root = _describe_root(self._path, squash=self._driver.squash)
@@ -186,10 +186,10 @@ class OverlayRoot:
     def _upper(self) -> str:
         return os.path.join(self._scratch, str(self._generation))
 
-    def _walked(self) -> OverlayDiff:
-        """The diff that `changes` gave, walked to its end."""
+    def _walked(self, *, anew: bool) -> OverlayDiff:
+        """A diff walked to its end: the one that `changes` gave for the layer, or a new one."""
         diff = self._diff
-        if diff is None or not diff.finished:
+        if diff is None or not diff.finished or anew:
             diff = self.changes()
             for _ in diff:
                 pass

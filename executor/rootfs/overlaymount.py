@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from executor.errors import UnfitError
 from executor.rootfs import syscalls
@@ -33,7 +33,12 @@ class OverlayMount:
 
 
 def mount_overlay(overlay: OverlayMount) -> None:
-    """Mount it. Raises UnfitError for more layers than the kernel stacks, OSError when it refuses."""
+    """Mount it. Raises UnfitError for more layers than the kernel stacks, OSError when it refuses.
+
+    A directory that is there twice (images repeat layers) counts where it is topmost: that shows all it has and
+    hides all it hides, and overlayfs refuses the other (ELOOP).
+    """
+    overlay = replace(overlay, lowers=list(dict.fromkeys(overlay.lowers)))
     if len(overlay.lowers) > MOST_LOWERS:
         raise UnfitError(
             f"the image has {len(overlay.lowers)} layers; overlayfs stacks {MOST_LOWERS}",

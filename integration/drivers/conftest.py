@@ -1,0 +1,43 @@
+"""The drivers under test: each with a store of its own, on a real disk because overlayfs wants one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from executor.rootfs.base import Driver
+from executor.rootfs.chroot import ChrootDriver
+from executor.rootfs.overlay import OverlayDriver
+from executor.snapshot.ignore import IgnoredPaths
+from executor.store import Store
+from integration.support import leftovers
+
+MakeDriver = Callable[..., Driver]
+"""Makes the driver under test, in the child, where its mounts belong. Keywords: ignore (paths), store (folder)."""
+
+
+@pytest.fixture
+def home(work: Path, request: pytest.FixtureRequest) -> str:
+    """A folder for a store."""
+    return str(work / "drivers" / request.node.name.replace("/", "-"))
+
+
+@pytest.fixture(params=["overlay", "chroot", "chroot without mounts"])
+def make_driver(request: pytest.FixtureRequest, home: str) -> Iterator[MakeDriver]:
+    """Every driver in turn. What it leaves mounted or running fails the test."""
+    mounts = leftovers.mounts()
+
+    def make(ignore: tuple[str, ...] = (), store: str = home) -> Driver:
+        opened = Store.open(store)
+        ignored = IgnoredPaths(ignore)
+        if request.param == "overlay":
+            return OverlayDriver(opened, ignore=ignored)
+        driver = ChrootDriver(opened, ignore=ignored)
+        if request.param == "chroot without mounts":
+            driver.forbid_mounts()
+        return driver
+
+    yield make
+    assert leftovers.mounts() == mounts
