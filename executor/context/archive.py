@@ -13,6 +13,8 @@ import os
 import stat
 import sys
 import tarfile
+import zlib
+from collections.abc import Callable
 from contextlib import closing
 from typing import IO, BinaryIO, cast
 
@@ -24,6 +26,11 @@ from executor.image.tarread import TarContent, read_entries
 _CHUNK = 1 << 20
 _BLOCK = 512
 _PARENT_MODE = 0o755
+_HEAD = 64 * 1024
+_GZIP_WINDOW = 31  # zlib's code for a 32 KiB window with a gzip header
+_ZSTD_WINDOW = 2**31
+_MAGIC_GZIP = b"\x1f\x8b"
+_MAGIC_ZSTD = b"\x28\xb5\x2f\xfd"
 _MAGIC_BZIP2 = b"BZh"
 _MAGIC_XZ = b"\xfd7zXZ\0"
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -44,13 +51,55 @@ def open_archive(stream: BinaryIO) -> BinaryIO:
 
 
 def is_archive(path: str) -> bool:
-    """Whether the regular file at `path` is a tar, compressed or not: its first header decides."""
-    with open(path, "rb", buffering=0) as file, closing(open_archive(cast("BinaryIO", file))) as stream:
+    """Whether the regular file at `path` is a tar, compressed or not: its first header decides.
+
+    What comes after it may still be damaged: that is for the unpacking to say.
+    """
+    with open(path, "rb", buffering=0) as file:
         try:
-            tarfile.TarInfo.frombuf(_first_block(stream), "utf-8", "surrogateescape")
+            tarfile.TarInfo.frombuf(_first_block(cast("BinaryIO", file)), "utf-8", "surrogateescape")
         except (tarfile.HeaderError, ImageError):
             return False
     return True
+
+
+def _first_block(file: BinaryIO) -> bytes:
+    """The first 512 bytes, decompressed no further than that takes."""
+    data = file.read(_HEAD)
+    if data.startswith(_MAGIC_ZSTD):
+        return _first_block_of_zstd(file)
+    decode = _decoder(data)
+    block = b""
+    try:
+        while data and len(block) < _BLOCK:
+            block += decode(data)
+            data = file.read(_HEAD)
+    except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:
+        raise ImageError(str(error)) from error
+    return block[:_BLOCK]
+
+
+def _decoder(magic: bytes) -> Callable[[bytes], bytes]:
+    if magic.startswith(_MAGIC_GZIP):
+        gzip = zlib.decompressobj(_GZIP_WINDOW)
+        return lambda data: gzip.decompress(data, _BLOCK)
+    if magic.startswith(_MAGIC_BZIP2):
+        bzip2 = bz2.BZ2Decompressor()
+        return lambda data: bzip2.decompress(data, _BLOCK)
+    if magic.startswith(_MAGIC_XZ):
+        xz = lzma.LZMADecompressor()
+        return lambda data: xz.decompress(data, _BLOCK)
+    return bytes
+
+
+def _first_block_of_zstd(file: BinaryIO) -> bytes:
+    import zstandard
+
+    file.seek(0)
+    try:
+        return zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).stream_reader(file).read(_BLOCK)
+    except zstandard.ZstdError as error:
+        raise ImageError(str(error)) from error
 
 
 def unpack_context(path: str, directory: str, *, name: str = "") -> None:
@@ -75,13 +124,6 @@ def unpack_standard_input(directory: str) -> None:
     except OSError as error:
         message = f"cannot unpack the context on standard input: {error.strerror or error}"
         raise ContextError(message) from error
-
-
-def _first_block(stream: BinaryIO) -> bytes:
-    data = b""
-    while len(data) < _BLOCK and (more := stream.read(_BLOCK - len(data))):
-        data += more
-    return data
 
 
 def _unpack(stream: BinaryIO, directory: str, name: str) -> None:

@@ -90,5 +90,5 @@ def read_tree(top: Path) -> dict[str, Node]:
         elif stat.S_ISFIFO(status.st_mode):
             found[name] = Fifo(mode)
         else:
-            found[name] = File(path.read_text(), mode)
+            found[name] = File(path.read_bytes().decode("utf-8", "surrogateescape"), mode)
     return found
