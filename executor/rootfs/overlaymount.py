@@ -17,7 +17,6 @@ from executor.errors import UnfitError
 from executor.rootfs import syscalls
 
 MOST_LOWERS = 500  # the kernel's OVL_MAX_STACK
-_OFF = ("redirect_dir", "metacopy", "index")
 _NOT_THERE = (errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP)
 
 
@@ -30,6 +29,12 @@ class OverlayMount:
     upper: str
     work: str
     user_xattrs: bool = False
+
+    @property
+    def options(self) -> Sequence[tuple[str, str | None]]:
+        """The mount options but for the directories; `userxattr` implies that redirects are off."""
+        features: list[tuple[str, str | None]] = [("metacopy", "off"), ("index", "off")]
+        return [*features, ("userxattr", None) if self.user_xattrs else ("redirect_dir", "off")]
 
 
 def mount_overlay(overlay: OverlayMount) -> None:
@@ -64,10 +69,8 @@ def _by_descriptor(overlay: OverlayMount, *, volatile: bool) -> None:
             syscalls.configure(descriptor, "lowerdir+", lower)
         syscalls.configure(descriptor, "upperdir", overlay.upper)
         syscalls.configure(descriptor, "workdir", overlay.work)
-        for option in _OFF:
-            syscalls.configure(descriptor, option, "off")
-        if overlay.user_xattrs:
-            syscalls.configure(descriptor, "userxattr")
+        for option, value in overlay.options:
+            syscalls.configure(descriptor, option, value)
         if volatile:
             syscalls.configure(descriptor, "volatile")
         syscalls.attach(descriptor, overlay.target)
@@ -79,8 +82,8 @@ def _by_string(overlay: OverlayMount, *, volatile: bool) -> None:
     """mount(2): all options in one page, so layers get one-letter links beside the work directory."""
     with _short_names((*overlay.lowers, overlay.upper, overlay.work), overlay.work + "-links") as (base, names):
         options = [f"lowerdir={':'.join(names[:-2])}", f"upperdir={names[-2]}", f"workdir={names[-1]}"]
-        options += [f"{option}=off" for option in _OFF]
-        options += ["userxattr"] * overlay.user_xattrs + ["volatile"] * volatile
+        options += [f"{option}={value}" if value else option for option, value in overlay.options]
+        options += ["volatile"] * volatile
         _in_directory(base, lambda: syscalls.mount("overlay", overlay.target, "overlay", 0, ",".join(options)))
 
 

@@ -25,9 +25,8 @@ def home(work: Path, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=["overlay", "chroot", "chroot without mounts"])
-def make_driver(request: pytest.FixtureRequest, home: str) -> Iterator[MakeDriver]:
-    """Every driver in turn. What it leaves mounted or running fails the test."""
-    mounts = leftovers.mounts()
+def make_driver(request: pytest.FixtureRequest, home: str, work: Path) -> Iterator[MakeDriver]:
+    """Every driver in turn. What it leaves mounted fails the test."""
 
     def make(ignore: tuple[str, ...] = (), store: str = home) -> Driver:
         opened = Store.open(store)
@@ -40,4 +39,4 @@ def make_driver(request: pytest.FixtureRequest, home: str) -> Iterator[MakeDrive
         return driver
 
     yield make
-    assert leftovers.mounts() == mounts
+    assert not [point for point in leftovers.mounts() if point.startswith(f"{work}/drivers")]
