@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from executor.errors import RegistryError
+from executor.errors import Error, RegistryError
 from executor.registry.answers import read_answer
 from executor.registry.auth import Authorizer
 from executor.registry.credentials import Keychain
@@ -66,8 +66,12 @@ class Connection:
         response = self._send_once(call, header)
         if response.status_code != 401:
             return response
-        challenges = response.headers.get("WWW-Authenticate", "") or self._challenges_of_root()
-        fresh = self._authorizer.answer(challenges, call.repository, scopes, refused=header)
+        try:
+            challenges = response.headers.get("WWW-Authenticate", "") or self._challenges_of_root()
+            fresh = self._authorizer.answer(challenges, call.repository, scopes, refused=header)
+        except Error:
+            response.close()
+            raise
         if not fresh:
             return response
         response.close()

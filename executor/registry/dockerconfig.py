@@ -62,7 +62,7 @@ def read_docker_config(path: str, sink: Sink) -> DockerConfig | None:
 def parse_docker_config(content: bytes, origin: str, sink: Sink) -> DockerConfig:
     """Read a configuration. Raises InvalidFileError, which tells places and keys but nothing of the contents."""
     try:
-        document = json.loads(content)
+        document = json.loads(content.decode())
     except json.JSONDecodeError as error:
         raise _invalid(origin, f"is not JSON: {error.msg}", line=error.lineno, column=error.colno) from None
     except UnicodeDecodeError:
@@ -121,9 +121,9 @@ class _Reader:
         )
 
     def _object(self, document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        value = document.get(key) or {}
-        if isinstance(value, dict):
-            return value
+        value = document.get(key)
+        if value is None or isinstance(value, dict):
+            return value or {}
         self._fault(key, "must be an object")
         return {}
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import itertools
 import json
 import re
 import socket
@@ -95,13 +96,7 @@ class FakeRegistry:
         self.requests: list[Seen] = []
         self.lock = threading.Lock()
         self._tls = tls
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.registry = self
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            self._server.tls = context
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._issued = itertools.count()
 
     @property
     def host(self) -> str:
@@ -112,6 +107,12 @@ class FakeRegistry:
         return f"{'https' if self._tls else 'http'}://{self.host}"
 
     def __enter__(self) -> Self:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.registry = self
+        if self._tls:
+            self._server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._server.tls.load_cert_chain(*self._tls)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self
 
@@ -137,6 +138,11 @@ class FakeRegistry:
     def seen(self, method: str, path: str = "") -> list[Seen]:
         with self.lock:
             return [request for request in self.requests if request.method == method and path in request.path]
+
+    def issue_token(self, scope: str) -> str:
+        token = f"token-{next(self._issued)}"
+        self.tokens[token] = scope
+        return token
 
     def take_fault(self, method: str, path: str) -> Fault | None:
         with self.lock:
@@ -347,9 +353,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not allowed:
             self._refuse(401, "UNAUTHORIZED")
             return
-        token = f"token-{len(self.registry.tokens)}"
-        self.registry.tokens[token] = scope
-        document = {"token": token, "expires_in": self.registry.token_seconds}
+        document = {"token": self.registry.issue_token(scope), "expires_in": self.registry.token_seconds}
         self._answer(200, {"Content-Type": "application/json"}, json.dumps(document).encode())
 
     def _refuse(self, status: int, code: str, headers: Mapping[str, str] | None = None) -> None:
