@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from integration.support import recipes
 from integration.support.images import StoredImage, read_docker_archive, read_layout
 from integration.support.programs import ProgramError, run, server
 from integration.support.recipes import Node, make_files
@@ -44,8 +45,9 @@ class Case:
     equivalent: str = ""
 
     def key(self) -> str:
-        """A name that changes with everything the case says."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:20]
+        """A name that changes with everything the case says, and with how its files are made."""
+        made_by = Path(recipes.__file__).read_bytes()
+        return hashlib.sha256(repr(self).encode() + made_by).hexdigest()[:20]
 
     def flags(self) -> list[str]:
         """The flags that all builders spell alike."""

@@ -126,12 +126,12 @@ def archive_bytes(archive: Archive) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as out:
         for name, node in archive.files.items():
-            info, data = _member(name, node)
+            info, data = _member(name, node, archive.files)
             out.addfile(info, io.BytesIO(data))
     return _compressed(buffer.getvalue(), archive.compression)
 
 
-def _member(name: str, node: Node) -> tuple[tarfile.TarInfo, bytes]:
+def _member(name: str, node: Node, files: Mapping[str, Node]) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo(name)
     info.mtime, info.mode, data = PAST, 0o644, b""
     match node:
@@ -146,7 +146,8 @@ def _member(name: str, node: Node) -> tuple[tarfile.TarInfo, bytes]:
         case Symlink():
             info.type, info.linkname, info.mode = tarfile.SYMTYPE, node.target, 0o777
         case Hardlink():
-            info.type, info.linkname = tarfile.LNKTYPE, node.target
+            info, _ = _member(node.target, files[node.target], files)  # a link repeats what it says of the inode
+            info.name, info.type, info.linkname, data = name, tarfile.LNKTYPE, node.target, b""
         case Fifo():
             info.type = tarfile.FIFOTYPE
         case Archive():

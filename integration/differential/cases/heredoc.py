@@ -68,11 +68,11 @@ CASES = (
     _heredoc(
         "copy-owner-and-mode",
         "COPY --chown=app:video --chmod=640 <<EOF /p/file\nx\nEOF\n",
-        "RUN mkdir -p /p; echo x > /p/file; chown app:video /p /p/file; chmod 640 /p/file\n",
+        "RUN mkdir -p /p; echo x > /p/file; chown app:video /p /p/file; chmod 640 /p /p/file\n",
     ),
     _heredoc(
         "add",
         "ADD <<EOF /added\nx # not a comment\n\n\\\nEOF\n",
-        "RUN printf 'x # not a comment\\n\\n\\\\\\n' > /added\n",
+        "RUN printf 'x # not a comment\\n\\n\\n' > /added\n",
     ),
 )

@@ -48,7 +48,7 @@ CASES = (
     _ignore("comments-and-blanks", "# comment", "", "  temp  ", "\t", "#dir", "dir/sub # not a comment"),
     _ignore("leading-slash-and-dots", "/temp", "./a.md", "dir/../docs", "dir/./temp", "/dir/sub/"),
     _ignore("dockerfile-itself", "Dockerfile", ".dockerignore"),
-    _ignore("escapes", "\\a.md", "x\\ y", "[.]hidden"),
+    _ignore("escapes", "\\.hidden", "x\\ y", "[.]md", "temp\\?"),
     _ignore("byte-order-mark", "\ufefftemp"),
     _ignore("spaced-exception", "! a.md", "*.txt"),
     Case(

@@ -57,16 +57,16 @@ CASES = (
     _run(
         "times",
         "echo x > /x && touch -d '2004-05-06 07:08:09' /x /opt/data/old",
-        "touch -h -d '2001-01-01' /opt/link",
+        "touch -h -d '2001-01-01 00:00:00' /opt/link",
     ),
     _run(
         "same-size-and-time",
-        "touch -d '2004-05-06' /x && echo 1 > /x && touch -d '2004-05-06' /x",
-        "echo 2 > /x && touch -d '2004-05-06' /x",
+        "touch -d '2004-05-06 00:00:00' /x && echo 1 > /x && touch -d '2004-05-06 00:00:00' /x",
+        "echo 2 > /x && touch -d '2004-05-06 00:00:00' /x",
     ),
     _run(
         "names",
-        'cd /opt && touch -d 2002-02-02 "a b" "ünïcode" "$(printf "new\\n'
+        'cd /opt && touch -d "2002-02-02 00:00:00" "a b" "ünïcode" "$(printf "new\\n'
         'line")" "./-dash" ".hidden" "*" "back\\\\slash"',
     ),
     _run(

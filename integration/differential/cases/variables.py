@@ -57,12 +57,12 @@ ENV A=${P#*.} B=${P##*.} C=${P%.*} D=${P%%.*} E=${Q/foo/X} F=${Q//foo/X} G=${P#z
         equivalent="""\
 FROM registry.test/busybox
 ENV P=a.b.c.tar.gz Q=foobarfoo
-ENV A=b.c.tar.gz B=gz C=a.b.c.tar D=a E=Xbarfoo F=XbarX G=a.b.c.tar.gz H=fo-arfoo I=
+ENV A=b.c.tar.gz B=gz C=a.b.c.tar D=a E=Xbarfoo F=XbarX G=a.b.c.tar.gz H=f-arfoo I=
 """,
     ),
     Case(
         name="env-required-form",
-        dockerfile="FROM registry.test/busybox\nENV SET=v\nENV A=${SET:?is needed} B=${SET?is needed}\n",
+        dockerfile='FROM registry.test/busybox\nENV SET=v\nENV A=${SET:?needed} B="${SET?is needed}"\n',
         equivalent="FROM registry.test/busybox\nENV SET=v\nENV A=v B=v\n",
     ),
     Case(
