@@ -88,10 +88,13 @@ def read_file(root: str, path: str, *, limit: int) -> bytes | None:
         raise StepError(f"cannot read {path} in the image: {error.strerror}") from error
     finally:
         os.close(directory)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise StepError(f"{path} in the image is not a regular file")
-        data = file.read(limit + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise StepError(f"{path} in the image exceeds {limit} bytes")
     return data
