@@ -24,7 +24,7 @@ class BlobReader(io.BufferedIOBase):
 
     The read that returns the last bytes first checks size and digest and raises ImageError when they are not the
     descriptor's, so no consumer sees the end of a wrong blob. When the connection breaks, the blob is asked for
-    again from where it broke, as often as `retrying` allows without any progress.
+    again from where it broke; `retrying` says how often within one `read`, so give it large sizes.
     """
 
     def __init__(self, descriptor: Descriptor, fetch: Fetch, retrying: Retrying, *, name: str) -> None:
@@ -34,6 +34,7 @@ class BlobReader(io.BufferedIOBase):
         self._name = name
         self._hash = hashlib.new(descriptor.digest.algorithm)
         self._received = 0
+        self._pieces: list[bytes] = []
         self._checked = False
         self._response: Response | None = None
         self._retrying(self._connect)
@@ -48,10 +49,9 @@ class BlobReader(io.BufferedIOBase):
             return b"".join(iter(lambda: self.read(PIECE), b""))
         if size == 0 or self._checked:
             return b""
-        data = self._retrying(self._receive, size)
+        data = self._retrying(self._gather, size)
         self._hash.update(data)
-        self._received += len(data)
-        if self._received >= self._descriptor.size:
+        if self._received == self._descriptor.size:
             self._check()
         return data
 
@@ -78,6 +78,18 @@ class BlobReader(io.BufferedIOBase):
             skip -= len(self._receive(min(skip, PIECE)))
         return response
 
+    def _gather(self, size: int) -> bytes:
+        """`size` bytes, or what is left; what came before the connection broke is kept for the next try."""
+        missing = min(size - sum(map(len, self._pieces)), self._descriptor.size - self._received)
+        while missing > 0:
+            piece = self._receive(missing)
+            self._pieces.append(piece)
+            self._received += len(piece)
+            missing -= len(piece)
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        return data
+
     def _receive(self, size: int) -> bytes:
         """The next bytes. Raises RegistryError, and forgets the connection, when there are none."""
         response = self._connect() if self._response is None else self._response
@@ -92,7 +104,7 @@ class BlobReader(io.BufferedIOBase):
         return data
 
     def _check(self) -> None:
-        if self._received > self._descriptor.size or self._has_more():
+        if self._has_more():
             raise ImageError(f"{self._name} is longer than the {self._descriptor.size} bytes of its descriptor")
         found = f"{self._descriptor.digest.algorithm}:{self._hash.hexdigest()}"
         if found != self._descriptor.digest:

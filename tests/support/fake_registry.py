@@ -82,6 +82,8 @@ class FakeRegistry:
         self.auth = auth
         self.mounts = mounts
         self.ranges = True
+        self.chunked = False
+        self.chunk_minimum = 0
         self.anonymous = False
         self.accepts = {"PUT", "PATCH"}
         self.users: dict[str, str] = {}
@@ -294,7 +296,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(405, "UNSUPPORTED")
         elif self.command == "PATCH":
             content += body
-            self._answer(202, {"Location": self.path, "Range": f"0-{len(content) - 1}"})
+            headers = {"Location": self.path, "Range": f"0-{len(content) - 1}"}
+            if self.registry.chunk_minimum:
+                headers["OCI-Chunk-Min-Length"] = str(self.registry.chunk_minimum)
+            self._answer(202, headers)
         else:
             self._end_upload(repository, identifier, bytes(content) + body)
 
@@ -366,7 +371,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        if status != 204:
+        chunked = self.registry.chunked and self.command == "GET"
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        elif status != 204:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "HEAD":
@@ -374,4 +382,4 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault and self.fault.drop_after is not None:
             body = body[: self.fault.drop_after]
             self.close_connection = True
-        self.wfile.write(body)
+        self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body)
