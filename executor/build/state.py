@@ -63,7 +63,8 @@ class StageState:
 
 def scratch_state(platform: Platform) -> StageState:
     """The state after FROM scratch."""
-    return _started(ImageConfig(platform=platform), ())
+    # BuildKit gives scratch a working directory, the one thing that is not empty about it
+    return _started(ImageConfig(platform=platform, config=ContainerConfig(working_dir="/")), ())
 
 
 def image_state(image: ImageConfig, layers: tuple[Layer, ...]) -> StageState:

@@ -105,13 +105,11 @@ class OverlayDiff:
             yield self._file(entry.path, described, status)
 
     def _file(self, path: str, entry: LayerEntry, status: os.stat_result) -> Change:
-        if entry.type is not EntryType.FILE:
-            return Change(entry)
         if status.st_nlink > 1:
             first = self._links.setdefault((status.st_dev, status.st_ino), entry.name)
             if first != entry.name:
                 return Change(replace(entry, type=EntryType.HARDLINK, link=first, size=0, xattrs={}))
-        return Change(entry, path)
+        return Change(entry, path if entry.type is EntryType.FILE else "")
 
     def _subdirectory(self, path: str, entry: LayerEntry, lowers: list[str]) -> Iterator[Change]:
         visible, parts = look_up(lowers, entry.name.rpartition("/")[2], self._overlay.namespace)

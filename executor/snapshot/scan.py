@@ -84,12 +84,12 @@ class ScanDiff:
         return next(iter(self), None) is None
 
     def _change(self, entry: LayerEntry, facts: Facts, links: dict[int, str]) -> Change:
-        if entry.type is not EntryType.FILE:
+        if entry.type is EntryType.DIRECTORY:
             return Change(entry)
         first = links.setdefault(facts.inode, entry.name)
         if first != entry.name:
             return Change(replace(entry, type=EntryType.HARDLINK, link=first, size=0, xattrs={}))
-        return Change(entry, os.path.join(self._root, entry.name))
+        return Change(entry, os.path.join(self._root, entry.name) if entry.type is EntryType.FILE else "")
 
     def _changed(self, index: Index) -> set[str]:
         """The names of changed entries, with all names of a changed file that has several, without sockets."""
@@ -156,8 +156,8 @@ def _differs_in_time(_name: str, before: Facts, now: Facts) -> bool:
 
 
 def _with_links(changed: set[str], index: Index) -> set[str]:
-    inodes = {index[name].inode for name in changed if stat.S_ISREG(index[name].mode)}
-    linked = (name for name, facts in index.items() if facts.inode in inodes and stat.S_ISREG(facts.mode))
+    inodes = {index[name].inode for name in changed if not stat.S_ISDIR(index[name].mode)}
+    linked = (name for name, facts in index.items() if facts.inode in inodes and not stat.S_ISDIR(facts.mode))
     return changed.union(linked) if inodes else changed
 
 
