@@ -18,11 +18,11 @@ from executor.build.copy import (
     place,
     place_documents,
 )
-from executor.build.copysource import Found, SourceTree
+from executor.build.copysource import Found, SourceTree, is_remote
 from executor.context.archive import is_archive, open_archive
 from executor.context.base import ContextTree
 from executor.context.git import clone, is_git_url, parse_git_url
-from executor.context.http import download, file_name, is_http_url
+from executor.context.http import download, file_name
 from executor.errors import ImageError, StepError
 from executor.events import Sink
 from executor.image.layer import LayerEntry
@@ -59,11 +59,6 @@ def add(request: AddRequest, context: ContextTree, root: str, scratch: Callable[
         for source in adder.copy.sources:
             adder.add(source, destination)
         place_documents(adder.copy, destination, scratch)
-
-
-def is_remote(source: str) -> bool:
-    """True for a source that is a URL or a git repository, not a path in the context."""
-    return is_http_url(source) or is_git_url(source)
 
 
 def _check(request: AddRequest) -> None:

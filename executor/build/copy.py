@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from executor.build.chmod import octal_mode, parse_chmod
-from executor.build.copysource import Found, SourceTree
+from executor.build.copysource import Found, SourceTree, is_remote
 from executor.context.base import ContextTree
+from executor.context.http import without_credentials
 from executor.dockerfile.instructions import Heredoc
 from executor.dockerfile.wildcard import has_wildcards
 from executor.errors import Error, Location, StepError, UnfitError
@@ -67,6 +68,10 @@ def copy_from_root(request: CopyRequest, source_root: str, root: str, scratch: C
 def _copy(request: CopyRequest, tree: SourceTree, root: str, scratch: Callable[[], str]) -> None:
     with destination_of(request, root, scratch) as destination:
         for source in request.sources:
+            if is_remote(source):
+                raise StepError(
+                    f"COPY cannot have the URL {without_credentials(source)} as a source", hint="use ADD"
+                )
             copy_source(request, tree, source, destination)
         place_documents(request, destination, scratch)
 

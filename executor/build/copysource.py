@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from executor.context.base import ContextTree, IgnoreRules
+from executor.context.git import is_git_url
+from executor.context.http import is_http_url
 from executor.dockerfile.ignore import IgnoreMatcher
 from executor.dockerfile.wildcard import has_wildcards, wildcard_match
 from executor.errors import StepError
@@ -37,6 +39,11 @@ class Found:
     def is_directory(self) -> bool:
         """True when it is a directory, links followed."""
         return stat.S_ISDIR(os.lstat(self.host).st_mode)
+
+
+def is_remote(source: str) -> bool:
+    """True for a source that is a URL or a git repository, not a path."""
+    return is_http_url(source) or is_git_url(source)
 
 
 class SourceTree:

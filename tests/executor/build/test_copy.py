@@ -310,6 +310,8 @@ FAULTS = {
     "into a file": Fault(
         copy="f /x/", root={"x": "x"}, message="cannot make the directory /x: /x is not a directory"
     ),
+    "a URL": Fault(copy="http://me:pw@h/f /", message="COPY cannot have the URL http://h/f as a source"),
+    "a repository": Fault(copy="git@h:a/b.git /", message="COPY cannot have the URL git@h:a/b.git as a source"),
     "a malformed pattern": Fault(copy="[a /", message="bad pattern"),
     "a malformed mode": Fault(copy="f /", options={"mode": "u+q"}, message="invalid --chmod value 'u+q'"),
     "a mode too large": Fault(copy="f /", options={"mode": "17777"}, message="invalid --chmod value '17777'"),
