@@ -228,6 +228,7 @@ class _Unpacker:
         with open(os.open(path, _CREATE, 0o600), "wb") as file:
             while data := content.read(_CHUNK):
                 file.write(data)
+            file.flush()  # a write after it would clear setuid and setgid
             os.fchmod(file.fileno(), entry.mode)
 
     def _make_hardlink(self, entry: LayerEntry, path: str) -> None:
