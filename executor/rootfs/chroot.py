@@ -61,7 +61,13 @@ class ChrootDriver:
 
     def probe(self) -> Probe:
         """Enter a directory of the store, in a forked child. Without root there is nothing to try."""
-        return try_in_child(self._try_chroot) if self.runs_commands else Probe(True, "without RUN: not root")
+        if not self.runs_commands:
+            return Probe(True, "without RUN: not root")
+        folder = self.store.scratch("probe")
+        try:
+            return try_in_child(lambda: os.chroot(folder))
+        finally:
+            os.rmdir(folder)
 
     def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> ChrootRoot:
         """See `Driver.open_root`."""
@@ -102,14 +108,6 @@ class ChrootDriver:
                     apply_layer(stream, tree, squash=self.squash)
 
         return self.store.unpacked.add(keys[-1], fill)
-
-    def _try_chroot(self) -> None:
-        folder = self.store.scratch("probe")
-        try:
-            os.chroot(folder)
-        finally:
-            with suppress(OSError):
-                os.rmdir(folder)
 
 
 class ChrootRoot:

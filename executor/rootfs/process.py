@@ -32,17 +32,20 @@ def run(request: RunRequest, confinement: Confinement, on_line: OnLine) -> int:
     Whatever ends the wait (an exception in `on_line`, a signal handler's) kills the command and all it started.
     """
     with _Pipes() as pipes:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # until the guard's id is held
         guard_pid = os.fork()
         if guard_pid == 0:
             guard(request, confinement, pipes.write_ends)
-        pipes.close_write_ends()
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            pipes.close_write_ends()
             _pass_on(pipes.read_ends, on_line)
             failure = _read_all(pipes.failure)
+            status = os.waitstatus_to_exitcode(os.waitpid(guard_pid, 0)[1])
         except BaseException:
+            pipes.close_write_ends()
             _stop(guard_pid, pipes.pid)
             raise
-        status = os.waitstatus_to_exitcode(os.waitpid(guard_pid, 0)[1])
     _raise_failure(failure)
     return status if status >= 0 else 128 - status
 
@@ -61,7 +64,7 @@ class _Pipes:
         return self
 
     def close_write_ends(self) -> None:
-        for descriptor in self.write_ends:
+        for descriptor in self._open.intersection(self.write_ends):
             os.close(descriptor)
             self._open.discard(descriptor)
 
@@ -120,7 +123,8 @@ def _stop(guard_pid: int, pid_pipe: int) -> None:
     command = _read_all(pid_pipe)
     with suppress(ProcessLookupError):
         os.kill(int(command) if command else guard_pid, signal.SIGKILL)
-    os.waitpid(guard_pid, 0)
+    with suppress(ChildProcessError):  # it was waited for just before
+        os.waitpid(guard_pid, 0)
 
 
 def _raise_failure(failure: str) -> None:
