@@ -75,6 +75,12 @@ def connection_failure(registry: str, url: str, error: BaseException) -> Registr
     return RegistryError(f"{registry}: no answer from {_place(url)}: {_reason(error)}")
 
 
+def hung_up(error: BaseException) -> bool:
+    """True when a connection that stood was closed by the other side before it answered."""
+    cause = _find(error, ConnectionError)
+    return cause is not None and not isinstance(cause, ConnectionRefusedError)
+
+
 def parse_retry_after(value: str) -> float | None:
     """Seconds of a Retry-After header, which may be a number or an HTTP date; None when absent or malformed."""
     value = value.strip()

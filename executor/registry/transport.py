@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from executor.errors import RegistryError
 from executor.registry.hosts import Purpose, allows_http, api_host, verifies_tls
-from executor.registry.reasons import connection_failure
+from executor.registry.reasons import connection_failure, hung_up
 from executor.registry.tls import speaks_tls, tls_context
 from executor.spec import RegistryOptions
 
@@ -106,24 +106,37 @@ class Transport:
         raise RegistryError(f"{self.registry} redirects in a circle", status=508)
 
     def send_once(self, method: str, url: str, *, headers: Mapping[str, str], body: Body = None) -> Response:
-        """Send one request with exactly these headers; redirects are returned as they are."""
+        """Send one request with exactly these headers; redirects are returned as they are.
+
+        A connection kept from earlier may have died unnoticed: when the other side hangs up on a request without a
+        streamed body, it is sent once more on a new connection.
+        """
         import requests
 
-        read_seconds = COMMIT_SECONDS if method in ("PUT", "PATCH") else READ_SECONDS
         try:
-            return self._session(urlsplit(url).scheme).request(
-                method,
-                url,
-                headers=dict(headers),
-                data=body or None,
-                proxies=requests.utils.get_environ_proxies(url, no_proxy=None),
-                timeout=(CONNECT_SECONDS, read_seconds),
-                verify=self._verify,
-                stream=True,
-                allow_redirects=False,
-            )
+            return self._request(method, url, headers, body)
+        except requests.RequestException as error:
+            if not hung_up(error) or not (body is None or isinstance(body, bytes)):
+                raise connection_failure(self.registry, url, error) from error
+        try:
+            return self._request(method, url, headers, body)
         except requests.RequestException as error:
             raise connection_failure(self.registry, url, error) from error
+
+    def _request(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> Response:
+        import requests
+
+        return self._session(urlsplit(url).scheme).request(
+            method,
+            url,
+            headers=dict(headers),
+            data=body or None,
+            proxies=requests.utils.get_environ_proxies(url, no_proxy=None),
+            timeout=(CONNECT_SECONDS, COMMIT_SECONDS if method in ("PUT", "PATCH") else READ_SECONDS),
+            verify=self._verify,
+            stream=True,
+            allow_redirects=False,
+        )
 
     def close(self) -> None:
         """Close idle connections."""

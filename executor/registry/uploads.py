@@ -47,8 +47,9 @@ class Uploader:
         if location is None:
             return "mounted"
         first, second = self._ways
+        upload = self._upload(repository, descriptor, open_blob, location)
         try:
-            first(self._connection, self._upload(repository, descriptor, open_blob, location))
+            first(self._connection, upload)
         except RegistryError as refused:
             if not _is_refusal(refused):
                 raise

@@ -29,6 +29,7 @@ from executor.registry.hosts import Purpose
 from executor.registry.pull import resolve
 from executor.registry.push import BlobUploads, PushBlob, PushSummary, check_push_permission, push_image
 from executor.spec import RegistryOptions
+from integration.support.builders import Docker
 from integration.support.programs import run
 from integration.support.registries import PASSWORD, USER, RegistryServer, make_tls, serve_registry
 from tests.support.images import SmallImage, small_image
@@ -177,6 +178,15 @@ def test_skopeo_reads_what_we_write(tmp_path: Path, kind: str) -> None:
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
     assert manifest["config"]["digest"] == IMAGE.manifest.config.digest
     assert len(manifest["layers"]) == 3
+
+
+def test_docker_loads_our_archive(tmp_path: Path, docker: Docker) -> None:
+    path = tmp_path / "image.tar"
+    tags = [Reference.parse("loaded/one:1"), Reference.parse("host.example:5000/loaded/two:2")]
+    write_archive(str(path), IMAGE.manifest.to_bytes(), IMAGE.open, tags=tags)
+    docker.load(path)
+    for name in ("loaded/one:1", "host.example:5000/loaded/two:2"):
+        assert docker.saved(name).config["rootfs"] == json.loads(IMAGE.config)["rootfs"]
 
 
 def test_umoci_reads_our_layout(tmp_path: Path) -> None:

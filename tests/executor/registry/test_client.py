@@ -97,7 +97,7 @@ def test_what_is_missing_is_named(registry: FakeRegistry, client: ClientMaker) -
 
 def test_a_busy_registry_is_waited_for(registry: FakeRegistry, client: ClientMaker, events: list[Event]) -> None:
     reference = put(registry, small_image().manifest.to_bytes())
-    registry.faults += [Fault(path="/manifests/", status=503), Fault(path="/v2/", drop_after=0)]
+    registry.faults += [Fault(path="/manifests/", status=503), Fault(path="/v2/", drop_after=0, times=2)]
     registry.faults.append(Fault(path="/manifests/", status=429, headers={"Retry-After": "0"}))
     client().get_manifest(reference)
     retries = [event for event in events if isinstance(event, RetryScheduled)]

@@ -103,6 +103,13 @@ def test_refused_both_ways_the_first_refusal_is_told(registry: FakeRegistry, cli
     assert caught.value.status == 413
 
 
+def test_a_refused_beginning_is_not_asked_for_again(registry: FakeRegistry, client: ClientMaker) -> None:
+    registry.faults.append(Fault(path="/uploads/", method="POST", status=404, times=9))
+    with pytest.raises(RegistryError, match="404"):
+        upload(client("push"), registry)
+    assert len(registry.requests) == 1
+
+
 def test_the_least_chunk_of_the_registry_is_kept(
     registry: FakeRegistry, client: ClientMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

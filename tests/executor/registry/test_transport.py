@@ -113,10 +113,19 @@ def test_a_registry_that_is_down(client: ClientMaker, events: list[object]) -> N
 
 
 def test_a_registry_that_hangs_up(registry: FakeRegistry, client: ClientMaker) -> None:
-    registry.faults.append(Fault(path="/v2/", drop_after=0, times=4))
+    registry.faults.append(Fault(path="/v2/", drop_after=0, times=8))
     with pytest.raises(RegistryError, match=r"no answer from .*: the connection was closed"):
         get(registry, client)
     get(registry, client)
+
+
+def test_a_connection_that_died_unnoticed_costs_no_retry(
+    registry: FakeRegistry, client: ClientMaker, events: list[object]
+) -> None:
+    get(registry, client)
+    registry.faults.append(Fault(path="/v2/", drop_after=0))
+    get(registry, client)
+    assert events == []
 
 
 def test_redirects_end(registry: FakeRegistry, client: ClientMaker) -> None:
