@@ -82,8 +82,8 @@ def leave(spec, tell, rest):
 
 
 def sleep(spec, tell, rest):
-    tell(events.Noted(message="asleep"))
     try:
+        tell(events.Noted(message="asleep"))  # inside: the signal may come before this returns
         time.sleep(float(rest or 60))
     except StoppedError:
         tell(events.Noted(message="cleaned up"))
@@ -142,4 +142,5 @@ def load():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, also by what pytest starts
     sys.exit(main(executor=Executor(load_build=load, base_images=INSTALLED.base_images)))
