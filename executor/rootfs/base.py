@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, Protocol, Self, TypeAlias
 
 from executor.errors import Location
 from executor.events import Stream
@@ -43,11 +43,53 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BindMount:
+    """A file, directory or socket of this machine at the path `target` of the root.
+
+    `keep`: what the command writes is to be found in `source` afterwards, on every driver.
+    """
+
+    source: str
+    target: str
+    read_only: bool = True
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TmpfsMount:
+    """Memory at the path `target` of the root. `size` is in bytes, 0 for the kernel's default.
+
+    `mode` is that of its top directory.
+    """
+
+    target: str
+    size: int = 0
+    read_only: bool = False
+    mode: int = 0o1777
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretMount:
+    """A read-only file at the path `target` of the root whose bytes are never written to a disk."""
+
+    target: str
+    content: bytes = field(repr=False)
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o400
+
+
+CommandMount: TypeAlias = BindMount | TmpfsMount | SecretMount
+"""Something a command finds in its root while it runs, and that is in no layer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """A command to run inside a root. `cwd` is a path inside it. Its standard input is empty.
 
     `environment` is the whole environment; PATH in it is used to find argv[0]. `scripts` maps absolute paths below
     /dev to content: executable files that are there only while the command runs (a RUN heredoc with `#!`).
+    `mounts` are made in their order. Without `network` the command has a loopback interface and nothing else.
     """
 
     argv: tuple[str, ...]
@@ -55,6 +97,8 @@ class RunRequest:
     cwd: str = "/"
     identity: Identity = Identity()
     scripts: Mapping[str, bytes] = field(default_factory=dict)
+    mounts: tuple[CommandMount, ...] = ()
+    network: bool = True
     location: Location | None = field(default=None)
 
 
@@ -73,7 +117,8 @@ class RootFs(Protocol):
         """Run a command and return its exit status (128 + n when signal n ended it).
 
         Everything the command left running is killed before this returns. Raises UnfitError when the command
-        cannot be started for a reason of this machine, StepError when it is not there or not executable.
+        cannot be started for a reason of this machine, StepError when it is not there or not executable or a
+        mount has no place, NotSupportedError when the driver has no way to do what is asked for here.
         """
 
     def changes(self) -> Iterable[Change]:

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from threading import Thread
 from typing import Self
 
@@ -20,11 +21,12 @@ from executor.image.layer import Layer, LayerEntry
 from executor.rootfs import process, syscalls
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
 from executor.rootfs.confinement import Confinement
+from executor.rootfs.confining import confined
 from executor.rootfs.copytree import CopyRules, copy_tree
 from executor.rootfs.layerdirs import TREE, chain_ids, new_tree
 from executor.rootfs.namespaces import Privilege, current_privilege
+from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable
 from executor.rootfs.plainrun import plain_run
-from executor.rootfs.stubs import run_mounts
 from executor.rootfs.trial import try_in_child
 from executor.rootfs.unpack import apply_layer
 from executor.snapshot.entries import describe
@@ -154,10 +156,13 @@ class ChrootRoot:
                 hint="build as root, or where unprivileged user namespaces are allowed",
             )
         if self._driver.mounts:
-            with run_mounts(self._path) as mounts:
-                confinement = Confinement(root=self._path, mounts=mounts, bind_root=True)
-                return process.run(request, confinement, on_line)
-        with plain_run(self._path, self._scratch, request.scripts):
+            with confined(self._path, request, self._scratch) as confinement:
+                return process.run(request, replace(confinement, bind_root=True), on_line)
+        refuse_unmountable(request)
+        with (
+            plain_run(self._path, self._scratch, request.scripts),
+            plain_mounts(self._path, self._scratch, request.mounts),
+        ):
             return process.run(request, Confinement(root=self._path, namespaces=False), on_line)
 
     def changes(self) -> ScanDiff:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
 from executor.rootfs import syscalls
-from executor.rootfs.base import RunRequest
+from executor.rootfs.base import CommandMount, RunRequest
+from executor.rootfs.commandmounts import attach
 from executor.rootfs.runmounts import RunMount, mount_all, mount_proc
 
 # The capabilities Docker gives to a container; what is left out cannot be had inside, by set-uid programs neither.
@@ -29,12 +30,15 @@ class Confinement:
 
     `namespaces` gives it mounts and process ids of its own, and then `mounts` are made (targets are host paths).
     `bind_root` makes the root a mount of its own, which a plain directory needs before pivot_root.
+    `command_mounts` are those of the request, in order; `staging` is an empty directory for making them.
     """
 
     root: str
     namespaces: bool = True
     mounts: Sequence[RunMount] = ()
     bind_root: bool = False
+    command_mounts: Sequence[CommandMount] = ()
+    staging: str = ""
 
 
 class _Refusal(Exception):  # noqa: N818 - a message on its way out of the child
@@ -66,7 +70,7 @@ def guard(request: RunRequest, confinement: Confinement, pipes: tuple[int, int, 
 
 def _guarded(request: RunRequest, confinement: Confinement, pipes: tuple[int, int, int, int]) -> int:
     if confinement.namespaces:
-        _enter_namespaces(confinement, request.scripts)
+        _enter_namespaces(confinement, request)
     else:
         syscalls.adopt_orphans()
     out, err, failure, pid_pipe = pipes
@@ -82,12 +86,21 @@ def _guarded(request: RunRequest, confinement: Confinement, pipes: tuple[int, in
     return status if status >= 0 else 128 - status
 
 
-def _enter_namespaces(confinement: Confinement, scripts: Mapping[str, bytes]) -> None:
+def _enter_namespaces(confinement: Confinement, request: RunRequest) -> None:
+    if not request.network:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        syscalls.raise_loopback()
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
     syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     if confinement.bind_root:
         syscalls.mount(confinement.root, confinement.root, None, syscalls.MS_BIND)
-    mount_all(confinement.mounts, scripts)
+    mount_all(confinement.mounts, request.scripts)
+    for mount in confinement.command_mounts:
+        try:
+            attach(confinement.root, mount, confinement.staging)
+        except OSError as error:
+            kind = "unfit" if error.errno == errno.EPERM else "step"
+            raise _Refusal(kind, f"cannot mount on {mount.target}: {_lower(error)}") from error
 
 
 def _kill_descendants() -> None:

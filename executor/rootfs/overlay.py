@@ -17,11 +17,10 @@ from executor.errors import InternalError, UnfitError
 from executor.image.layer import EntryType, Layer, LayerEntry
 from executor.rootfs import process, syscalls
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
-from executor.rootfs.confinement import Confinement
+from executor.rootfs.confining import confined
 from executor.rootfs.layerdirs import TREE, LayerDirectories, describes_root
 from executor.rootfs.namespaces import Privilege, current_privilege
 from executor.rootfs.overlaymount import OverlayMount, mount_overlay
-from executor.rootfs.stubs import run_mounts
 from executor.rootfs.trial import try_in_child
 from executor.rootfs.unpack import XattrNamespace
 from executor.snapshot.entries import describe
@@ -135,8 +134,8 @@ class OverlayRoot:
 
     def run(self, request: RunRequest, on_line: OnLine) -> int:
         """See `RootFs.run`."""
-        with run_mounts(self._path) as mounts:
-            return process.run(request, Confinement(root=self._path, mounts=mounts), on_line)
+        with confined(self._path, request, self._scratch) as confinement:
+            return process.run(request, confinement, on_line)
 
     def changes(self) -> OverlayDiff:
         """See `RootFs.changes`."""

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from executor.errors import UnfitError
 from executor.rootfs.runmounts import DEVICE_LINKS, DEVICES, write_scripts
 from executor.rootfs.safepath import resolve
-from executor.rootfs.stubs import Stubs, directory_times
+from executor.rootfs.stubs import Stubs, directory_times, displaced
 
 _DEVICE_MODE = 0o666
 _FILES = ("/etc/resolv.conf", "/etc/hosts")
@@ -45,21 +45,8 @@ def _lent(root: str, path: str, aside: str) -> Iterator[None]:
     if not os.path.isdir(folder):
         yield
         return
-    before = directory_times(folder)
-    existed = os.path.lexists(host)
-    if existed:
-        os.rename(host, aside)
-    shutil.copyfile(path, host)
-    after = directory_times(folder)
-    try:
+    with displaced(host, aside, lambda: shutil.copyfile(path, host)):
         yield
-    finally:
-        now = directory_times(folder)
-        with suppress(FileNotFoundError):
-            os.unlink(host)
-        if existed:
-            os.rename(aside, host)
-        os.utime(folder, ns=before if now == after else now)
 
 
 @contextmanager

@@ -51,13 +51,13 @@ def mount_all(mounts: Sequence[RunMount], scripts: Mapping[str, bytes]) -> None:
         if mount.kind == "sys":
             syscalls.mount("/sys", mount.target, None, syscalls.MS_BIND | syscalls.MS_REC)
             with suppress(OSError):  # where the sandbox of a container locks its flags, it is read-only already
-                _make_read_only(mount.target)
+                make_read_only(mount.target)
         elif mount.kind == "dev":
             _mount_dev(mount.target)
             write_scripts(mount.target, scripts)
         elif mount.kind == "file":
             syscalls.mount(mount.source, mount.target, None, syscalls.MS_BIND)
-            _make_read_only(mount.target)
+            make_read_only(mount.target)
 
 
 def write_scripts(dev: str, scripts: Mapping[str, bytes]) -> None:
@@ -81,12 +81,12 @@ def mount_proc(mounts: Sequence[RunMount]) -> None:
                 syscalls.mount("/proc", mount.target, None, syscalls.MS_BIND | syscalls.MS_REC)
 
 
-def _make_read_only(target: str) -> None:
-    """Remount a bind read-only with the flags it has: a user namespace may add flags, never drop them."""
+def make_read_only(target: str, more: int = 0) -> None:
+    """Remount a bind read-only, with `more` flags and those it has: a user namespace may never drop any."""
     flags = os.statvfs(target).f_flag
     kept = flags & _KEPT_FLAGS | (syscalls.MS_RELATIME if flags & _ST_RELATIME else 0)
     read_only = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY
-    syscalls.mount("none", target, None, read_only | kept)
+    syscalls.mount("none", target, None, read_only | kept | more)
 
 
 def _mount_dev(target: str) -> None:

@@ -7,6 +7,7 @@ the directories they were made in.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -93,10 +94,39 @@ def _plan(stubs: Stubs) -> list[RunMount]:
     return directories + files
 
 
+@contextmanager
+def displaced(host: str, aside: str, fill: Callable[[], object]) -> Iterator[None]:
+    """What `fill` makes at `host` takes the place of what is there, which lies at `aside` within the context."""
+    folder = os.path.dirname(host)
+    before = after = directory_times(folder)
+    existed = os.path.lexists(host)
+    if existed:
+        os.rename(host, aside)
+    try:
+        fill()
+        after = directory_times(folder)
+        yield
+    finally:
+        if os.path.isdir(folder):  # else the command removed it
+            now = directory_times(folder)
+            _remove_whole(host)
+            if existed:
+                os.rename(aside, host)
+            os.utime(folder, ns=before if now == after else now)
+
+
 def directory_times(path: str) -> tuple[int, int]:
     """When a directory was accessed and modified, in nanoseconds, as os.utime takes them."""
     status = os.stat(path)
     return status.st_atime_ns, status.st_mtime_ns
+
+
+def _remove_whole(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def _remove(stub: _Stub) -> None:

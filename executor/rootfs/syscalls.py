@@ -7,13 +7,16 @@ alpha (those above 403); pivot_root's differ and are listed.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import platform
+import socket
 import struct
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
 CLONE_FS = 0x00000200
 
 MS_RDONLY = 0x1
@@ -55,6 +58,9 @@ _PIVOT_ROOT = {
     "s390x": 217,
     "ppc64le": 203,
 }
+
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 0x1
 
 _AT_FDCWD = -100
 _FSOPEN_CLOEXEC = 1
@@ -148,6 +154,12 @@ def die_with_parent(signal_number: int) -> None:
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0))
+
+
+def raise_loopback() -> None:
+    """Bring up the loopback interface of this network namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
 
 
 def limit_capabilities(keep: frozenset[int]) -> None:

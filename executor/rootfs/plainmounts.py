@@ -1,0 +1,104 @@
+"""The mounts a RUN asks for where nothing may be mounted: copies in their places for the time of the run.
+
+What was in a place lies aside meanwhile. The root is a working folder of this process, so that a process that is
+killed leaves nothing: the next session removes root and copies, and the kept source of a cache was never moved.
+A secret's bytes would be on a disk and a socket cannot be copied: those are refused.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from executor.errors import NotSupportedError, StepError, UnfitError
+from executor.rootfs.base import BindMount, CommandMount, RunRequest, SecretMount, TmpfsMount
+from executor.rootfs.commandmounts import covering, wants_directory
+from executor.rootfs.copytree import CopyRules, copy_tree
+from executor.rootfs.safepath import inside, resolve
+from executor.rootfs.stubs import Stubs, displaced
+
+
+def refuse_unmountable(request: RunRequest) -> None:
+    """Raise NotSupportedError for what this way of running a command cannot do."""
+    refusals = [_refusal(mount) for mount in request.mounts]
+    if not request.network:
+        refusals.append(("RUN --network=none", ""))
+    for feature, hint in filter(None, refusals):
+        raise NotSupportedError(
+            f"{feature} is not supported by the chroot driver where nothing may be mounted",
+            hint=f"{hint}give the container CAP_SYS_ADMIN or allow unprivileged user namespaces",
+            location=request.location,
+        )
+
+
+def _refusal(mount: CommandMount) -> tuple[str, str] | None:
+    """The feature that cannot be had, and a way out that needs no privilege."""
+    match mount:
+        case SecretMount():
+            return f"a secret as a file ({mount.target})", "take the secret as a variable (env=NAME), or "
+        case TmpfsMount(size=size) if size:
+            return f"a tmpfs with a size ({mount.target})", "leave out the size, or "
+        case BindMount() if _is_socket(mount.source):
+            return f"a socket ({mount.target})", ""
+        case _:
+            return None
+
+
+@contextmanager
+def plain_mounts(root: str, scratch: str, mounts: Sequence[CommandMount]) -> Iterator[None]:
+    """Put `mounts` into `root` within the context. `scratch` is a directory of the same file system.
+
+    Raises StepError when a place is inside of something that is not a directory, UnfitError when the disk refuses.
+    """
+    with ExitStack() as stack:
+        try:
+            for mount in mounts:
+                stack.enter_context(_placed(root, scratch, mount))
+        except OSError as error:
+            raise UnfitError(f"cannot prepare the root for a command: {error.strerror}") from error
+        yield
+
+
+@contextmanager
+def _placed(root: str, scratch: str, mount: CommandMount) -> Iterator[None]:
+    stubs = Stubs(root)
+    aside = tempfile.mkdtemp(prefix="aside-", dir=scratch)
+    try:
+        host = resolve(root, mount.target)
+        if stubs.directory(os.path.dirname(inside(root, host))) is None:
+            raise StepError(f"cannot mount on {mount.target}: its parent is not a directory")
+        _refuse_other_kind(host, mount)
+        covered = covering(host, mount)
+        with displaced(host, os.path.join(aside, "own"), lambda: _fill(host, covered)):
+            yield
+            if isinstance(mount, BindMount) and mount.keep and not mount.read_only:
+                os.rename(mount.source, os.path.join(aside, "before"))
+                os.rename(host, mount.source)
+    finally:
+        stubs.remove()
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _refuse_other_kind(host: str, mount: CommandMount) -> None:
+    if os.path.lexists(host) and os.path.isdir(host) != wants_directory(mount):
+        kind = "directory" if wants_directory(mount) else "file"
+        raise StepError(f"cannot mount a {kind} on {mount.target}: something else is there")
+
+
+def _fill(host: str, mount: CommandMount) -> None:
+    if isinstance(mount, BindMount):
+        copy_tree(mount.source, host, CopyRules())
+    elif isinstance(mount, TmpfsMount):
+        os.mkdir(host)
+        os.chmod(host, mount.mode)
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
