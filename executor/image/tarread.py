@@ -197,7 +197,8 @@ def _pax_records(body: bytes) -> Iterator[tuple[bytes, bytes]]:
         length = int(body[position:space]) if space > 0 and _INTEGER.match(body[position:space]) else 0
         end = position + length
         key, equals, value = body[space + 1 : end - 1].partition(b"=")
-        if end <= space or end > len(body) or body[end - 1 : end] != b"\n" or not equals or not key:
+        fits = position < space < end <= len(body)  # and so every record moves on
+        if not fits or body[end - 1] != ord("\n") or not equals or not key:
             raise ImageError("a tar extended header has a malformed record")
         yield key, value
         position = end

@@ -294,6 +294,23 @@ def test_malformed_archives(data: bytes, message: str) -> None:
         read(data)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"6 a=b\n" + b"x" * 30, b"6 a=b\nx", b"0 a=b\n", b"5 a=b\n", b"7 a=b\n", b"6 a=b\n6 \n", b" a=b\n",
+        b"-6 a=b\n",
+        b"6 =bc\n", b"6 abc\n", b"+6 a=b\n", b"99999999999999999999 a=b\n", b"a=b\n",
+    ],
+)  # fmt: skip
+def test_malformed_records_of_extended_headers(body: bytes) -> None:
+    header = bytearray(written([(entry(size=len(body)), body)])[:512])
+    header[156:157] = b"x"
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + sum(header[156:]) + 8 * 32)
+    data = bytes(header) + body.ljust(512, b"\0") + written([(entry(), b"")])
+    with pytest.raises(ImageError, match="malformed record"):
+        read(data)
+
+
 def test_an_archive_without_end_marker_or_content_is_accepted() -> None:
     assert read(b"") == []
     assert len(read(written([(entry(), b"")])[:512])) == 1
