@@ -8,17 +8,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import pytest
 
-from integration.support import bases, leftovers
+from integration.support import bases, krunner_image, leftovers
 from integration.support.builders import Buildah, Docker, Executor, serve_docker
-from integration.support.programs import run
 from integration.support.registries import RegistryServer, TlsFiles, make_tls, serve_registry
 
-MOUNTS_BEFORE = pytest.StashKey[AbstractSet[object]]()
+WORK = Path("/var/tmp") / f"krunner-integration-{os.getpid()}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,15 +28,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
+def pytest_sessionstart() -> None:
     leftovers.adopt_orphans()
-    session.config.stash[MOUNTS_BEFORE] = leftovers.mounts()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     found = [f"process {pid}: {command}" for pid, command in leftovers.descendants(os.getpid()).items()]
-    found += [f"mount {point}" for point in sorted(leftovers.mounts() - session.config.stash[MOUNTS_BEFORE])]
+    found += [f"mount {point}" for point in leftovers.mounts(below=WORK)]
     if found:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         lines = "\n  ".join(["left behind by this session:", *found])
@@ -48,10 +45,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def work() -> Iterator[Path]:
     """A folder for the session's servers and stores, on a real disk because of overlayfs; removed after."""
-    folder = Path("/var/tmp") / f"krunner-integration-{os.getpid()}"
-    folder.mkdir(mode=0o700)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    WORK.mkdir(mode=0o700)
+    yield WORK
+    shutil.rmtree(WORK, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -85,22 +81,15 @@ def tls_registry(work: Path, tls: TlsFiles) -> Iterator[RegistryServer]:
 def base_host(registry: RegistryServer) -> str:
     """The host of the registry that holds `busybox`, `layered` and `onbuild`."""
     for archive in (bases.busybox_archive(), *bases.derived_archives()):
-        push_archive(archive, registry.host)
+        bases.push_archive(archive, registry.host)
     return registry.host
 
 
 @pytest.fixture(scope="session")
 def debian_host(registry: RegistryServer) -> str:
     """The host of the registry that holds `debian`."""
-    push_archive(bases.debian_archive(), registry.host)
+    bases.push_archive(bases.debian_archive(), registry.host)
     return registry.host
-
-
-def push_archive(archive: Path, host: str) -> None:
-    """Push a docker archive under the name that it was made for."""
-    name = archive.name.partition("-")[0]
-    words = ["skopeo", "copy", "--quiet", "--dest-tls-verify=false"]
-    run([*words, f"docker-archive:{archive}", f"docker://{host}/{name}:latest"])
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +99,14 @@ def docker(work: Path) -> Iterator[Docker]:
         for archive in (bases.busybox_archive(), *bases.derived_archives()):
             daemon.load(archive)
         yield daemon
+
+
+@pytest.fixture(scope="session")
+def krunner_images(docker: Docker) -> Docker:
+    """The docker daemon with the project's own images, `krunner:debug` and `krunner:slim`."""
+    for archive in sorted(krunner_image.archives().iterdir()):
+        docker.load(archive)
+    return docker
 
 
 @pytest.fixture(scope="session")

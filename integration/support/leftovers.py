@@ -37,6 +37,7 @@ def descendants(pid: int) -> dict[int, str]:
     return found
 
 
-def mounts() -> frozenset[str]:
-    """The mount points of this mount namespace."""
-    return frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+def mounts(*, below: Path = Path("/")) -> list[str]:
+    """The mount points of this mount namespace in a folder."""
+    points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return sorted(point for point in points if Path(point).is_relative_to(below))
