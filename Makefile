@@ -9,7 +9,7 @@ PATHS := executor runner tests integration
 DEBIAN_PACKAGES := buildah busybox-static ca-certificates crun docker-registry docker.io mmdebstrap openssl skopeo umoci
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check format integration bench clean
+.PHONY: help venv demo image check format integration bench clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ $(VENV)/.stamp: pyproject.toml constraints.txt scripts/make-venv
 
 demo: venv ## build and push three images to a registry started for it, pull one back and run it
 	@scripts/demo
+
+image: venv ## build our own images into dist/ for docker load (IMAGE_BASE=local: on a base made here, as root)
+	@scripts/make-image
 
 check: venv ## formatting, lint, types, import rules and the unit tests: no root, no server
 	$(BIN)/ruff format --check $(PATHS)

@@ -86,35 +86,36 @@ class Docker:
 
     host: str
 
-    def _run(self, *words: str | Path) -> str:
+    def run(self, *words: str | Path) -> str:
+        """Run docker's client and return what it printed. Raises ProgramError when it fails."""
         return run([_DOCKER, *words], env={**os.environ, "DOCKER_HOST": self.host, "DOCKER_BUILDKIT": "1"})
 
     def version(self) -> str:
         """The daemon's version."""
-        return self._run("version", "--format", "docker {{.Server.Version}}").strip()
+        return self.run("version", "--format", "docker {{.Server.Version}}").strip()
 
     def load(self, archive: Path) -> None:
         """Give the daemon an image of its own, under the name it has in the archive."""
-        self._run("load", "--quiet", "--input", archive)
+        self.run("load", "--quiet", "--input", archive)
 
     def build(self, case: Case, folder: Path, dockerfile: Path) -> StoredImage:
         """Build by BuildKit and read the result from `docker save`."""
         tag = f"case-{case.name}"
         words = ["build", "--quiet", "--network=none", f"--tag={tag}", f"--file={dockerfile}"]
-        self._run(*words, *case.flags(), folder)
+        self.run(*words, *case.flags(), folder)
         return self.saved(tag)
 
     def build_base(self, tag: str, dockerfile: str) -> None:
         """Build a further base image from text alone."""
         with tempfile.TemporaryDirectory() as scratch:
             (Path(scratch) / "Dockerfile").write_text(dockerfile)
-            self._run("build", "--quiet", "--network=none", f"--tag={tag}", scratch)
+            self.run("build", "--quiet", "--network=none", f"--tag={tag}", scratch)
 
     def saved(self, tag: str) -> StoredImage:
         """An image of the daemon."""
         with tempfile.TemporaryDirectory() as scratch:
             archive = Path(scratch) / "image.tar"
-            self._run("save", "--output", archive, tag)
+            self.run("save", "--output", archive, tag)
             return read_docker_archive(archive)
 
 
