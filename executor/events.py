@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
-from executor.errors import Error
+from executor.errors import Error, InvalidFileError, Location
 
 EVENTS_VERSION = 1
 Stream: TypeAlias = Literal["stdout", "stderr"]
@@ -156,23 +156,32 @@ class BuildSucceeded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildFailed:
-    """The last event of a build that failed. `kind` is the error's class name."""
+    """The last event of a build that failed. `kind` is the error's class name.
+
+    `file` and `line` are the place in the user's file that the error is about ('' and 0: none).
+    """
 
     kind: str
     message: str
     hint: str
     exit_code: int
     retryable: bool
+    file: str = ""
+    line: int = 0
 
     @classmethod
     def of(cls, error: Error) -> BuildFailed:
-        """The event that tells of `error`."""
+        """The event that tells of `error`; of several faults in a file the place is the first one's."""
+        places = [d.location for d in error.diagnostics] if isinstance(error, InvalidFileError) else []
+        place = error.location or next(iter(places), Location(""))
         return cls(
             kind=type(error).__name__,
             message=str(error),
             hint=error.hint,
             exit_code=error.exit_code,
             retryable=error.retryable,
+            file=place.file,
+            line=place.line,
         )
 
 

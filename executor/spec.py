@@ -92,12 +92,14 @@ class BuildSpec:
     `context` is a directory or a URL (`dir://`, `tar://`, `git://`, …). `dockerfile` is a path, looked up
     relative to the working directory and then to the context. `platform` is `os/arch[/variant]`, '' for this
     machine's. `local_images` maps references built earlier in the session to manifest digests in the store,
-    so that they are neither pulled nor looked up. `source_date_epoch` is in seconds; None: not set.
+    so that they are neither pulled nor looked up. `context_excludes` are absolute paths that are never part of
+    the context, such as reports that are being written. `source_date_epoch` is in seconds; None: not set.
     """
 
     context: str
     dockerfile: str = "Dockerfile"
     context_sub_path: str = ""
+    context_excludes: tuple[str, ...] = ()
     name: str = ""
     target: str = ""
     build_args: Mapping[str, str] = field(default_factory=dict)

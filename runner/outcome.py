@@ -23,7 +23,8 @@ class Outcome:
     """One image's end. `digest` and `size` (bytes) are known once it is built, also when its push failed.
 
     `kind` is the class name of the error, `message` and `hint` its words; of a skipped image `message` is the
-    cause. `pushed` are the `repo:tag@digest` names that registries now hold.
+    cause. `file` and `line` are where the user's file is at fault, if it is. `pushed` are the `repo:tag@digest`
+    names that registries now hold.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Outcome:
     message: str = ""
     hint: str = ""
     retryable: bool = False
+    file: str = ""
+    line: int = 0
 
     @property
     def is_usable(self) -> bool:

@@ -132,6 +132,8 @@ class RunningImage:
             message=failure.message,
             hint=failure.hint,
             retryable=failure.retryable,
+            file=failure.file,
+            line=failure.line,
         )
 
     def _seconds(self) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from executor.errors import ContextError, NotSupportedError
 from executor.spec import BuildSpec
 
 _IGNORE_FILE = ".dockerignore"
+_PATTERN_CHARACTER = re.compile(r"[*?\[\]\\!]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ def read_frontend(spec: BuildSpec, context: str) -> Frontend:
     Raises ContextError when it is not there, InvalidFileError when it has faults.
     """
     path = find_dockerfile(spec.dockerfile, context)
-    return Frontend(parse(_read(path), spec.dockerfile), ContextTree(context, _ignore(path, context)))
+    return Frontend(parse(_read(path), spec.dockerfile), ContextTree(context, _ignore(spec, path, context)))
 
 
 def find_dockerfile(name: str, context: str) -> str:
@@ -53,12 +56,24 @@ def find_dockerfile(name: str, context: str) -> str:
     raise ContextError(f"there is no Dockerfile {name!r} here or in the context {context}")
 
 
-def _ignore(dockerfile: str, context: str) -> IgnoreMatcher | None:
-    """`<Dockerfile>.dockerignore` beside the Dockerfile counts before the context's `.dockerignore`."""
+def _ignore(spec: BuildSpec, dockerfile: str, context: str) -> IgnoreMatcher | None:
+    """`<Dockerfile>.dockerignore` beside the Dockerfile counts before the context's `.dockerignore`.
+
+    What the spec excludes comes last, so that no pattern lets it in again.
+    """
+    excluded = tuple(_excluded(spec.context_excludes, os.path.realpath(context)))
     for path in (f"{dockerfile}{_IGNORE_FILE}", os.path.join(context, _IGNORE_FILE)):
         if os.path.isfile(path):
-            return IgnoreMatcher(parse_ignore(_read(path), path), path)
-    return None
+            return IgnoreMatcher(parse_ignore(_read(path), path) + excluded, path)
+    return IgnoreMatcher(excluded) if excluded else None
+
+
+def _excluded(paths: Iterable[str], context: str) -> Iterator[str]:
+    """Patterns that match just the given absolute paths, as far as they are below the directory `context`."""
+    for path in paths:
+        relative = os.path.relpath(os.path.realpath(path), context)
+        if relative != "." and relative.split("/")[0] != "..":
+            yield _PATTERN_CHARACTER.sub(r"\\\g<0>", relative)
 
 
 def _read(path: str) -> bytes:
