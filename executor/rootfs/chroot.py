@@ -27,6 +27,7 @@ from executor.rootfs.layerdirs import TREE, chain_ids, new_tree
 from executor.rootfs.namespaces import Privilege, current_privilege
 from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable
 from executor.rootfs.plainrun import plain_run
+from executor.rootfs.propagation import make_mounts_private
 from executor.rootfs.trial import try_in_child
 from executor.rootfs.unpack import apply_layer
 from executor.snapshot.entries import describe
@@ -203,4 +204,4 @@ class ChrootRoot:
 
 def _try_namespaces() -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
-    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    make_mounts_private()

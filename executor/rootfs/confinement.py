@@ -17,6 +17,7 @@ from typing import NoReturn
 from executor.rootfs import syscalls
 from executor.rootfs.base import CommandMount, RunRequest
 from executor.rootfs.commandmounts import attach
+from executor.rootfs.propagation import make_mounts_private
 from executor.rootfs.runmounts import RunMount, mount_all, mount_proc
 
 # The capabilities Docker gives to a container; what is left out cannot be had inside, by set-uid programs neither.
@@ -91,7 +92,7 @@ def _enter_namespaces(confinement: Confinement, request: RunRequest) -> None:
         syscalls.unshare(syscalls.CLONE_NEWNET)
         syscalls.raise_loopback()
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
-    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    make_mounts_private()
     if confinement.bind_root:
         syscalls.mount(confinement.root, confinement.root, None, syscalls.MS_BIND)
     mount_all(confinement.mounts, request.scripts)

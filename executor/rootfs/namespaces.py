@@ -16,6 +16,7 @@ import subprocess
 from pathlib import Path
 
 from executor.rootfs import syscalls
+from executor.rootfs.propagation import make_mounts_private
 from executor.rootfs.trial import try_in_child
 
 
@@ -44,7 +45,7 @@ def enter_mount_namespace() -> Privilege:
 
 def _unshare_mounts() -> None:
     syscalls.unshare(syscalls.CLONE_NEWNS)
-    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    make_mounts_private()
 
 
 def _enter_both() -> None:

@@ -21,6 +21,7 @@ from executor.rootfs.confining import confined
 from executor.rootfs.layerdirs import TREE, LayerDirectories, describes_root
 from executor.rootfs.namespaces import Privilege, current_privilege
 from executor.rootfs.overlaymount import OverlayMount, mount_overlay
+from executor.rootfs.propagation import make_mounts_private
 from executor.rootfs.trial import try_in_child
 from executor.rootfs.unpack import XattrNamespace
 from executor.snapshot.entries import describe
@@ -66,7 +67,7 @@ class OverlayDriver:
 
     def _try(self) -> None:
         syscalls.unshare(syscalls.CLONE_NEWNS)
-        syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+        make_mounts_private()
         folder = self.store.scratch("probe")
         try:
             lower, upper, work, target = (
