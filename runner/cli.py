@@ -9,7 +9,7 @@ import difflib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,14 +21,17 @@ from runner.executor import INSTALLED, Executor
 from runner.model import Overrides
 from runner.plan import RunPlan, plan
 from runner.report.console import Console, Paper, Verbosity
+from runner.report.folder import ReportFolder
 from runner.report.jsonlines import JsonLines
+from runner.report.stream import write_line
 from runner.report.style import wants_colour
-from runner.runevents import RunSink, RunStarted
+from runner.runevents import RunSink, RunStarted, each
 from runner.scheduler import RunOptions, Scheduler
 from runner.signals import SignalPipe
 from runner.workers import ZygotePool
 
 LogFormat = Literal["text", "color", "json"]
+_REPORT_DIR = "krunner-report"
 _EPILOG = """\b
 Exit codes:
   0   all built and pushed       70        a bug of ours
@@ -135,19 +138,31 @@ def _with_file(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--home", type=click.Path(), envvar="KRUNNER_HOME", default="", help="Folder of the image store.")
 @click.option("--log-format", type=click.Choice(["text", "color", "json"]), help="Default: color on a terminal.")
+@click.option(
+    "--report-dir",
+    type=click.Path(),
+    envvar="KRUNNER_REPORT_DIR",
+    default=_REPORT_DIR,
+    show_default=True,
+    help="Folder for junit.xml, result.json, digests.txt, images.env and logs; '' for none.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show failures and the table only.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what is done beside the steps.")
 @_with_debug
 @click.pass_obj
-def build(invocation: _Invocation, /, file: str, rootfs: RootfsChoice | None, home: str, **options: Any) -> int:
+def build(
+    invocation: _Invocation, /, file: str, rootfs: RootfsChoice | None, home: str, report_dir: str, **options: Any
+) -> int:
     """Build the images of FILE and push them. Images that others build upon come first."""
-    sink = _sink(**{name: options.pop(name) for name in ("log_format", "quiet", "verbose")})
-    overrides = Overrides(rootfs=rootfs, home=os.path.abspath(home) if home else "")
+    show = _sink(**{name: options.pop(name) for name in ("log_format", "quiet", "verbose")})
+    paths = ReportFolder.paths_below(report_dir) if report_dir else ()
+    overrides = Overrides(rootfs=rootfs, home=os.path.abspath(home) if home else "", context_excludes=paths)
     # Forked before anything here could start a thread; it imports the executor while the file is read.
     pool = ZygotePool.start(invocation.executor.load_build)
     try:
         run_plan = _planned(file, invocation, overrides)
         names = tuple(planned.image.name for planned in run_plan.images)
+        sink = each(*_reports(report_dir), show)  # what is shown is in the reports already
         with SignalPipe() as signals:
             sink(RunStarted(file=file, images=names, jobs=options["jobs"]))
             return Scheduler(run_plan, pool, signals, sink, RunOptions(**options)).run().exit_code
@@ -175,11 +190,12 @@ def show_plan(invocation: _Invocation, /, file: str) -> None:
 
 
 @krunner.command("schema")
-def show_schema() -> None:
-    """Print the JSON schema of the builds file, for editors and other programs."""
+@click.argument("name", type=click.Choice(["builds", "result"]), default="builds")
+def show_schema(name: Literal["builds", "result"]) -> None:
+    """Print the JSON schema of the builds file, for editors and other programs, or of the report result.json."""
     from runner import schema
 
-    print(schema.text(), end="")
+    print(schema.text(name), end="")
 
 
 @krunner.command("version")
@@ -198,6 +214,23 @@ def _planned(file: str, invocation: _Invocation, overrides: Overrides) -> RunPla
         hint = f"did you mean the command `{alike[0]}`?" if alike else ""
         raise UsageError(f"there is no file {file!r}", hint=hint)
     return plan(config.load(file, os.environ, overrides), invocation.executor.base_images)
+
+
+def _reports(report_dir: str) -> Iterator[RunSink]:
+    """The sink that writes reports. Without `--report-dir` a place that cannot be written is no reason to stop."""
+    if not report_dir:
+        return
+    try:
+        yield ReportFolder.create(report_dir, _warn)
+    except UsageError as error:
+        source = click.get_current_context().get_parameter_source("report_dir")
+        if source is not click.core.ParameterSource.DEFAULT:
+            raise
+        _warn(error.message)
+
+
+def _warn(message: str) -> None:
+    write_line(sys.stderr, f"krunner: warning: {message}")
 
 
 def _sink(log_format: LogFormat | None, *, quiet: bool, verbose: bool) -> RunSink:

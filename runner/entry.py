@@ -99,6 +99,7 @@ class Entry:
         return BuildSpec(
             name=self.name,
             context=context,
+            context_excludes=overrides.context_excludes,
             dockerfile=self._dockerfile(context),
             target=self._values.get("target", ""),
             build_args=self._texts("args"),

@@ -34,7 +34,11 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
-    """What the command line decides for all images. None and '': not given."""
+    """What the command line decides for all images. None and '': not given.
+
+    `context_excludes` are absolute paths that are never part of a context: the reports of this very run.
+    """
 
     rootfs: RootfsChoice | None = None
     home: str = ""
+    context_excludes: tuple[str, ...] = ()

@@ -65,3 +65,13 @@ class RunSink(Protocol):
 
     def __call__(self, event: RunEvent) -> None:
         """Show or store one event."""
+
+
+def each(*sinks: RunSink) -> RunSink:
+    """One sink that gives every event to all of `sinks`, in their order."""
+
+    def give(event: RunEvent) -> None:
+        for sink in sinks:
+            sink(event)
+
+    return give

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
@@ -20,8 +20,6 @@ from jsonschema.validators import extend
 from executor.errors import Location
 from runner.findings import Findings, KeyPath
 from runner.yamlfile import Document
-
-_FILE = "builds.schema.json"
 
 # What the same thing is called in Bake, Compose and kaniko, where it is not just spelled another way.
 _FOREIGN_NAMES = {
@@ -73,12 +71,13 @@ class _SchemaError(Protocol):
     absolute_path: Any
 
 
-def text() -> str:
-    """The schema, as JSON. It is package data of an installed runner and lies beside it in a checkout."""
-    packaged = resources.files("runner").joinpath("schemas", _FILE)
+def text(name: Literal["builds", "result"] = "builds") -> str:
+    """A schema, as JSON. It is package data of an installed runner and lies beside it in a checkout."""
+    file = f"{name}.schema.json"
+    packaged = resources.files("runner").joinpath("schemas", file)
     if packaged.is_file():
         return packaged.read_text("utf-8")
-    return (Path(__file__).parent.parent / "schemas" / _FILE).read_text("utf-8")
+    return (Path(__file__).parent.parent / "schemas" / file).read_text("utf-8")
 
 
 def check(document: Document, findings: Findings) -> None:

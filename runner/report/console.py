@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TextIO, TypeAlias
 
-from executor import events
 from runner.outcome import Outcome
+from runner.report.lines import Line, log_lines, outcome_line
 from runner.report.stream import write_line
-from runner.report.style import duration, paint, size
-from runner.report.table import status_word, table
+from runner.report.style import paint
+from runner.report.table import table
 from runner.runevents import (
     ImageEvent,
     ImageFinished,
@@ -26,15 +26,6 @@ from runner.runevents import (
 
 Verbosity: TypeAlias = Literal["quiet", "normal", "verbose"]
 _NAME_COLOURS = ("cyan", "magenta", "blue", "green", "yellow")
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line of an image's log; `detail` lines are shown with -v only."""
-
-    text: str
-    colour: str = ""
-    detail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +51,11 @@ class Console:
             case RunStarted():
                 self._begin(event)
             case ImageStarted():
-                self._show(event.name, [_Line(f"image {event.position} of {event.total}", "bold")])
+                self._show(event.name, [Line(f"image {event.position} of {event.total}", "bold")])
             case ImageEvent():
-                self._show(event.name, _lines(event.event))
+                self._show(event.name, log_lines(event.event))
             case ImageOutput():
-                self._show(event.name, [_Line(event.line)])
+                self._show(event.name, [Line(event.line)])
             case ImageFinished():
                 self._finish(event.outcome)
             case RunFinished():
@@ -76,7 +67,7 @@ class Console:
             colour = _NAME_COLOURS[position % len(_NAME_COLOURS)]
             self._prefixes[name] = paint(f"{name.ljust(width)} |", colour, enabled=self._log.colour)
 
-    def _show(self, name: str, lines: Iterator[_Line] | list[_Line], *, always: bool = False) -> None:
+    def _show(self, name: str, lines: Iterator[Line] | list[Line], *, always: bool = False) -> None:
         for line in lines:
             if always or self._verbosity == "verbose" or (self._verbosity == "normal" and not line.detail):
                 for part in line.text.splitlines() or [""]:
@@ -84,54 +75,4 @@ class Console:
                     write_line(self._log.stream, f"{self._prefixes[name]} {text}".rstrip())
 
     def _finish(self, outcome: Outcome) -> None:
-        word = status_word(outcome)
-        if outcome.status == "built":
-            self._show(outcome.name, [_Line(f"{word} in {duration(outcome.seconds)}", "green")])
-            return
-        hint = f"\nhint: {outcome.hint}" if outcome.hint else ""
-        colour = "yellow" if outcome.status in ("skipped", "stopped") else "red"
-        self._show(outcome.name, [_Line(f"{word}: {outcome.message}{hint}", colour)], always=True)
-
-
-def _lines(event: events.Event) -> Iterator[_Line]:
-    match event:
-        case events.CommandOutput():
-            yield _Line(f"    {event.line}")
-        case events.StepStarted():
-            yield _Line(f"[{event.stage}: {event.position}/{event.total}] {event.instruction}", "bold")
-        case events.StepFinished():
-            layer = f", layer of {size(event.layer_size)}" if event.layer_digest else ""
-            yield _Line(f"done in {duration(event.seconds)}{layer}", "dim", detail=True)
-        case events.StageStarted():
-            name = f" ({event.name})" if event.name else ""
-            yield _Line(f"stage {event.index}{name} from {event.base}, {event.position} of {event.total}")
-        case events.Warned():
-            place = f"{event.location}: " if event.location else ""
-            yield _Line(f"warning: {place}{event.message}", "yellow")
-        case events.RetryScheduled():
-            wait = duration(event.wait)
-            yield _Line(f"{event.action}: {event.error}; try {event.attempt} in {wait}", "yellow")
-        case _:
-            yield from _transfer_lines(event)
-
-
-def _transfer_lines(event: events.Event) -> Iterator[_Line]:
-    match event:
-        case events.PullFinished():
-            amount = f"{event.layers} layers, {size(event.size)}, {duration(event.seconds)}"
-            yield _Line(f"pulled {event.reference} ({amount})")
-        case events.ImageBuilt():
-            yield _Line(f"built {event.digest} ({event.layers} layers, {size(event.size)})")
-        case events.PushFinished():
-            blobs = f"{event.sent} sent, {event.mounted} mounted, {event.existing} there"
-            amount = f"{blobs}, {size(event.size)}, {duration(event.seconds)}"
-            yield _Line(f"pushed {event.reference} ({amount})")
-        case events.PullStarted() | events.PushStarted():
-            verb = "pulling" if isinstance(event, events.PullStarted) else "pushing"
-            yield _Line(f"{verb} {event.reference}", "dim", detail=True)
-        case events.DriverChosen():
-            yield _Line(f"root filesystem: {event.driver}; {event.reason}", "dim", detail=True)
-        case events.Noted():
-            yield _Line(event.message, "dim", detail=True)
-        case _:  # BuildStarted, BuildSucceeded, BuildFailed: the run's own events say it
-            pass
+        self._show(outcome.name, [outcome_line(outcome)], always=outcome.status != "built")

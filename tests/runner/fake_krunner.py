@@ -116,6 +116,10 @@ def environment(spec, tell, rest):
     tell(events.Noted(message="open " + json.dumps(names)))
 
 
+def excludes(spec, tell, rest):
+    print("excludes " + json.dumps(spec.context_excludes), flush=True)
+
+
 ACTIONS = {
     "ok": lambda spec, tell, rest: None,
     "pushfail": lambda spec, tell, rest: None,
@@ -132,6 +136,7 @@ ACTIONS = {
     "orphan": orphan,
     "chatter": chatter,
     "environment": environment,
+    "excludes": excludes,
 }
 
 

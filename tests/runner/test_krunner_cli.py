@@ -108,6 +108,11 @@ def test_schema(krunner):
     assert json.loads(out)["$id"] == "urn:krunner:schema:builds:1"
 
 
+def test_schema_of_the_result(krunner):
+    code, out, _ = krunner("schema", "result")
+    assert (code, json.loads(out)["$id"]) == (0, "urn:krunner:schema:result:1")
+
+
 @pytest.mark.parametrize("words", [["version"], ["--version"]])
 def test_version(krunner, words):
     assert krunner(*words)[:2] == (0, "krunner 0.1.0\n")

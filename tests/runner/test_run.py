@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -299,3 +300,80 @@ def test_json_lines(project):
 def test_quiet(project):
     finished = project(a="ok", b="fail").run("-q")
     assert finished.err.splitlines() == ["b | failed: COPY failed: no such file"]
+
+
+def reports(folder):
+    root = ET.parse(folder / "junit.xml").getroot()
+    document = json.loads((folder / "result.json").read_bytes())
+    statuses = {name: image["status"] for name, image in document["images"].items()}
+    counts = {kind: int(root.get(kind)) for kind in ("tests", "failures", "errors", "skipped")}
+    return document, statuses, counts
+
+
+def test_reports(project):
+    run = project(a="ok", b="fail", c=("ok", "b"), d="chatter")
+    run.run()
+    folder = run.folder / "krunner-report"
+    document, statuses, counts = reports(folder)
+    assert statuses == {"a": "built", "b": "failed", "c": "skipped", "d": "built"}
+    assert counts == {"tests": 4, "failures": 1, "errors": 0, "skipped": 1}
+    assert (document["exit_code"], document["finished"]) == (1, True)
+    digest = document["images"]["a"]["digest"]
+    assert (folder / "images.env").read_text().splitlines()[0] == f"A_DIGEST={digest}"
+    assert "on stdout" in (folder / "logs/d.log").read_text()
+    assert "failed: COPY failed: no such file" in (folder / "logs/b.log").read_text()
+
+
+def test_reports_of_a_run_that_a_signal_ends(project):
+    run = project(a="ok", b="sleep", c="ok")
+    process = run.start("-v", "--report-dir=out/reports")
+    read_until(process.stderr, "asleep")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    document, statuses, counts = reports(run.folder / "out/reports")
+    assert statuses == {"a": "built", "b": "stopped", "c": "skipped"}
+    assert counts == {"tests": 3, "failures": 0, "errors": 1, "skipped": 1}
+    assert (document["signal"], document["exit_code"]) == (15, 143)
+
+
+def test_reports_of_a_run_that_is_killed(project):
+    run = project(a="ok", b="sleep", c="ok")
+    process = run.start("-v")
+    read_until(process.stderr, "asleep")
+    process.kill()
+    process.communicate(timeout=20)
+    document, statuses, counts = reports(run.folder / "krunner-report")
+    assert statuses == {"a": "built", "b": "running", "c": "waiting"}
+    assert counts == {"tests": 3, "failures": 0, "errors": 2, "skipped": 0}
+    assert (document["finished"], document["exit_code"]) == (False, None)
+    assert "asleep" in (run.folder / "krunner-report/logs/b.log").read_text()
+
+
+def test_no_reports(project):
+    run = project(a="ok")
+    assert run.run("--report-dir=").code == 0
+    assert not (run.folder / "krunner-report").exists()
+
+
+def test_reports_that_were_asked_for_but_cannot_be_written(project):
+    run = project(a="ok")
+    (run.folder / "file").touch()
+    finished = run.run("--report-dir=file/reports")
+    assert (finished.code, finished.out) == (2, "")
+    assert "cannot write reports to file/reports" in finished.err
+
+
+def test_reports_that_nobody_asked_for_and_cannot_be_written(project):
+    run = project(a="ok")
+    (run.folder / "krunner-report").touch()
+    finished = run.run()
+    assert finished.code == 0
+    assert "krunner: warning: cannot write reports to krunner-report: Not a directory" in finished.err
+
+
+def test_reports_are_no_part_of_a_context(project):
+    run = project(a="excludes")
+    finished = run.run("--report-dir=out")
+    excluded = json.loads(re.search(r"\| excludes (.*)", finished.err)[1])
+    assert excluded[0] == str(run.folder / "out")
+    assert str(run.folder / "out" / "junit.xml") in excluded

@@ -1,0 +1,126 @@
+"""The reports of a run as files in a folder, written as the run goes, so that a run cut short has them too.
+
+    junit.xml    result.json    digests.txt    images.env    logs/NAME.log
+
+Each is replaced whole (temp + rename) when an image begins or ends, except for the logs, which grow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from executor.errors import UsageError
+from runner.report.junit import junit
+from runner.report.lines import Line, log_lines, outcome_line
+from runner.report.logfile import LogFile
+from runner.report.names import ambiguous, digests, dotenv
+from runner.report.record import RunRecord
+from runner.report.result import result
+from runner.runevents import (
+    ImageEvent,
+    ImageFinished,
+    ImageOutput,
+    ImageStarted,
+    RunEvent,
+    RunFinished,
+    RunStarted,
+)
+
+_FILES: dict[str, Callable[[RunRecord], bytes]] = {
+    "junit.xml": junit,
+    "result.json": lambda record: json.dumps(result(record), indent=2).encode() + b"\n",
+    "digests.txt": lambda record: digests(record).encode(),
+    "images.env": lambda record: dotenv(record).encode(),
+}
+_LOGS = "logs"
+
+
+class ReportFolder:
+    """A RunSink. When a report cannot be written any more it says so by `warn`, once; the build is worth more."""
+
+    def __init__(self, path: Path, record: RunRecord, warn: Callable[[str], None]) -> None:
+        self._path = path
+        self._record = record
+        self._warn = warn
+        self._logs: dict[str, LogFile] = {}
+        self._is_broken = False
+
+    @classmethod
+    def create(cls, path: str, warn: Callable[[str], None]) -> ReportFolder:
+        """Make the folder and try to write there. Raises UsageError when that is not possible."""
+        folder = Path(os.path.abspath(path))
+        try:
+            (folder / _LOGS).mkdir(parents=True, exist_ok=True)
+            _replace(folder / "digests.txt", b"")
+        except OSError as error:
+            raise UsageError(
+                f"cannot write reports to {path}: {error.strerror}",
+                hint="name another folder with --report-dir, or none with --report-dir ''",
+            ) from error
+        return cls(folder, RunRecord(), warn)
+
+    @staticmethod
+    def paths_below(path: str) -> tuple[str, ...]:
+        """What no image may have in its context, absolute: the folder, and its files if it is the context."""
+        folder = os.path.abspath(path)
+        return (folder, *(os.path.join(folder, name) for name in (*_FILES, _LOGS)))
+
+    def __call__(self, event: RunEvent) -> None:
+        """Note one event, and write what it changes."""
+        self._record.note(event)
+        if self._is_broken:
+            return
+        try:
+            self._write(event)
+        except OSError as error:
+            self._is_broken = True
+            self._warn(f"no more reports: cannot write to {self._path}: {error.strerror}")
+
+    def _write(self, event: RunEvent) -> None:
+        match event:
+            case ImageEvent():
+                self._log(event.name, log_lines(event.event))
+            case ImageOutput():
+                self._log(event.name, [Line(event.line)])
+            case ImageStarted():
+                self._logs[event.name] = LogFile(self._path / _LOGS / f"{event.name}.log")
+                self._write_files()
+            case ImageFinished():
+                self._log(event.outcome.name, [outcome_line(event.outcome)])
+                if log := self._logs.pop(event.outcome.name, None):
+                    log.close()
+                self._write_files()
+            case RunStarted():
+                self._tell_ambiguous(event.images)
+                self._write_files()
+            case RunFinished():
+                self._write_files()
+
+    def _log(self, name: str, lines: Iterable[Line]) -> None:
+        if log := self._logs.get(name):  # an image that is skipped has none
+            log.write(self._record.seconds - (self._record.images[name].start or 0.0), lines)
+
+    def _write_files(self) -> None:
+        for name, content in _FILES.items():
+            _replace(self._path / name, content(self._record))
+
+    def _tell_ambiguous(self, images: tuple[str, ...]) -> None:
+        if doubtful := ambiguous(images):
+            names = ", ".join(name for name in images if name in doubtful)
+            self._warn(f"images.env leaves out {names}: as names of variables they are the same")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees all of the old or all of the new. Readable as the umask says."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise

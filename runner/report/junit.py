@@ -1,0 +1,95 @@
+"""A run as JUnit XML, which CI servers show as test results: a test case an image, as Ant and Surefire write it.
+
+    testsuites > testsuite (the file) > testcase (an image) > properties, then failure, error or skipped
+
+An image that failed to build or to push is a failure; a bug of ours, an unfit machine, and an image that was
+stopped or never finished are errors.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from xml.etree import ElementTree as ET
+
+from runner.outcome import Outcome
+from runner.report.record import ImageRecord, RunRecord
+from runner.report.style import duration
+
+_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ERRORS = frozenset({"InternalError", "UnfitError"})
+
+
+def junit(record: RunRecord) -> bytes:
+    """The document, in UTF-8. Images that have not ended are errors, as they are if it is never written again."""
+    suite = ET.Element("testsuite", name=xml_text(record.file), timestamp=record.started.isoformat("T", "seconds"))
+    group = re.sub(r"[^A-Za-z0-9_-]", "_", os.path.splitext(os.path.basename(record.file))[0])
+    for image in record.images.values():
+        suite.append(_test_case(image, f"krunner.{group}"))
+    root = ET.Element("testsuites", name="krunner")
+    for element in (root, suite):
+        _count(element, suite)
+        element.set("time", f"{record.seconds:.3f}")
+    root.append(suite)
+    ET.indent(root)
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
+
+
+def xml_text(text: str) -> str:
+    """The text without colours, and with U+FFFD for what XML 1.0 (section 2.2) cannot hold: control codes."""
+    return _NOT_XML.sub("\ufffd", _ANSI.sub("", text))
+
+
+def _count(element: ET.Element, suite: ET.Element) -> None:
+    element.set("tests", str(len(suite)))
+    for kind, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+        element.set(plural, str(len(suite.findall(f"testcase/{kind}"))))
+
+
+def _test_case(image: ImageRecord, group: str) -> ET.Element:
+    seconds = image.outcome.seconds if image.outcome else 0.0
+    case = ET.Element("testcase", classname=group, name=image.name, time=f"{seconds:.3f}")
+    properties = ET.SubElement(case, "properties")
+    for name, value in _properties(image):
+        ET.SubElement(properties, "property", name=xml_text(name), value=xml_text(value))
+    if not image.outcome:
+        ET.SubElement(case, "error", type="Unfinished", message="the run ended before this image was finished")
+    elif image.outcome.status != "built":
+        case.append(_problem(image, image.outcome))
+    return case
+
+
+def _properties(image: ImageRecord) -> Iterator[tuple[str, str]]:
+    yield "status", image.state
+    if image.digest:
+        yield "digest", image.digest
+        yield "size", str(image.size)
+    for name in image.pushed:
+        yield "pushed", name
+    for stage in image.stages:
+        title = f"stage {stage.index} ({stage.name})" if stage.name else f"stage {stage.index}"
+        count = f"{len(stage.steps)} step{'' if len(stage.steps) == 1 else 's'}"
+        yield title, f"{count} in {duration(stage.seconds)}, from {stage.base}"
+    if image.retries:
+        yield "retries", str(len(image.retries))
+    for retry in image.retries:
+        yield "retried", f"{retry.action}: {retry.error}"
+    for warning in image.warnings:
+        yield "warning", f"{warning.location}: {warning.message}" if warning.location else warning.message
+
+
+def _problem(image: ImageRecord, outcome: Outcome) -> ET.Element:
+    message = xml_text(outcome.message)
+    first_line = message.split("\n", 1)[0]
+    if outcome.status == "skipped":
+        return ET.Element("skipped", message=first_line)
+    is_error = outcome.status == "stopped" or outcome.kind in _ERRORS
+    problem = ET.Element("error" if is_error else "failure", type=outcome.kind or "Error", message=first_line)
+    hint = f"\nhint: {outcome.hint}" if outcome.hint else ""
+    tail = "".join(f"\n    {line}" for line in image.tail)
+    log = f"\n\nthe end of the log:{tail}" if tail else ""
+    problem.text = xml_text(f"{outcome.message}{hint}{log}\n")
+    return problem

@@ -1,0 +1,75 @@
+"""What a log says of each event of a build: the same words on the console and in an image's log file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from executor import events
+from runner.outcome import Outcome
+from runner.report.style import duration, size
+from runner.report.table import status_word
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of an image's log; `detail` lines are shown on the console with -v only."""
+
+    text: str
+    colour: str = ""
+    detail: bool = False
+
+
+def outcome_line(outcome: Outcome) -> Line:
+    """What a log says of an image's end; the hint is on a line of its own."""
+    word = status_word(outcome)
+    if outcome.status == "built":
+        return Line(f"{word} in {duration(outcome.seconds)}", "green")
+    hint = f"\nhint: {outcome.hint}" if outcome.hint else ""
+    colour = "yellow" if outcome.status in ("skipped", "stopped") else "red"
+    return Line(f"{word}: {outcome.message}{hint}", colour)
+
+
+def log_lines(event: events.Event) -> Iterator[Line]:
+    """What a log says of an event; nothing of those that the run's own events tell of."""
+    match event:
+        case events.CommandOutput():
+            yield Line(f"    {event.line}")
+        case events.StepStarted():
+            yield Line(f"[{event.stage}: {event.position}/{event.total}] {event.instruction}", "bold")
+        case events.StepFinished():
+            layer = f", layer of {size(event.layer_size)}" if event.layer_digest else ""
+            yield Line(f"done in {duration(event.seconds)}{layer}", "dim", detail=True)
+        case events.StageStarted():
+            name = f" ({event.name})" if event.name else ""
+            yield Line(f"stage {event.index}{name} from {event.base}, {event.position} of {event.total}")
+        case events.Warned():
+            place = f"{event.location}: " if event.location else ""
+            yield Line(f"warning: {place}{event.message}", "yellow")
+        case events.RetryScheduled():
+            wait = duration(event.wait)
+            yield Line(f"{event.action}: {event.error}; try {event.attempt} in {wait}", "yellow")
+        case _:
+            yield from _transfer_lines(event)
+
+
+def _transfer_lines(event: events.Event) -> Iterator[Line]:
+    match event:
+        case events.PullFinished():
+            amount = f"{event.layers} layers, {size(event.size)}, {duration(event.seconds)}"
+            yield Line(f"pulled {event.reference} ({amount})")
+        case events.ImageBuilt():
+            yield Line(f"built {event.digest} ({event.layers} layers, {size(event.size)})")
+        case events.PushFinished():
+            blobs = f"{event.sent} sent, {event.mounted} mounted, {event.existing} there"
+            amount = f"{blobs}, {size(event.size)}, {duration(event.seconds)}"
+            yield Line(f"pushed {event.reference} ({amount})")
+        case events.PullStarted() | events.PushStarted():
+            verb = "pulling" if isinstance(event, events.PullStarted) else "pushing"
+            yield Line(f"{verb} {event.reference}", "dim", detail=True)
+        case events.DriverChosen():
+            yield Line(f"root filesystem: {event.driver}; {event.reason}", "dim", detail=True)
+        case events.Noted():
+            yield Line(event.message, "dim", detail=True)
+        case _:  # BuildStarted, BuildSucceeded, BuildFailed: the run's own events say it
+            pass

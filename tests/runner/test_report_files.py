@@ -1,0 +1,426 @@
+"""What the report files say of a run, made from events; junit.xml is read as a CI server would."""
+
+import json
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from executor import events
+from executor.errors import Diagnostic, InvalidFileError, Location, StepError, UsageError
+from runner import schema
+from runner.outcome import Outcome, RunReport
+from runner.report.folder import ReportFolder
+from runner.report.junit import junit, xml_text
+from runner.report.names import ambiguous, digests, dotenv, variable
+from runner.report.record import TAIL_LINES, RunRecord
+from runner.report.result import result
+from runner.runevents import (
+    ImageEvent,
+    ImageFinished,
+    ImageOutput,
+    ImageStarted,
+    RunFinished,
+    RunStarted,
+)
+
+DIGEST = "sha256:" + "0" * 64
+LAYER = "sha256:" + "1" * 64
+BUILT = Outcome(name="web", status="built", seconds=3.5, digest=DIGEST, size=3000, pushed=(f"r/web:1@{DIGEST}",))
+BAD = Outcome(
+    name="bad",
+    status="failed",
+    seconds=1,
+    kind="RunError",
+    message="status 2\nof make",
+    hint="look",
+    file="D",
+    line=3,
+)
+SKIPPED = Outcome(name="upon", status="skipped", message="needs bad, which failed")
+
+
+def push(reference):
+    return events.PushFinished(
+        reference=reference, digest=DIGEST, sent=1, mounted=2, existing=3, size=1000, seconds=0.25
+    )
+
+
+WEB = [
+    ImageStarted(name="web", position=1, total=3),
+    ImageEvent(name="web", event=events.DriverChosen(driver="overlay", reason="works")),
+    ImageEvent(
+        name="web",
+        event=events.PullFinished(reference="r/x:1", digest=DIGEST, layers=2, size=28_300_000, seconds=1.5),
+    ),
+    ImageEvent(name="web", event=events.StageStarted(index=0, name="make", base="r/x:1", position=1, total=1)),
+    ImageEvent(name="web", event=events.StepStarted(stage=0, position=1, total=2, instruction="RUN make")),
+    ImageEvent(name="web", event=events.CommandOutput(stream="stdout", line="gcc x.c")),
+    ImageEvent(
+        name="web",
+        event=events.StepFinished(
+            stage=0, position=1, instruction="RUN make", seconds=2.0, layer_digest=LAYER, layer_size=5000
+        ),
+    ),
+    ImageEvent(name="web", event=events.Warned(message="old syntax", location="Dockerfile:3")),
+    ImageEvent(name="web", event=events.ImageBuilt(digest=DIGEST, size=3000, layers=4)),
+    ImageEvent(name="web", event=events.RetryScheduled(action="push", error="503", attempt=2, wait=1.25)),
+    ImageEvent(name="web", event=push("r/web:1")),
+    ImageEvent(name="web", event=push("r/web:2")),
+    ImageEvent(
+        name="web",
+        event=events.BuildSucceeded(
+            result={"config_digest": LAYER, "platform": "linux/amd64", "driver": "overlay"}
+        ),
+    ),
+    ImageFinished(outcome=BUILT),
+]
+BEGUN = RunStarted(file="a/builds.v2.yaml", images=("web", "bad", "upon"), jobs=2)
+REST = [
+    ImageStarted(name="bad", position=2, total=3),
+    ImageEvent(name="bad", event=events.StepStarted(stage=0, position=1, total=2, instruction="RUN make")),
+    ImageOutput(name="bad", line="\x1b[31mred\x1b[0m and \x00 bell \x07"),
+    ImageFinished(outcome=BAD),
+    ImageFinished(outcome=SKIPPED),
+]
+END = RunFinished(report=RunReport(outcomes=(BUILT, BAD, SKIPPED), seconds=7.25))
+
+
+def recorded(*told):
+    """A record whose clock goes on by a second with each event."""
+    seconds = iter(range(1000))
+    record = RunRecord(now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), clock=lambda: float(next(seconds)))
+    for event in told:
+        record.note(event)
+    return record
+
+
+def cases(document):
+    return {case.get("name"): case for case in ET.fromstring(document).iter("testcase")}
+
+
+def properties(case):
+    return [(item.get("name"), item.get("value")) for item in case.iter("property")]
+
+
+def conforms(document):
+    kind = json.loads(schema.text("result"))
+    Draft202012Validator.check_schema(kind)
+    errors = [f"{error.json_path}: {error.message}" for error in Draft202012Validator(kind).iter_errors(document)]
+    assert errors == []
+
+
+class TestJunit:
+    def test_counts(self):
+        root = ET.fromstring(junit(recorded(BEGUN, *WEB, *REST, END)))
+        assert root.tag == "testsuites"
+        (suite,) = root
+        for element in (root, suite):
+            assert {key: element.get(key) for key in ("tests", "failures", "errors", "skipped", "time")} == {
+                "tests": "3",
+                "failures": "1",
+                "errors": "0",
+                "skipped": "1",
+                "time": "7.250",
+            }
+        assert suite.get("timestamp") == "2026-01-02T03:04:05+00:00"
+
+    def test_an_image_is_a_case_and_its_stages_are_properties(self):
+        case = cases(junit(recorded(BEGUN, *WEB)))["web"]
+        assert (case.get("classname"), case.get("time")) == ("krunner.builds_v2", "3.500")
+        assert [child.tag for child in case] == ["properties"]
+        assert properties(case) == [
+            ("status", "built"),
+            ("digest", DIGEST),
+            ("size", "3000"),
+            ("pushed", f"r/web:1@{DIGEST}"),
+            ("pushed", f"r/web:2@{DIGEST}"),
+            ("stage 0 (make)", "1 step in 2.0 s, from r/x:1"),
+            ("retries", "1"),
+            ("retried", "push: 503"),
+            ("warning", "Dockerfile:3: old syntax"),
+        ]
+
+    def test_a_failure_has_the_message_and_the_end_of_the_log(self):
+        case = cases(junit(recorded(BEGUN, *REST)))["bad"]
+        failure = case.find("failure")
+        assert (failure.get("type"), failure.get("message")) == ("RunError", "status 2")
+        assert failure.text == (
+            "status 2\nof make\nhint: look\n\nthe end of the log:\n"
+            "    [0: 1/2] RUN make\n    red and \ufffd bell \ufffd\n"
+        )
+
+    def test_the_end_of_a_log_is_bounded(self):
+        lines = [ImageOutput(name="bad", line=f"{number} " + "x" * 100_000) for number in range(TAIL_LINES + 5)]
+        text = cases(junit(recorded(BEGUN, *lines, ImageFinished(outcome=BAD))))["bad"].find("failure").text
+        assert "\n    4 x" not in text
+        assert "\n    5 x" in text
+        assert len(text) < 2100 * TAIL_LINES
+
+    @pytest.mark.parametrize(
+        ("outcome", "tag"),
+        [
+            (Outcome(name="web", status="failed", kind="RunError", message="m"), "failure"),
+            (Outcome(name="web", status="push failed", kind="PushError", message="m"), "failure"),
+            (Outcome(name="web", status="failed", kind="InternalError", message="m"), "error"),
+            (Outcome(name="web", status="failed", kind="UnfitError", message="m"), "error"),
+            (Outcome(name="web", status="stopped", kind="StoppedError", message="m"), "error"),
+            (Outcome(name="web", status="skipped", message="m"), "skipped"),
+        ],
+    )
+    def test_what_went_wrong(self, outcome, tag):
+        case = cases(junit(recorded(BEGUN, ImageFinished(outcome=outcome))))["web"]
+        assert [(child.tag, child.get("message")) for child in case if child.tag != "properties"] == [(tag, "m")]
+
+    def test_an_image_without_an_end_is_an_error(self):
+        root = ET.fromstring(junit(recorded(BEGUN, WEB[0])))
+        assert root.get("errors") == "3"
+        assert {case.find("error").get("type") for case in root.iter("testcase")} == {"Unfinished"}
+
+    @given(st.text(st.characters(codec=None)), st.text(st.characters(codec=None)))
+    def test_any_text_makes_a_document(self, message, line):
+        outcome = Outcome(name="bad", status="failed", kind="RunError", message=message, hint=line)
+        case = cases(junit(recorded(BEGUN, ImageOutput(name="bad", line=line), ImageFinished(outcome=outcome))))[
+            "bad"
+        ]
+        assert case.find("failure") is not None
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("\x1b[1;31mred\x1b[0m", "red"),
+            ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x07", "link"),
+            ("a\x08\x0b\x1b", "a\ufffd\ufffd\ufffd"),
+            ("\ud800\ufffe\uffff", "\ufffd\ufffd\ufffd"),
+            ("tab\tnew\nline 😀", "tab\tnew\nline 😀"),
+        ],
+    )
+    def test_characters(self, text, expected):
+        assert xml_text(text) == expected
+
+
+class TestResult:
+    @pytest.mark.parametrize("count", range(len([BEGUN, *WEB, *REST, END]) + 1))
+    def test_at_any_moment_it_is_as_the_schema_says(self, count):
+        document = result(recorded(*[BEGUN, *WEB, *REST, END][:count]))
+        conforms(json.loads(json.dumps(document)))
+
+    def test_an_image(self):
+        image = result(recorded(BEGUN, *WEB))["images"]["web"]
+        assert image["started"] == "2026-01-02T03:04:06.000Z"
+        assert image["stages"] == [
+            {
+                "index": 0,
+                "name": "make",
+                "base": "r/x:1",
+                "steps": [
+                    {
+                        "position": 1,
+                        "instruction": "RUN make",
+                        "start": 5.0,
+                        "seconds": 2.0,
+                        "layer_digest": LAYER,
+                        "layer_size": 5000,
+                    }
+                ],
+            }
+        ]
+        assert image["pulls"][0]["start"] == 1.5
+        assert [entry["reference"] for entry in image["pushes"]] == ["r/web:1", "r/web:2"]
+        assert image["retries"] == [{"action": "push", "error": "503", "attempt": 2, "wait": 1.25}]
+        assert image["warnings"] == [{"message": "old syntax", "location": "Dockerfile:3"}]
+        assert (image["status"], image["driver"], image["platform"]) == ("built", "overlay", "linux/amd64")
+        assert (image["digest"], image["size"], image["layers"]) == (DIGEST, 3000, 4)
+        assert (image["error"], image["log"]) == (None, "logs/web.log")
+
+    def test_the_keys_of_bake(self):
+        image = result(recorded(BEGUN, *WEB))["images"]["web"]
+        assert image["containerimage.digest"] == DIGEST
+        assert image["containerimage.config.digest"] == LAYER
+        assert image["image.name"] == "r/web:1,r/web:2"
+
+    def test_failed_and_skipped(self):
+        images = result(recorded(BEGUN, *WEB, *REST))["images"]
+        assert list(images) == ["web", "bad", "upon"]
+        assert images["bad"]["error"] == {
+            "kind": "RunError",
+            "message": "status 2\nof make",
+            "hint": "look",
+            "retryable": False,
+            "file": "D",
+            "line": 3,
+        }
+        assert images["bad"]["stages"][0]["steps"][0]["seconds"] is None
+        assert images["upon"]["error"]["message"] == "needs bad, which failed"
+        assert (images["upon"]["log"], images["upon"]["started"]) == ("", None)
+        assert "containerimage.digest" not in images["bad"]
+
+    def test_until_it_ends_there_is_no_exit_code(self):
+        before, after = (result(recorded(BEGUN, *WEB, *REST, *last)) for last in ([], [END]))
+        assert (before["finished"], before["exit_code"]) == (False, None)
+        assert (after["finished"], after["exit_code"], after["seconds"]) == (True, 1, 7.25)
+
+    def test_a_running_image_has_a_time(self):
+        image = result(recorded(BEGUN, *WEB[:3]))["images"]["web"]
+        assert image["status"] == "running"
+        assert image["seconds"] > 0
+
+
+class TestNames:
+    def test_digests_of_what_registries_hold(self):
+        record = recorded(BEGUN, *WEB, *REST, END)
+        assert digests(record) == f"r/web:1@{DIGEST}\nr/web:2@{DIGEST}\n"
+
+    def test_a_destination_counts_although_another_failed(self):
+        failed = Outcome(name="web", status="push failed", kind="PushError", message="m", digest=DIGEST)
+        record = recorded(BEGUN, *WEB[:11], ImageFinished(outcome=failed))
+        assert digests(record) == f"r/web:1@{DIGEST}\n"
+
+    def test_dotenv_as_gitlab_reads_it(self):
+        text = dotenv(recorded(BEGUN, *WEB, *REST))
+        assert text == f"WEB_IMAGE=r/web:1@{DIGEST}\nWEB_DIGEST={DIGEST}\n"
+        assert all(re.fullmatch(r"[A-Z_][A-Z0-9_]*=[^\s'\"#]+", line) for line in text.splitlines())
+
+    def test_dotenv_of_an_image_that_was_not_pushed(self):
+        assert dotenv(recorded(BEGUN, *WEB[:9])) == f"WEB_DIGEST={DIGEST}\n"
+
+    @pytest.mark.parametrize(
+        ("name", "expected"), [("web", "WEB"), ("web-app.1_x", "WEB_APP_1_X"), ("2048", "_2048")]
+    )
+    def test_variables(self, name, expected):
+        assert variable(name) == expected
+
+    def test_two_names_are_never_one_variable(self):
+        names = ("a-b", "a.b", "A_B", "ab")
+        assert ambiguous(names) == {"a-b", "a.b", "A_B"}
+        built = [ImageEvent(name=name, event=events.ImageBuilt(digest=DIGEST, size=1, layers=1)) for name in names]
+        assert dotenv(recorded(RunStarted(file="f", images=names, jobs=1), *built)) == f"AB_DIGEST={DIGEST}\n"
+
+
+@pytest.fixture
+def warnings():
+    return []
+
+
+@pytest.fixture
+def folder(tmp_path, warnings):
+    return ReportFolder.create(str(tmp_path / "reports"), warnings.append)
+
+
+class TestFolder:
+    def test_the_files_follow_the_run(self, folder, tmp_path, warnings):
+        path = tmp_path / "reports"
+        states = []
+        for event in [BEGUN, *WEB, *REST, END]:
+            folder(event)
+            document = json.loads((path / "result.json").read_bytes())
+            conforms(document)
+            states.append([image["status"] for image in document["images"].values()])
+            ET.parse(path / "junit.xml")
+        assert states[0] == ["waiting"] * 3
+        assert ["running", "waiting", "waiting"] in states
+        assert ["built", "running", "waiting"] in states
+        assert states[-1] == ["built", "failed", "skipped"]
+        assert (path / "digests.txt").read_text() == f"r/web:1@{DIGEST}\nr/web:2@{DIGEST}\n"
+        assert (path / "images.env").read_text().startswith("WEB_IMAGE=")
+        assert warnings == []
+
+    def test_nothing_else_is_left_in_it(self, folder, tmp_path):
+        for event in [BEGUN, *WEB, *REST, END]:
+            folder(event)
+        names = {str(path.relative_to(tmp_path / "reports")) for path in (tmp_path / "reports").rglob("*")}
+        files = {"junit.xml", "result.json", "digests.txt", "images.env"}
+        assert names == files | {"logs", "logs/web.log", "logs/bad.log"}
+
+    def test_a_log_holds_every_line(self, folder, tmp_path):
+        for event in [BEGUN, *WEB]:
+            folder(event)
+        lines = (tmp_path / "reports/logs/web.log").read_text().splitlines()
+        text = [re.fullmatch(r" +\d+\.\d  (.*)", line)[1] for line in lines]
+        assert text[0] == "root filesystem: overlay; works"
+        assert "    gcc x.c" in text
+        assert text[-1] == "pushed in 3.5 s"
+
+    def test_a_log_can_be_followed(self, folder, tmp_path):
+        for event in [BEGUN, REST[0]]:
+            folder(event)
+        folder(ImageOutput(name="bad", line="first\nsecond \udc80"))
+        text = (tmp_path / "reports/logs/bad.log").read_text()
+        assert re.fullmatch(r" +0\.0  first\n          second \\udc80\n", text)
+        folder(REST[-2])
+
+    def test_an_earlier_run_leaves_nothing_in_the_files(self, folder, tmp_path, warnings):
+        for event in [BEGUN, *WEB, *REST, END]:
+            folder(event)
+        again = ReportFolder.create(str(tmp_path / "reports"), warnings.append)
+        assert (tmp_path / "reports/digests.txt").read_text() == ""
+        again(RunStarted(file="f", images=("web",), jobs=1))
+        again(WEB[0])
+        assert list(json.loads((tmp_path / "reports/result.json").read_bytes())["images"]) == ["web"]
+        assert (tmp_path / "reports/images.env").read_text() == ""
+        assert (tmp_path / "reports/logs/web.log").read_text() == ""
+        again(WEB[-1])
+
+    def test_files_are_readable_as_the_umask_says(self, folder, tmp_path):
+        before = os.umask(0o027)
+        try:
+            folder(BEGUN)
+        finally:
+            os.umask(before)
+        assert (tmp_path / "reports/junit.xml").stat().st_mode & 0o777 == 0o640
+
+    def test_names_that_are_one_variable_are_told(self, folder, warnings):
+        folder(RunStarted(file="f", images=("a-b", "ab", "a.b"), jobs=1))
+        assert warnings == ["images.env leaves out a-b, a.b: as names of variables they are the same"]
+
+    def test_a_place_that_takes_no_reports(self, tmp_path, warnings):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(UsageError, match="cannot write reports to") as caught:
+            ReportFolder.create(str(tmp_path / "file" / "reports"), warnings.append)
+        assert "--report-dir" in caught.value.hint
+
+    def test_a_place_that_takes_no_more_does_not_stop_the_run(self, folder, tmp_path, warnings):
+        folder(BEGUN)
+        (tmp_path / "reports").rename(tmp_path / "moved")
+        for event in [*WEB, *REST, END]:
+            folder(event)
+        assert len(warnings) == 1
+        assert warnings[0].startswith("no more reports: cannot write to ")
+        assert warnings[0].endswith("No such file or directory")
+
+    def test_when_a_file_cannot_be_replaced_nothing_is_left_beside_it(self, folder, tmp_path, warnings):
+        (tmp_path / "reports/junit.xml").mkdir()
+        (tmp_path / "reports/junit.xml/x").touch()
+        folder(BEGUN)
+        assert len(warnings) == 1
+        assert not list((tmp_path / "reports").glob(".*"))
+
+    def test_its_paths(self):
+        here = Path.cwd()
+        assert ReportFolder.paths_below("out") == tuple(
+            str(here / "out" / name)
+            for name in ("", "junit.xml", "result.json", "digests.txt", "images.env", "logs")
+        )
+
+
+@pytest.mark.parametrize(
+    ("error", "place"),
+    [
+        (StepError("m", location=Location("Dockerfile", 3, 1)), ("Dockerfile", 3)),
+        (StepError("m"), ("", 0)),
+        (
+            InvalidFileError([Diagnostic(Location("D", 2), "a"), Diagnostic(Location("D", 9), "b")]),
+            ("D", 2),
+        ),
+    ],
+)
+def test_the_event_of_a_failure_has_the_place(error, place):
+    event = events.BuildFailed.of(error)
+    assert (event.file, event.line) == place
+    assert events.from_json(json.loads(json.dumps(events.to_json(event)))) == event
