@@ -203,5 +203,6 @@ class ChrootRoot:
 
 
 def _try_namespaces() -> None:
-    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
+    syscalls.unshare(syscalls.CLONE_NEWNS)
     make_mounts_private()
+    syscalls.unshare(syscalls.CLONE_NEWPID)

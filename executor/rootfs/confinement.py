@@ -91,8 +91,10 @@ def _enter_namespaces(confinement: Confinement, request: RunRequest) -> None:
     if not request.network:
         syscalls.unshare(syscalls.CLONE_NEWNET)
         syscalls.raise_loopback()
-    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
+    syscalls.unshare(syscalls.CLONE_NEWNS)
     make_mounts_private()
+    # last: the first process that is forked from here on is PID 1 of the new namespace, and has to be the command
+    syscalls.unshare(syscalls.CLONE_NEWPID)
     if confinement.bind_root:
         syscalls.mount(confinement.root, confinement.root, None, syscalls.MS_BIND)
     mount_all(confinement.mounts, request.scripts)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from integration.drivers.children import run_in_child
 
 
@@ -26,3 +28,36 @@ def test_mounts_in_a_chroot_stay_private(tmp_path: Path) -> None:
     run_in_child(inside, enter=False)
     assert os.listdir(tmp_path / "dir") == []
     assert Path("/proc/self/mountinfo").read_text() == before
+
+
+@pytest.mark.parametrize("driver", ["overlay", "chroot"])
+def test_a_command_runs_in_a_root_inside_a_chroot(work: Path, driver: str) -> None:
+    def inside() -> None:
+        from executor.rootfs import syscalls
+        from executor.rootfs.base import RunRequest
+        from executor.rootfs.choose import choose_driver
+        from executor.rootfs.namespaces import enter_mount_namespace
+        from executor.spec import RootfsOptions
+        from executor.store import Store
+
+        machine = work / f"machine-{driver}"
+        (machine / "store").mkdir(parents=True)
+        enter_mount_namespace()
+        for name in ("proc", "sys", "dev"):
+            (machine / name).mkdir()
+            syscalls.mount(f"/{name}", str(machine / name), None, syscalls.MS_BIND | syscalls.MS_REC)
+        busybox = Path("/bin/busybox").read_bytes()
+        os.chroot(machine)
+        os.chdir("/")
+        enter_mount_namespace()
+        lines: list[str] = []
+        with Store.open("/store") as store:
+            chosen = choose_driver(store, RootfsOptions(driver=driver), lambda _event: None)
+            with chosen.open_root([], lambda _layer: pytest.fail("no layer to open")) as root:
+                Path(root.path, "busybox").write_bytes(busybox)
+                Path(root.path, "busybox").chmod(0o755)
+                request = RunRequest(argv=("/busybox", "echo", "hello"), environment={})
+                assert root.run(request, lambda _stream, line: lines.append(line)) == 0
+        assert lines == ["hello"]
+
+    run_in_child(inside, enter=False)

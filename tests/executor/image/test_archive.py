@@ -45,7 +45,8 @@ def test_it_is_an_oci_layout_too(tmp_path: Path) -> None:
     image = small_image()
     write(tmp_path / "image.tar", image)
     with tarfile.open(tmp_path / "image.tar") as tar:
-        tar.extractall(tmp_path / "out", filter="data")
+        for member in tar:
+            tar.extract(member, tmp_path / "out")
     layout = read_layout(str(tmp_path / "out"))
     assert [entry.digest for entry in layout.index.manifests] == [image.descriptor.digest] * 2
     assert layout.read(image.descriptor) == image.manifest.to_bytes()
