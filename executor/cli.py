@@ -12,11 +12,12 @@ from typing import Any
 
 import click
 
+from executor.dockerfile.duration import parse_duration
 from executor.errors import Error, InternalError, UsageError
 from executor.events import BuildFailed
 from executor.flags import FLAGS, Flag, FlagValue, Support, normalize, refuse_unsupported
 from executor.logsinks import LogFormat, LogSink, wants_color
-from executor.spec import BuildSpec, OutputSpec, RegistryOptions, RetryPolicy, RootfsOptions
+from executor.spec import BuildSpec, CacheOptions, OutputSpec, RegistryOptions, RetryPolicy, RootfsOptions
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -66,6 +67,7 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
         registry=_registry_options(values),
         rootfs=_rootfs_options(values),
         output=_output(values),
+        cache=_cache_options(values),
     )
 
 
@@ -174,6 +176,31 @@ def _rootfs_options(values: Mapping[str, Any]) -> RootfsOptions:
         single_snapshot=values["single_snapshot"],
         ignore_paths=values["ignore_path"],
     )
+
+
+def _cache_options(values: Mapping[str, Any]) -> CacheOptions:
+    places = (*values["cache_repo"], *values["cache_from"])
+    if values["cache"] and not places and not values["destination"]:
+        raise UsageError("--cache has no place", hint="name one with --cache-repo, or a --destination")
+    try:
+        ttl = parse_duration(values["cache_ttl"]) / 1e9
+    except ValueError as error:
+        raise UsageError(f"--cache-ttl: {error}") from error
+    return CacheOptions(
+        enabled=values["cache"],
+        repositories=tuple(map(_absolute_place, values["cache_repo"])),
+        sources=tuple(map(_absolute_place, values["cache_from"])),
+        ttl=ttl,
+        copy_layers=values["cache_copy_layers"],
+        run_layers=values["cache_run_layers"],
+        push=not values["no_push_cache"],
+    )
+
+
+def _absolute_place(text: str) -> str:
+    """A folder of the layer cache by its whole path; a repository as it is."""
+    kind, colon, path = text.partition(":")
+    return f"{kind}:{_absolute(path)}" if colon and kind in ("oci", "dir") else text
 
 
 def _output(values: Mapping[str, Any]) -> OutputSpec:

@@ -75,7 +75,10 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFinished:
-    """An instruction is done. `layer_digest` is '' when it made no layer; sizes are compressed bytes."""
+    """An instruction is done. `layer_digest` is '' when it made no layer; sizes are compressed bytes.
+
+    `cached`: the layer cache had its result.
+    """
 
     stage: int
     position: int
@@ -83,6 +86,17 @@ class StepFinished:
     seconds: float
     layer_digest: str = ""
     layer_size: int = 0
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheLookedUp:
+    """The layer cache was asked for an instruction's result. `place` has it; '' when none does or needs to."""
+
+    instruction: str
+    key: str
+    hit: bool
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +207,7 @@ Event: TypeAlias = (
     | StageStarted
     | StepStarted
     | StepFinished
+    | CacheLookedUp
     | CommandOutput
     | PushStarted
     | PushFinished

@@ -121,6 +121,10 @@ def _progress(event: Event) -> str:
             text = f"Building stage{name} from {event.base} [{event.position}/{event.total}]"
         case events.StepStarted():
             text = f"[{event.position}/{event.total}] {event.instruction}"
+        case events.CacheLookedUp():
+            # kaniko's words, which people grep for
+            words = "Using caching version of cmd:" if event.hit else "No cached layer found for cmd"
+            text = f"{words} {event.instruction}"
         case events.StepFinished():
             layer = f", layer of {megabytes(event.layer_size)}" if event.layer_digest else ""
             text = f"    done in {event.seconds:.1f} s{layer}"

@@ -86,6 +86,24 @@ class RootfsOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOptions:
+    """The layer cache: nothing is cached without `enabled`.
+
+    Places are repositories, `oci:/path` or `dir:/path`. `repositories` are read, and with `push` written;
+    `sources` are read only, after them. `ttl` is the age in seconds from which a layer no longer counts.
+    `copy_layers` and `run_layers` say which instructions are cached; WORKDIR always is.
+    """
+
+    enabled: bool = False
+    repositories: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    ttl: float = 14 * 24 * 3600.0
+    copy_layers: bool = False
+    run_layers: bool = True
+    push: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildSpec:
     """One image to build.
 
@@ -110,6 +128,7 @@ class BuildSpec:
     registry: RegistryOptions = RegistryOptions()
     rootfs: RootfsOptions = RootfsOptions()
     output: OutputSpec = OutputSpec()
+    cache: CacheOptions = CacheOptions()
     local_images: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -119,13 +138,17 @@ class BuildSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
-    """What one instruction cost: its text, seconds, whether it made a layer and of how many bytes (compressed)."""
+    """What one instruction cost: its text, seconds, whether it made a layer and of how many bytes (compressed).
+
+    `cached` tells that the layer cache had its result, so that it was not carried out.
+    """
 
     stage: int
     instruction: str
     seconds: float
     layer_digest: str = ""
     layer_size: int = 0
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

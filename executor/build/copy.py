@@ -9,12 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from executor.build.chmod import octal_mode, parse_chmod
-from executor.build.copysource import Found, SourceTree, is_remote
+from executor.build.copysource import Choose, Found, SourceTree, is_remote
 from executor.context.base import ContextTree
 from executor.context.http import without_credentials
 from executor.dockerfile.instructions import Heredoc
@@ -130,16 +130,23 @@ def _destination(request: CopyRequest, root: str) -> Destination:
 
 def copy_source(request: CopyRequest, tree: SourceTree, source: str, destination: Destination) -> None:
     """Copy what one source names. A pattern that matches nothing is no error, as for BuildKit."""
+    for found, choose in select(tree, source, excludes=request.excludes, parents=request.parents):
+        place(found, destination, replace(destination.rules, choose=choose))
+
+
+def select(
+    tree: SourceTree, source: str, *, excludes: Sequence[str], parents: bool
+) -> Iterator[tuple[Found, Choose | None]]:
+    """Each file or directory that a source names, and which paths below it are copied."""
     includes: tuple[str, ...] = ()
     pattern = ""
-    if request.parents:
+    if parents:
         source, pattern = _split_parents(source)
         includes = (pattern,)
     for found in tree.find(source):
         if pattern and not has_wildcards(f"{source}/{pattern}"):
-            tree.require(found, pattern, request.excludes)
-        choose = tree.choose(found, includes, request.excludes)
-        place(found, destination, replace(destination.rules, choose=choose))
+            tree.require(found, pattern, excludes)
+        yield found, tree.choose(found, includes, excludes)
 
 
 def place(found: Found, destination: Destination, rules: CopyRules, *, contents: bool = True) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from executor.build.add import AddRequest, add
 from executor.build.copy import CopyRequest, copy_from_context, copy_from_root
-from executor.build.stage import StageRun
+from executor.build.stage import Stage
 from executor.dockerfile.instructions import Add, Copy
 from executor.rootfs.users import resolve_owner
 
 
-def copy_files(instruction: Copy, stage: StageRun) -> str:
-    """Carry out a COPY whose variables are expanded. Returns its history text."""
+def copy_files(instruction: Copy, stage: Stage) -> None:
+    """Carry out a COPY whose variables are expanded."""
     request = _request(instruction, stage, parents=instruction.parents)
     root = stage.root.path
     if instruction.from_:
@@ -18,11 +18,10 @@ def copy_files(instruction: Copy, stage: StageRun) -> str:
         copy_from_root(request, source.path, root, lambda: stage.around.scratch("copy"))
     else:
         copy_from_context(request, stage.around.context, root, lambda: stage.around.scratch("copy"))
-    return _text("COPY", instruction, parents=instruction.parents)
 
 
-def add_files(instruction: Add, stage: StageRun) -> str:
-    """Carry out an ADD whose variables are expanded. Returns its history text."""
+def add_files(instruction: Add, stage: Stage) -> None:
+    """Carry out an ADD whose variables are expanded."""
     request = AddRequest(
         copy=_request(instruction, stage),
         checksum=instruction.checksum,
@@ -31,10 +30,9 @@ def add_files(instruction: Add, stage: StageRun) -> str:
     )
     around = stage.around
     add(request, around.context, stage.root.path, lambda: around.scratch("add"), around.sink)
-    return _text("ADD", instruction)
 
 
-def _request(instruction: Copy | Add, stage: StageRun, *, parents: bool = False) -> CopyRequest:
+def _request(instruction: Copy | Add, stage: Stage, *, parents: bool = False) -> CopyRequest:
     return CopyRequest(
         sources=instruction.sources,
         destination=instruction.destination,
@@ -49,11 +47,11 @@ def _request(instruction: Copy | Add, stage: StageRun, *, parents: bool = False)
     )
 
 
-def _text(keyword: str, instruction: Copy | Add, *, parents: bool = False) -> str:
-    """What BuildKit writes: only the flags that it writes, and heredocs by name."""
+def copying_text(instruction: Copy | Add) -> str:
+    """A COPY or ADD as BuildKit writes it in the history: only the flags that it writes, and heredocs by name."""
     words = [
-        keyword,
-        *(["--parents"] if parents else []),
+        "COPY" if isinstance(instruction, Copy) else "ADD",
+        *(["--parents"] if isinstance(instruction, Copy) and instruction.parents else []),
         *([f"--chown={instruction.chown}"] if instruction.chown else []),
         *([f"--chmod={instruction.chmod}"] if instruction.chmod else []),
         *instruction.sources,

@@ -6,26 +6,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from executor.build.bases import BaseImages
+from executor.build.buildcache import BuildCache, open_cache
+from executor.build.cachedsteps import CachedSteps
 from executor.build.clock import Clock
 from executor.build.frontend import Frontend, read_frontend
 from executor.build.images import Assembled, assemble
+from executor.build.keywalk import KeyWalk, sources_of
 from executor.build.layersource import LayerSource
 from executor.build.layerwriter import LayerWriter
 from executor.build.outputs import Outputs
-from executor.build.plan import Base, ImageBase, ScratchBase, StageBase, StagePlan, plan_build, source_of
-from executor.build.stage import StageRun
-from executor.build.state import StageState, child_state, image_state, scratch_state
+from executor.build.plan import Base, ImageBase, StageBase, StagePlan, plan_build, source_of
+from executor.build.stage import Stage, StageRun
+from executor.build.starting import start_of
+from executor.build.state import StageState
+from executor.build.stepkeys import FileStep
 from executor.build.steps import execute
 from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.context.base import ContextTree, open_context
-from executor.dockerfile.instructions import Copy, StageInstruction
-from executor.dockerfile.parser import parse_trigger
-from executor.errors import InvalidFileError, StepError
+from executor.dockerfile.instructions import Copy
+from executor.errors import ImageError, PushError, RegistryError
 from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted, Warned
 from executor.image.layer import Layer
 from executor.image.platform import Platform
@@ -56,8 +60,7 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
         )
         frontend = read_frontend(spec, folder)
         engine = stack.enter_context(_engine(spec, sink, store, frontend, stop))
-        image = engine.run()
-        pushed = engine.deliver(image)
+        image, pushed = engine.run()
         result = BuildResult(
             digest=image.manifest.digest,
             media_type=image.manifest.media_type,
@@ -82,13 +85,15 @@ def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend, stop:
     layers = LayerSource(store.blobs, pull_client, stop)
     push_client = RegistryClient(spec.registry, keychain, sink, "push", retry=spec.output.push_retry)
     outputs = Outputs(spec, store, layers, push_client, sink)
-    engine = Engine(spec, sink, frontend, _Supplies(store, bases, layers, outputs))
-    try:
+    with ExitStack() as stack:
+        stack.callback(bases.close)
+        stack.callback(outputs.close)
+        cache = (
+            stack.enter_context(open_cache(spec, keychain, store, layers, sink)) if spec.cache.enabled else None
+        )
+        engine = Engine(spec, sink, frontend, _Supplies(store, bases, layers, outputs, cache))
+        stack.callback(engine.close)
         yield engine
-    finally:
-        engine.close()
-        outputs.close()
-        bases.close()
 
 
 @dataclass(slots=True)
@@ -107,6 +112,7 @@ class _Supplies:
     bases: BaseImages
     layers: LayerSource
     outputs: Outputs
+    cache: BuildCache | None
 
 
 class Engine:
@@ -143,20 +149,40 @@ class Engine:
         """The driver in use, '' when the build needed none."""
         return self._driver.name if self._driver else ""
 
-    def run(self) -> Assembled:
-        """Build every stage that the target needs and assemble the image."""
+    def run(self) -> tuple[Assembled, tuple[str, ...]]:
+        """Build the image, push it and write it where it was asked for; also the names that registries now hold.
+
+        When a cached layer proves damaged, all begins again without it: a cache must not fail a build.
+        """
         self._warn()
         self._supplies.outputs.check_permissions()
         self._supplies.bases.prefetch(self.plan.images())
+        if self._supplies.cache:
+            self._supplies.cache.find_keys(
+                KeyWalk(self, self._frontend.dockerfile, self._supplies.bases), self.plan
+            )
+        while True:
+            try:
+                image = self._image()
+                return image, self._supplies.outputs.deliver(image)
+            except (ImageError, RegistryError, PushError) as error:
+                if not (self._supplies.cache and self._supplies.cache.gives_up_layers(error)):
+                    raise
+                self._start_over()
+
+    def _image(self) -> Assembled:
+        """Build every stage that the target needs and assemble the image."""
         with self._unpacking_bases():
             for planned in self.plan.stages:
                 self._stage(planned)
         state = self._built[self.plan.target.stage.index].state
         return assemble(state, self.spec, self._supplies.store, self.clock, self.sink)
 
-    def deliver(self, image: Assembled) -> tuple[str, ...]:
-        """Push the image and write it where it was asked for; the names that registries now hold."""
-        return self._supplies.outputs.deliver(image)
+    def _start_over(self) -> None:
+        self._roots.close()
+        self._image_roots.clear()
+        self._built.clear()
+        self.records.clear()
 
     def argument(self, name: str) -> str | None:
         """The value of an ARG that has no default where it is declared."""
@@ -166,7 +192,7 @@ class Engine:
         """A new empty directory in the store's working folder."""
         return self._supplies.store.scratch(prefix)
 
-    def source_root(self, instruction: Copy, stage: StageRun) -> RootFs:
+    def source_root(self, instruction: Copy, stage: Stage) -> RootFs:
         """The root filesystem that the `--from` of `instruction` means in `stage`."""
         source = source_of(self._frontend.dockerfile, instruction, stage.plan.stage)
         if isinstance(source, ImageBase):
@@ -184,9 +210,12 @@ class Engine:
             for planned in self.plan.stages:
                 if isinstance(planned.base, ImageBase):
                     image = self._supplies.bases.get(planned.base.reference, planned.platform)
-                    if planned.needs_root:
+                    if planned.needs_root and self._expects_root(planned):
                         stack.enter_context(self._drive().prefetch(image.layers, self._supplies.layers.open))
             yield
+
+    def _expects_root(self, planned: StagePlan) -> bool:
+        return self._supplies.cache is None or self._supplies.cache.expects_root(planned.stage.index)
 
     def _stage(self, planned: StagePlan) -> _Built:
         position = self.plan.stages.index(planned) + 1 if planned in self.plan.stages else 0
@@ -199,17 +228,17 @@ class Engine:
                 total=len(self.plan.stages),
             )
         )
-        state, triggers = self._start(planned)
+        start = start_of(planned, self._supplies.bases, lambda index: self._built[index].state)
         run = StageRun(
             plan=planned,
             around=self,
-            state=state,
-            open_root=lambda: self._open_root(planned.base, state),
+            state=start.state,
+            open_root=lambda layers: self._open_root(planned.base, layers),
             on_layer=self._supplies.outputs.layer_ready if self._reaches_image(planned) else _ignore,
+            cache=self._cached_steps(planned),
         )
-        instructions = (*self._triggered(planned, triggers), *planned.stage.instructions)
-        for position, instruction in enumerate(instructions, start=1):
-            with run.step(position, instructions):
+        for position, instruction in enumerate(start.instructions, start=1):
+            with run.step(position, start.instructions):
                 execute(run, instruction)
         run.finish()
         self.records += run.records
@@ -217,32 +246,26 @@ class Engine:
         self._built[planned.stage.index] = built
         return built
 
-    def _start(self, planned: StagePlan) -> tuple[StageState, tuple[str, ...]]:
-        """The state after FROM, and the base's ONBUILD triggers."""
-        match planned.base:
-            case ScratchBase():
-                return scratch_state(planned.platform), ()
-            case StageBase(index):
-                parent = self._built[index].state
-                return child_state(parent), parent.config.on_build
-            case ImageBase(reference):
-                image = self._supplies.bases.get(reference, planned.platform)
-                return image_state(image.config, image.layers), image.config.config.on_build
+    def _cached_steps(self, planned: StagePlan) -> CachedSteps | None:
+        if self._supplies.cache is None:
+            return None
 
-    def _triggered(self, planned: StagePlan, triggers: tuple[str, ...]) -> Iterator[StageInstruction]:
-        for expression in triggers:
-            try:
-                yield parse_trigger(expression, planned.stage.base.location, "\\")
-            except InvalidFileError as error:
-                raise StepError(
-                    f"ONBUILD trigger {expression!r} of the base image cannot be read: {error.message}"
-                ) from error
+        def upon_of_source(step: FileStep) -> str:
+            sources = sources_of(self._frontend.dockerfile, step, planned.stage)
+            return "".join(self._upon(source) for source in sources)
 
-    def _open_root(self, base: Base, state: StageState) -> RootFs:
-        if isinstance(base, StageBase) and self._built[base.index].run.has_root:
-            root = self._built[base.index].run.root.fork()
+        return self._supplies.cache.steps(planned.stage.index, self._upon(planned.base), upon_of_source)
+
+    def _upon(self, base: Base) -> str:
+        built = self._built.get(base.index) if isinstance(base, StageBase) else None
+        return built.run.cache.upon if built and built.run.cache else ""
+
+    def _open_root(self, base: Base, layers: Sequence[Layer]) -> RootFs:
+        parent = self._built[base.index] if isinstance(base, StageBase) else None
+        if parent and parent.run.has_root and parent.state.layers == layers:
+            root = parent.run.root.fork()
         else:
-            root = self._drive().open_root(state.layers, self._supplies.layers.open)
+            root = self._drive().open_root(layers, self._supplies.layers.open)
         return self._roots.enter_context(root)
 
     def _image_root(self, reference: str, platform: Platform) -> RootFs:
@@ -258,7 +281,7 @@ class Engine:
             self._driver = choose_driver(self._supplies.store, self.spec.rootfs, self.sink)
         return self._driver
 
-    def _needed(self, index: int, stage: StageRun) -> _Built:
+    def _needed(self, index: int, stage: Stage) -> _Built:
         """A stage by number; one that only an ONBUILD trigger names is built now."""
         if index not in self._built:
             extra = plan_build(

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from typing import BinaryIO
 
 from executor.build.stopping import StopFlag
-from executor.errors import ImageError
+from executor.errors import Error, ImageError
 from executor.image.compression import decompress
 from executor.image.digest import Digest
 from executor.image.layer import Layer
@@ -35,19 +35,30 @@ class LayerSource:
         self._client = client
         self._stop = stop
         self._locks: defaultdict[Digest, threading.Lock] = defaultdict(threading.Lock)
+        self._clients: dict[str, RegistryClient] = {}
         self.downloaded = 0
+        self.failed: set[Digest] = set()
+        """Layers whose bytes could not be had, or were not what was promised."""
+
+    def use_client(self, repository: str, client: RegistryClient) -> None:
+        """Reach the layers whose source is `repository` through `client`."""
+        self._clients[repository] = client
 
     def open(self, layer: Layer) -> BinaryIO:
         """The uncompressed tar of `layer`; its last read raises ImageError when blob or diff ID do not match."""
-        return io.BufferedReader(_PumpedLayer(layer, self._produce), _PIECE)
+        return io.BufferedReader(_PumpedLayer(layer, self._produce, self.failed), _PIECE)
 
     def ensure(self, layer: Layer) -> None:
         """Have the layer's blob in the store. Raises RegistryError or ImageError when it cannot be had."""
         with self._locks[layer.descriptor.digest]:
             if not self._blobs.has(layer.descriptor.digest):
-                with self._download(layer) as stream:
-                    while stream.read(_PIECE):
-                        self._stop.check()
+                try:
+                    with self._download(layer) as stream:
+                        while stream.read(_PIECE):
+                            self._stop.check()
+                except Error:
+                    self.failed.add(layer.descriptor.digest)
+                    raise
 
     def open_blob(self, layer: Layer) -> BinaryIO:
         """The compressed bytes as registries hold them."""
@@ -73,7 +84,8 @@ class LayerSource:
             raise ImageError(
                 f"layer {layer.descriptor.digest} is not in the store and no registry is known for it"
             )
-        stream = self._client.open_blob(layer.source, layer.descriptor)
+        client = self._clients.get(layer.source, self._client)
+        stream = client.open_blob(layer.source, layer.descriptor)
         self.downloaded += layer.descriptor.size
         return io.BufferedReader(_KeptDownload(stream, self._blobs.writer(), layer), _PIECE)
 
@@ -131,8 +143,11 @@ class _KeptDownload(io.RawIOBase):
 class _PumpedLayer(io.RawIOBase):
     """Reads what a producing thread inflates, and checks the diff ID at the end."""
 
-    def __init__(self, layer: Layer, produce: Callable[[Layer, Callable[[bytes], bool]], None]) -> None:
+    def __init__(
+        self, layer: Layer, produce: Callable[[Layer, Callable[[bytes], bool]], None], failed: set[Digest]
+    ) -> None:
         self._layer = layer
+        self._failed = failed
         self._hash = hashlib.sha256()
         self._pieces: queue.Queue[bytes | Exception] = queue.Queue(_QUEUED_PIECES)
         self._abandoned = threading.Event()
@@ -164,10 +179,12 @@ class _PumpedLayer(io.RawIOBase):
         piece = self._pieces.get()
         if isinstance(piece, Exception):
             self._ended = True
+            self._failed.add(self._layer.descriptor.digest)
             raise piece
         if not piece:
             self._ended = True
             if self._hash.hexdigest() != self._layer.diff_id.hex:
+                self._failed.add(self._layer.descriptor.digest)
                 raise ImageError(f"layer {self._layer.descriptor.digest} does not unpack to {self._layer.diff_id}")
         self._hash.update(piece)
         self._rest = memoryview(piece)

@@ -8,16 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from executor.build.cachedsteps import CachedSteps
 from executor.build.clock import Clock
 from executor.build.layerwriter import LayerWriter
 from executor.build.plan import StagePlan, first_line
 from executor.build.state import StageState
+from executor.build.stepkeys import FileStep
 from executor.context.base import ContextTree
 from executor.dockerfile.instructions import Copy, StageInstruction
 from executor.events import Sink, StepFinished, StepStarted
 from executor.image.layer import Layer
 from executor.rootfs.base import RootFs
 from executor.spec import BuildSpec, StepRecord
+
+_SINGLE = "all changes of the stage (--single-snapshot)"
 
 
 class Surroundings(Protocol):
@@ -50,30 +54,50 @@ class Surroundings(Protocol):
     def argument(self, name: str) -> str | None:
         """The value of an ARG without a default: a build argument or a global one, None when there is none."""
 
-    def source_root(self, instruction: Copy, stage: StageRun) -> RootFs:
+    def source_root(self, instruction: Copy, stage: Stage) -> RootFs:
         """The root that the `--from` of `instruction` means in `stage`."""
 
     def scratch(self, prefix: str) -> str:
         """A new empty directory, removed with the build."""
 
 
-@dataclass(slots=True)
-class StageRun:
-    """A stage under way. `open_root` makes its root filesystem when the first instruction needs one."""
+class Stage(Protocol):
+    """What an instruction may do to its stage: change the state, and say how it changes files."""
 
     plan: StagePlan
     around: Surroundings
     state: StageState
-    open_root: Callable[[], RootFs]
+
+    @property
+    def root(self) -> RootFs:
+        """The root filesystem; only for the `work` of `change`."""
+
+    def change(self, instruction: FileStep, text: str, work: Callable[[], None]) -> None:
+        """An instruction that changes files by doing `work`, unless its result is known; `text` is its history."""
+
+    def note(self, created_by: str) -> None:
+        """An instruction without a layer, for the history."""
+
+
+@dataclass(slots=True)
+class StageRun:
+    """A stage under way; a `Stage`. `open_root` makes its root filesystem of the layers that it has by then."""
+
+    plan: StagePlan
+    around: Surroundings
+    state: StageState
+    open_root: Callable[[Sequence[Layer]], RootFs]
     on_layer: Callable[[Layer], None]
+    cache: CachedSteps | None = None
     records: list[StepRecord] = field(default_factory=list)
     _root: RootFs | None = None
+    _cached: bool = False
 
     @property
     def root(self) -> RootFs:
         """The stage's root filesystem, opened at the first call."""
         if self._root is None:
-            self._root = self.open_root()
+            self._root = self.open_root(self.state.layers)
         return self._root
 
     @property
@@ -81,17 +105,46 @@ class StageRun:
         """True once something needed the root filesystem."""
         return self._root is not None
 
-    def snapshot(self, created_by: str) -> None:
-        """Turn what the instruction changed into a layer (none when nothing changed) and add it to the history."""
-        layer = None if self.around.spec.rootfs.single_snapshot else self._layer()
-        self.note(created_by, layer=layer)
+    def change(self, instruction: FileStep, text: str, work: Callable[[], None]) -> None:
+        """See `Stage.change`. What changed becomes a layer (none when nothing did), now or at the stage's end."""
+        found = self.cache.look_up(instruction) if self.cache else None
+        self._cached = found is not None
+        if found is not None:
+            self._take(found.layer, text)
+            return
+        work()
+        if self.around.spec.rootfs.single_snapshot:
+            self.note(text)
+            return
+        layer = self._layer()
+        self.note(text, layer=layer)
+        if self.cache:
+            self.cache.keep(instruction, layer, text)
 
     def finish(self) -> None:
         """With --single-snapshot: make the stage's one layer."""
-        if self.around.spec.rootfs.single_snapshot and self._root is not None:
+        if not self.around.spec.rootfs.single_snapshot:
+            return
+        found = self.cache.look_up_stage() if self.cache else None
+        if found is not None:
+            layer = found.layer
+            if layer is not None:
+                self._take(layer, _SINGLE)
+        elif self._root is not None:
             layer = self._layer()
             if layer is not None:
-                self.note("all changes of the stage (--single-snapshot)", layer=layer)
+                self.note(_SINGLE, layer=layer)
+            if self.cache:
+                self.cache.keep_stage(layer, _SINGLE)
+
+    def _take(self, layer: Layer | None, text: str) -> None:
+        """Go on with a layer that is known. A root that is open lacks it, and is opened anew if needed."""
+        self.note(text, layer=layer)
+        if layer is not None:
+            self.on_layer(layer)
+            if self._root is not None:
+                self._root.close()
+                self._root = None
 
     def note(self, created_by: str, *, layer: Layer | None = None) -> None:
         """Add an entry to the history."""
@@ -110,6 +163,7 @@ class StageRun:
         text = first_line(instructions[position - 1].source)
         stage, layers, started = self.plan.stage.index, len(self.state.layers), time.monotonic()
         self.around.sink(StepStarted(stage=stage, position=position, total=len(instructions), instruction=text))
+        self._cached = False
         yield
         layer = self.state.layers[-1].descriptor if len(self.state.layers) > layers else None
         record = StepRecord(
@@ -118,6 +172,7 @@ class StageRun:
             seconds=round(time.monotonic() - started, 3),
             layer_digest=str(layer.digest) if layer else "",
             layer_size=layer.size if layer else 0,
+            cached=self._cached,
         )
         self.records.append(record)
         self.around.sink(
@@ -128,5 +183,6 @@ class StageRun:
                 seconds=record.seconds,
                 layer_digest=record.layer_digest,
                 layer_size=record.layer_size,
+                cached=record.cached,
             )
         )

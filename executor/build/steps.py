@@ -6,10 +6,10 @@ import os
 from typing import assert_never
 
 from executor.build import metadata
-from executor.build.copystep import add_files, copy_files
+from executor.build.copystep import add_files, copy_files, copying_text
 from executor.build.plan import refuse_unsupported
 from executor.build.run import run, run_text
-from executor.build.stage import StageRun
+from executor.build.stage import Stage
 from executor.dockerfile.expansion import expand_instruction, expand_word_at
 from executor.dockerfile.instructions import (
     Add,
@@ -35,7 +35,7 @@ from executor.rootfs.safepath import make_directories, resolve
 from executor.rootfs.users import resolve_owner
 
 
-def execute(stage: StageRun, written: StageInstruction) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm each
+def execute(stage: Stage, written: StageInstruction) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm each
     """Carry out `written` in `stage`, which then has its new state, history entry and perhaps a layer.
 
     Raises StepError and its kin with the instruction's place, NotSupportedError for a flag not done yet.
@@ -48,13 +48,11 @@ def execute(stage: StageRun, written: StageInstruction) -> None:  # noqa: C901, 
     state = stage.state
     match instruction:
         case Run():
-            text = run_text(instruction, state)
-            run(instruction, state, stage.root, stage.around.spec.build_args, stage.around.sink)
-            stage.snapshot(text)
+            stage.change(instruction, run_text(instruction, state), lambda: _run(stage, instruction))
         case Copy():
-            stage.snapshot(copy_files(instruction, stage))
+            stage.change(instruction, copying_text(instruction), lambda: copy_files(instruction, stage))
         case Add():
-            stage.snapshot(add_files(instruction, stage))
+            stage.change(instruction, copying_text(instruction), lambda: add_files(instruction, stage))
         case Workdir():
             _change_directory(stage, instruction)
         case Env():
@@ -99,7 +97,11 @@ def execute(stage: StageRun, written: StageInstruction) -> None:  # noqa: C901, 
             assert_never(instruction)
 
 
-def _declare_args(stage: StageRun, instruction: Arg) -> None:
+def _run(stage: Stage, instruction: Run) -> None:
+    run(instruction, stage.state, stage.root, stage.around.spec.build_args, stage.around.sink)
+
+
+def _declare_args(stage: Stage, instruction: Arg) -> None:
     """ARG: a build argument beats the default written here, which beats a global ARG of the same name."""
     values: dict[str, str | None] = {}
     for name, default in instruction.entries:
@@ -113,14 +115,20 @@ def _declare_args(stage: StageRun, instruction: Arg) -> None:
     stage.note(metadata.arg_text(values))
 
 
-def _change_directory(stage: StageRun, instruction: Workdir) -> None:
+def _change_directory(stage: Stage, instruction: Workdir) -> None:
     """WORKDIR: a directory that is missing is made, with its parents, and belongs to the stage's USER."""
     stage.state = metadata.with_workdir(stage.state, instruction.path)
     path = stage.state.cwd
-    if path != "/" and not os.path.isdir(resolve(stage.root.path, path)):
+    if path == "/":
+        stage.note(f"WORKDIR {path}")
+    else:
+        stage.change(instruction, f"WORKDIR {path}", lambda: _make_directory(stage, path))
+
+
+def _make_directory(stage: Stage, path: str) -> None:
+    if not os.path.isdir(resolve(stage.root.path, path)):
         uid, gid = resolve_owner(stage.root.path, stage.state.config.user)
         make_directories(stage.root.path, path, mode=0o755, uid=uid, gid=gid)
-    stage.snapshot(f"WORKDIR {path}") if path != "/" else stage.note(f"WORKDIR {path}")
 
 
 def _pairs(pairs: tuple[tuple[str, str], ...]) -> str:

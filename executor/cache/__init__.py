@@ -1,1 +1,1 @@
-"""The layer cache: keys, and the places keys are looked up."""
+"""The layer cache: what a step's key is made of, and the places where layers are kept by key."""

@@ -114,6 +114,25 @@ def clone(source: GitSource, directory: str, sink: Sink) -> str:
     return _folder(source, directory)
 
 
+def commit_of(source: GitSource, directory: str) -> str:
+    """The commit that `source` means now, asked of the remote from the empty `directory`; nothing is fetched.
+
+    Raises ContextError when the remote does not tell.
+    """
+    ref = source.ref or "HEAD"
+    if _COMMIT.fullmatch(ref):
+        return ref
+    if ref.startswith("-") or source.remote.startswith("-"):
+        raise ContextError(f"{source.shown}: a repository or ref cannot begin with '-'")
+    git = _Git(source, directory)
+    rows = [line.split("\t", 1) for line in git.run("ls-remote", git.remote, ref).splitlines()]
+    found = {row[-1]: row[0] for row in rows}
+    for name in (ref, f"refs/{ref}", f"refs/tags/{ref}", f"refs/heads/{ref}"):
+        if name in found:
+            return found[name]
+    raise ContextError(f"{source.shown} has no ref {ref}")
+
+
 class _Git:
     """Runs git in one work tree, without prompts and hooks."""
 

@@ -75,6 +75,37 @@ def download(url: str, directory: str, sink: Sink, *, checksum: str = "") -> Dow
     return Download(path=path, url=shown, mtime=mtime)
 
 
+def content_of(url: str, directory: str, sink: Sink) -> str:
+    """What stands for the content of `url` now: its strong ETag or Last-Modified, else the digest of a download.
+
+    A download goes to a new file of `directory`. Raises ContextError as `download` does.
+    """
+    validator = _validator(url)
+    if validator:
+        return validator
+    with open(download(url, directory, sink).path, "rb", buffering=0) as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _validator(url: str) -> str:
+    """The validator that the server tells without the content, '' when it tells none or does not answer."""
+    import requests
+
+    try:
+        with requests.head(
+            url, allow_redirects=True, timeout=_CONNECT_AND_READ, verify=_authorities()
+        ) as response:
+            if not 200 <= response.status_code < 300:
+                return ""
+            etag = response.headers.get("ETag", "")
+            modified = response.headers.get("Last-Modified", "")
+    except requests.RequestException:
+        return ""
+    if etag and not etag.startswith("W/"):
+        return f"etag:{etag}"
+    return f"modified:{modified}" if modified else ""
+
+
 def without_credentials(url: str) -> str:
     """`url` without user, password and query values, fit for messages."""
     parts = urlsplit(url)

@@ -1,0 +1,154 @@
+"""All keys of a build before its first step: every stage is walked through without carrying anything out.
+
+Instructions that change only the configuration take effect, so that the next step's document is what it will be.
+Where something cannot be known (a file that is not there, a server that does not answer), the stage has no keys
+from there on, nor have the stages that build on it; the build itself will say what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from executor.build.bases import BaseImages
+from executor.build.cachedsteps import StagePlanKeys, StepPlan
+from executor.build.copy import gives_nothing_away
+from executor.build.plan import ImageBase, Source, StageBase, StagePlan, source_of
+from executor.build.stage import Surroundings
+from executor.build.starting import start_of
+from executor.build.state import StageState
+from executor.build.stepkeys import FileStep, Inputs, no_key, step_key
+from executor.build.steps import execute
+from executor.cache.key import CacheKey, LayerRules, base_key
+from executor.dockerfile.instructions import Copy, Dockerfile, Mount, Run, Stage
+from executor.dockerfile.stages import source_stage
+from executor.errors import Error, InternalError
+from executor.image.platform import Platform
+from executor.image.reference import Reference
+from executor.rootfs.base import RootFs
+from executor.spec import BuildSpec
+
+
+@dataclass(slots=True)
+class _DryStage:
+    """A stage that is only walked through; a `Stage`."""
+
+    plan: StagePlan
+    around: Surroundings
+    state: StageState
+    key: CacheKey
+    inputs: Inputs
+    steps: list[StepPlan] = field(default_factory=list)
+
+    @property
+    def root(self) -> RootFs:
+        raise InternalError("a walk for keys has no root filesystem")
+
+    def change(self, instruction: FileStep, text: str, work: Callable[[], None]) -> None:  # noqa: ARG002 - not done
+        self.key = step_key(self.key, instruction, self.state, self.inputs)
+        self.steps.append(StepPlan(step=instruction, key=self.key))
+
+    def note(self, created_by: str) -> None:
+        pass
+
+
+class KeyWalk:
+    """Walks the stages of a plan in order; `keys` fills up, by number of stage."""
+
+    def __init__(self, around: Surroundings, dockerfile: Dockerfile, bases: BaseImages) -> None:
+        self.keys: dict[int, StagePlanKeys] = {}
+        self._around = around
+        self._dockerfile = dockerfile
+        self._bases = bases
+        self._states: dict[int, StageState] = {}
+        self._rules = layer_rules(around.spec)
+
+    def visit(self, planned: StagePlan) -> StagePlanKeys | None:
+        """The keys of a stage whose sources were visited; None when it cannot even be begun."""
+        index = planned.stage.index
+        try:
+            start = start_of(planned, self._bases, self._state)
+            key = self._start_key(planned, start.state)
+        except (Error, OSError):
+            return None
+        stage = _DryStage(planned, self._around, start.state, key, self._inputs(planned))
+        complete = True
+        try:
+            for instruction in start.instructions:
+                execute(stage, instruction)
+        except (Error, OSError):
+            complete = False
+        final = stage.key if complete else None
+        self._states[index] = stage.state
+        self.keys[index] = StagePlanKeys(
+            steps=tuple(stage.steps),
+            final=final,
+            whole=self._whole(final) if stage.steps else None,
+            platform=planned.platform,
+        )
+        return self.keys[index]
+
+    def _start_key(self, planned: StagePlan, state: StageState) -> CacheKey:
+        if isinstance(planned.base, StageBase):
+            return self._final(planned.base.index)
+        return base_key(planned.platform, state.image.diff_ids, self._rules)
+
+    def _state(self, index: int) -> StageState:
+        if index not in self._states:
+            raise no_key(f"stage {index}")
+        return self._states[index]
+
+    def _inputs(self, planned: StagePlan) -> Inputs:
+        def source(reader: Copy | Mount) -> CacheKey:
+            return self._source_key(named_source(self._dockerfile, reader, planned.stage), planned.platform)
+
+        around = self._around
+        return Inputs(
+            context=around.context, source=source, scratch=lambda: around.scratch("key"), sink=around.sink
+        )
+
+    def _source_key(self, source: Source, platform: Platform) -> CacheKey:
+        if isinstance(source, StageBase):
+            return self._final(source.index)
+        image = self._bases.get(source.reference, platform)
+        return base_key(platform, image.config.diff_ids, self._rules)
+
+    def _final(self, index: int) -> CacheKey:
+        known = self.keys.get(index)
+        if known is None or known.final is None:
+            raise no_key(f"stage {index}")
+        return known.final
+
+    def _whole(self, final: CacheKey | None) -> CacheKey | None:
+        """The key of a stage's only layer."""
+        return CacheKey.of(final, "single snapshot") if final and self._rules.single_snapshot else None
+
+
+def sources_of(dockerfile: Dockerfile, step: FileStep, stage: Stage) -> tuple[Source, ...]:
+    """The stages and images that a step reads from."""
+    readers: list[Copy | Mount] = [step] if isinstance(step, Copy) and step.from_ else []
+    if isinstance(step, Run):
+        readers += [mount for mount in step.mounts if mount.get("from")]
+    return tuple(named_source(dockerfile, reader, stage) for reader in readers)
+
+
+def named_source(dockerfile: Dockerfile, reader: Copy | Mount, stage: Stage) -> Source:
+    """What the --from of a COPY, or the `from` of a mount, means in `stage`."""
+    if isinstance(reader, Copy):
+        return source_of(dockerfile, reader, stage)
+    name = reader.get("from") or ""
+    found = source_stage(dockerfile, name, stage, reader.location, numbers=False)
+    return StageBase(found.index) if found else ImageBase(str(Reference.parse(name)))
+
+
+def layer_rules(spec: BuildSpec) -> LayerRules:
+    """How the layers of a build are written, where that changes what is in them."""
+    epoch = spec.source_date_epoch
+    return LayerRules(
+        squashed=gives_nothing_away(),
+        reproducible=spec.reproducible,
+        epoch=0 if epoch is None and spec.reproducible else epoch,
+        snapshot_mode=spec.rootfs.snapshot_mode,
+        single_snapshot=spec.rootfs.single_snapshot,
+        ignore_paths=spec.rootfs.ignore_paths,
+    )

@@ -1,0 +1,54 @@
+"""What a stage begins with: the state after FROM, and its instructions, the base's ONBUILD triggers first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from executor.build.bases import BaseImages
+from executor.build.plan import ImageBase, ScratchBase, StageBase, StagePlan
+from executor.build.state import StageState, child_state, image_state, scratch_state
+from executor.dockerfile.instructions import StageInstruction
+from executor.dockerfile.parser import parse_trigger
+from executor.errors import InvalidFileError, StepError
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The state after FROM and the instructions to carry out."""
+
+    state: StageState
+    instructions: tuple[StageInstruction, ...]
+
+
+def start_of(planned: StagePlan, bases: BaseImages, parent: Callable[[int], StageState]) -> Start:
+    """How `planned` begins; `parent` gives the last state of the stage of that number.
+
+    Raises what BaseImages.get raises, StepError for a trigger that cannot be read.
+    """
+    state, triggers = _begin(planned, bases, parent)
+    return Start(state, (*_triggered(planned, triggers), *planned.stage.instructions))
+
+
+def _begin(
+    planned: StagePlan, bases: BaseImages, parent: Callable[[int], StageState]
+) -> tuple[StageState, tuple[str, ...]]:
+    match planned.base:
+        case ScratchBase():
+            return scratch_state(planned.platform), ()
+        case StageBase(index):
+            before = parent(index)
+            return child_state(before), before.config.on_build
+        case ImageBase(reference):
+            image = bases.get(reference, planned.platform)
+            return image_state(image.config, image.layers), image.config.config.on_build
+
+
+def _triggered(planned: StagePlan, triggers: tuple[str, ...]) -> Iterator[StageInstruction]:
+    for expression in triggers:
+        try:
+            yield parse_trigger(expression, planned.stage.base.location, "\\")
+        except InvalidFileError as error:
+            raise StepError(
+                f"ONBUILD trigger {expression!r} of the base image cannot be read: {error.message}"
+            ) from error

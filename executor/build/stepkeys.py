@@ -1,0 +1,170 @@
+"""The key of a RUN, COPY, ADD or WORKDIR whose variables are expanded: which of its inputs matter, and how.
+
+What these instructions read from the context is hashed here; what they read from a stage or an image is known by
+that one's key, so that nothing has to be unpacked to look it up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from executor.build.chmod import parse_chmod
+from executor.build.copy import select
+from executor.build.copysource import SourceTree, is_remote
+from executor.build.run import run_command
+from executor.build.state import StageState
+from executor.cache.content import content_digest
+from executor.cache.key import CacheKey, Command, copy_key, run_key, workdir_key
+from executor.context.base import ContextTree
+from executor.context.git import commit_of, is_git_url, parse_git_url
+from executor.context.http import content_of, without_credentials
+from executor.dockerfile.instructions import Add, Copy, Heredoc, Mount, Run, Workdir
+from executor.errors import ContextError
+from executor.events import Sink
+
+FileStep = Run | Copy | Add | Workdir
+"""The instructions that change files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Where a step's inputs come from.
+
+    `source` gives the key of the stage or image that a COPY's --from or a mount's `from` means, and raises
+    ContextError when that has none. `scratch` makes an empty directory, for downloads.
+    """
+
+    context: ContextTree
+    source: Callable[[Copy | Mount], CacheKey]
+    scratch: Callable[[], str]
+    sink: Sink
+
+
+def step_key(parent: CacheKey, step: FileStep, state: StageState, inputs: Inputs) -> CacheKey:
+    """The key of `step`, which `state` is the state before (for WORKDIR: after).
+
+    Raises Error or OSError when something that it reads is not there: carrying it out will say so in its turn.
+    """
+    match step:
+        case Run():
+            return _run_key(parent, step, state, inputs)
+        case Workdir():
+            return workdir_key(parent, path=state.cwd, user=state.config.user)
+        case Copy():
+            return _copy_key(parent, step, state, inputs)
+        case Add():
+            return _add_key(parent, step, state, inputs)
+
+
+def _run_key(parent: CacheKey, step: Run, state: StageState, inputs: Inputs) -> CacheKey:
+    argv, scripts = run_command(step, state)
+    command = Command(
+        argv=argv,
+        scripts=scripts,
+        environment=state.environment,
+        cwd=state.cwd,
+        user=state.config.user,
+        flags={
+            "network": step.network,
+            "security": step.security,
+            "devices": list(step.devices),
+            "mounts": [_mount(mount, inputs) for mount in step.mounts],
+        },
+    )
+    return run_key(parent, command)
+
+
+def _mount(mount: Mount, inputs: Inputs) -> dict[str, Any]:
+    """A mount by its options, and a bind mount by what is in it. Secrets and caches count by name only."""
+    facts: dict[str, Any] = {"type": mount.type, "options": [list(option) for option in mount.options]}
+    if mount.type == "bind":
+        if mount.get("from"):
+            facts["from"] = inputs.source(mount).hex
+        else:
+            tree = SourceTree.of_context(inputs.context)
+            facts["content"] = [
+                content_digest(found.host, choose=tree.choose(found, (), ()))
+                for found in tree.find(mount.get("source", "src") or "/")
+            ]
+    return facts
+
+
+def _copy_key(parent: CacheKey, step: Copy, state: StageState, inputs: Inputs) -> CacheKey:
+    if step.from_:
+        found = [{"from": inputs.source(step).hex, "sources": list(step.sources)}]
+    else:
+        found = [facts for source in step.sources for facts in _context_inputs(step, source, inputs)]
+    flags = {**_shared_flags(step), "parents": step.parents}
+    return copy_key(
+        parent,
+        "copy",
+        inputs=[*found, *map(_document, step.documents)],
+        flags=flags,
+        destination=step.destination,
+        cwd=state.cwd,
+    )
+
+
+def _add_key(parent: CacheKey, step: Add, state: StageState, inputs: Inputs) -> CacheKey:
+    found: list[dict[str, Any]] = []
+    for source in step.sources:
+        found += [_remote(source, step, inputs)] if is_remote(source) else _context_inputs(step, source, inputs)
+    flags = {
+        **_shared_flags(step),
+        "checksum": step.checksum,
+        "keep_git_dir": step.keep_git_dir,
+        "unpack": "" if step.unpack is None else str(step.unpack),
+    }
+    return copy_key(
+        parent,
+        "add",
+        inputs=[*found, *map(_document, step.documents)],
+        flags=flags,
+        destination=step.destination,
+        cwd=state.cwd,
+    )
+
+
+def _shared_flags(step: Copy | Add) -> dict[str, Any]:
+    return {"chown": step.chown, "chmod": step.chmod, "link": step.link, "excludes": list(step.excludes)}
+
+
+def _context_inputs(step: Copy | Add, source: str, inputs: Inputs) -> Iterator[dict[str, Any]]:
+    """What `source` names in the context: of a file the name too, which it keeps in a destination directory."""
+    tree = SourceTree.of_context(inputs.context)
+    mode = parse_chmod(step.chmod)
+    parents = isinstance(step, Copy) and step.parents
+    for found, choose in select(tree, source, excludes=step.excludes, parents=parents):
+        content = content_digest(found.host, choose=choose, mode=mode)
+        if found.is_directory:
+            yield {"directory": content}
+        else:
+            yield {"file": content, "name": found.name}
+
+
+def _remote(source: str, step: Add, inputs: Inputs) -> dict[str, Any]:
+    """A URL or repository, by what it holds now; with --checksum that is known without asking."""
+    facts = {"source": without_credentials(source), "url": hashlib.sha256(source.encode()).hexdigest()}
+    if step.checksum:
+        return facts
+    folder = inputs.scratch()
+    try:
+        if is_git_url(source):
+            return {**facts, "commit": commit_of(parse_git_url(source), folder)}
+        return {**facts, "content": content_of(source, folder, inputs.sink)}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _document(document: Heredoc) -> dict[str, Any]:
+    content = document.content.encode("utf-8", "surrogateescape")
+    return {"name": document.name, "document": hashlib.sha256(content).hexdigest()}
+
+
+def no_key(what: str) -> ContextError:
+    """The error of `Inputs.source` for something that has no key."""
+    return ContextError(f"{what} has no cache key")

@@ -1,0 +1,214 @@
+"""Where entries are kept, by key: a repository of a registry, an OCI layout, a folder.
+
+registry.example.com/team/app/cache     the image REPOSITORY:KEY, kaniko's layout
+oci:/path                               the image with the name KEY in the layout's index
+dir:/path                               /path/KEY/{manifest,config}.json and layer, one folder an entry
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from executor.cache.entry import Entry, EntryImage, entry_manifest, from_image
+from executor.errors import ImageError, NotFoundError, UsageError
+from executor.image.descriptor import Descriptor
+from executor.image.layout import blob_path, read_layout, write_layout
+from executor.image.manifest import Manifest
+from executor.image.reference import Reference
+from executor.image.verified import BUFFER, verified
+from executor.registry.client import RegistryClient
+from executor.store import BlobStore
+
+OpenLayer = Callable[[], BinaryIO]
+"""Opens the compressed bytes of an entry's layer; may be called again for each try."""
+
+_LAYOUT, _FOLDER = "oci:", "dir:"
+_LAYOUT_NAME = "cache.invalid/layers"
+"""Entries in a layout need a full image name; this one can be pulled from nowhere."""
+
+
+class Place(Protocol):
+    """Keeps entries. Safe for several threads and processes."""
+
+    @property
+    def name(self) -> str:
+        """The place as it was written."""
+
+    def get(self, key: str) -> Entry | None:
+        """The entry of `key`, None when there is none. Its layer can be had: from `Layer.source` or the store.
+
+        Raises ImageError for an entry that is damaged or not one of ours, RegistryError or OSError when the
+        place cannot be read.
+        """
+
+    def put(self, key: str, image: EntryImage, open_layer: OpenLayer) -> None:
+        """Keep `image` as the entry of `key`, in place of one that is there.
+
+        Raises RegistryError, ImageError or OSError.
+        """
+
+
+def open_place(text: str, client: RegistryClient, blobs: BlobStore) -> Place:
+    """The place that `text` names; see the module. Raises UsageError when it is none."""
+    if text.startswith(_LAYOUT):
+        return LayoutPlace(text, blobs)
+    if text.startswith(_FOLDER):
+        return FolderPlace(text, blobs)
+    return RegistryPlace(text, client)
+
+
+def repository_of(text: str) -> str:
+    """The `registry/repository` that a place is, as in `Layer.source`; '' for a folder."""
+    return "" if text.startswith((_LAYOUT, _FOLDER)) else Reference.parse(text, default_tag="").name
+
+
+def check_place(text: str) -> None:
+    """Raise UsageError when `text` names no place."""
+    for prefix in (_LAYOUT, _FOLDER):
+        if text.startswith(prefix):
+            if not text.removeprefix(prefix):
+                raise UsageError(f"the layer cache {text!r} names no folder", hint=f"write {prefix}/path")
+            return
+    reference = Reference.parse(text, default_tag="")
+    if reference.tag or reference.digest:
+        raise UsageError(
+            f"the layer cache {text!r} has a tag or a digest",
+            hint=f"name the repository alone: {reference.name}; entries are its tags",
+        )
+
+
+class RegistryPlace:
+    """A repository; layers stay there until something needs their bytes."""
+
+    def __init__(self, text: str, client: RegistryClient) -> None:
+        check_place(text)
+        self.name = text
+        self._repository = Reference.parse(text, default_tag="")
+        self._client = client
+
+    def get(self, key: str) -> Entry | None:
+        """See `Place.get`."""
+        try:
+            fetched = self._client.get_manifest(self._reference(key))
+        except NotFoundError:
+            return None
+        manifest = entry_manifest(fetched.content, fetched.descriptor.media_type)
+        repository = self._repository.name
+        try:
+            with self._client.open_blob(repository, manifest.config) as stream:
+                config_bytes = stream.read()
+        except NotFoundError:
+            raise ImageError("the registry has its manifest but not its configuration") from None
+        if not self._client.has_blob(repository, manifest.layers[0].digest):
+            raise ImageError("the registry has its manifest but not its layer")
+        return from_image(key, manifest, config_bytes, source=repository)
+
+    def put(self, key: str, image: EntryImage, open_layer: OpenLayer) -> None:
+        """See `Place.put`."""
+        self._bring(image.layer, open_layer)
+        self._bring(image.config, _opener(image.config_bytes))
+        self._client.put_manifest(self._reference(key), image.manifest.media_type, image.manifest_bytes)
+
+    def _bring(self, blob: Descriptor, open_blob: OpenLayer) -> None:
+        if not self._client.has_blob(self._repository.name, blob.digest):
+            self._client.upload_blob(self._repository.name, blob, open_blob)
+
+    def _reference(self, key: str) -> Reference:
+        return Reference(self._repository.registry, self._repository.repository, key)
+
+
+class LayoutPlace:
+    """An OCI layout. A layer that is read is checked and brought to the store at once."""
+
+    def __init__(self, text: str, blobs: BlobStore) -> None:
+        check_place(text)
+        self.name = text
+        self._path = os.path.abspath(text.removeprefix(_LAYOUT))
+        self._blobs = blobs
+
+    def get(self, key: str) -> Entry | None:
+        """See `Place.get`. A damaged blob is removed, so that the next `put` writes it anew."""
+        if not os.path.exists(os.path.join(self._path, "index.json")):
+            return None
+        layout = read_layout(self._path)
+        found = layout.find(key)
+        if found is None:
+            return None
+        manifest = entry_manifest(layout.read(found), found.media_type)
+        entry = from_image(key, manifest, layout.read(manifest.config))
+        try:
+            _import_layer(entry, manifest, self._blobs, lambda: layout.open(manifest.layers[0]))
+        except ImageError:
+            Path(blob_path(self._path, manifest.layers[0])).unlink(missing_ok=True)
+            raise
+        return entry
+
+    def put(self, key: str, image: EntryImage, open_layer: OpenLayer) -> None:
+        """See `Place.put`."""
+
+        def opened(descriptor: Descriptor) -> BinaryIO:
+            return open_layer() if descriptor.digest == image.layer.digest else _opener(image.config_bytes)()
+
+        write_layout(self._path, image.manifest, image.manifest_bytes, opened, name=f"{_LAYOUT_NAME}:{key}")
+
+
+class FolderPlace:
+    """A folder with a folder for each entry, which appears whole by rename."""
+
+    def __init__(self, text: str, blobs: BlobStore) -> None:
+        check_place(text)
+        self.name = text
+        self._path = Path(text.removeprefix(_FOLDER)).absolute()
+        self._blobs = blobs
+
+    def get(self, key: str) -> Entry | None:
+        """See `Place.get`."""
+        folder = self._path / key
+        try:
+            manifest = entry_manifest((folder / "manifest.json").read_bytes())
+        except FileNotFoundError:
+            return None
+        try:
+            entry = from_image(key, manifest, (folder / "config.json").read_bytes())
+            _import_layer(entry, manifest, self._blobs, lambda: (folder / "layer").open("rb"))
+        except FileNotFoundError as error:
+            raise ImageError(f"{error.filename} is missing") from error
+        return entry
+
+    def put(self, key: str, image: EntryImage, open_layer: OpenLayer) -> None:
+        """See `Place.put`."""
+        self._path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._path, prefix=".new-") as new:
+            folder = Path(new, "entry")
+            folder.mkdir()
+            (folder / "manifest.json").write_bytes(image.manifest_bytes)
+            (folder / "config.json").write_bytes(image.config_bytes)
+            with (folder / "layer").open("wb") as file, verified(open_layer(), image.layer) as stream:
+                shutil.copyfileobj(stream, file, BUFFER)
+            try:
+                os.rename(folder, self._path / key)
+            except OSError:
+                if not (self._path / key).is_dir():
+                    raise
+                os.rename(self._path / key, Path(new, "old"))
+                os.rename(folder, self._path / key)
+
+
+def _import_layer(entry: Entry, manifest: Manifest, blobs: BlobStore, open_layer: OpenLayer) -> None:
+    """Have the entry's layer in the store. Raises ImageError when it is not what its descriptor says."""
+    if entry.layer is None or blobs.has(manifest.layers[0].digest):
+        return
+    with blobs.writer() as writer, verified(open_layer(), manifest.layers[0]) as stream:
+        while piece := stream.read(BUFFER):
+            writer.write(piece)
+        writer.commit(manifest.layers[0].digest, manifest.layers[0].size)
+
+
+def _opener(content: bytes) -> OpenLayer:
+    return lambda: io.BytesIO(content)
