@@ -17,6 +17,7 @@ from executor.errors import ContextError, NotSupportedError
 from executor.spec import BuildSpec
 
 _IGNORE_FILE = ".dockerignore"
+_DEFAULT_NAME = "Dockerfile"
 _PATTERN_CHARACTER = re.compile(r"[*?\[\]\\!]")
 
 
@@ -46,10 +47,15 @@ def read_frontend(spec: BuildSpec, context: str) -> Frontend:
 
 
 def find_dockerfile(name: str, context: str) -> str:
-    """Where the Dockerfile is: relative to the working directory if it is there, else to the context."""
+    """Where the Dockerfile is: relative to the working directory if it is there, else to the context.
+
+    The default name is the context's first: a Dockerfile that happens to lie in the working directory is not meant.
+    """
     if name.startswith(("http://", "https://")):
         raise NotSupportedError("a Dockerfile from a URL is not supported yet", hint="download it first")
-    candidates = (os.path.abspath(name), os.path.join(context, name))
+    candidates = [os.path.abspath(name), os.path.join(context, name)]
+    if name == _DEFAULT_NAME:
+        candidates.reverse()
     for candidate in candidates:
         if os.path.isfile(candidate):
             return candidate
