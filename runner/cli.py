@@ -20,6 +20,7 @@ from executor.spec import RootfsChoice
 from runner.executor import INSTALLED, Executor
 from runner.model import Overrides
 from runner.plan import RunPlan, plan
+from runner.report.cimarkup import markup_for
 from runner.report.console import Console, Paper, Verbosity
 from runner.report.folder import ReportFolder
 from runner.report.jsonlines import JsonLines
@@ -132,7 +133,7 @@ def _with_file(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure. Default: build what does not need it.")
 @click.option(
     "--rootfs",
-    type=click.Choice(["auto", "overlay", "chroot"]),
+    type=click.Choice(["auto", "overlay", "chroot", "in-place"]),
     envvar="KRUNNER_ROOTFS",
     help="How root filesystems are made; overrides the file.",
 )
@@ -244,7 +245,7 @@ def _sink(log_format: LogFormat | None, *, quiet: bool, verbose: bool) -> RunSin
         for stream in (sys.stderr, sys.stdout)
     )
     log = Paper(sys.stderr, colour=log_colour)
-    return Console(log, Paper(sys.stdout, colour=table_colour), verbosity=verbosity)
+    return Console(log, Paper(sys.stdout, colour=table_colour), verbosity=verbosity, markup=markup_for(os.environ))
 
 
 if __name__ == "__main__":

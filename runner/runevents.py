@@ -50,6 +50,11 @@ class ImageFinished:
     outcome: Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """Some seconds went by while images are built, whether something happened or not."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
     """The last event of a run."""
@@ -57,7 +62,9 @@ class RunFinished:
     report: RunReport
 
 
-RunEvent: TypeAlias = RunStarted | ImageStarted | ImageEvent | ImageOutput | ImageFinished | RunFinished
+RunEvent: TypeAlias = (
+    RunStarted | ImageStarted | ImageEvent | ImageOutput | ImageFinished | TimePassed | RunFinished
+)
 
 
 class RunSink(Protocol):

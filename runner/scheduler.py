@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from executor.errors import InternalError
 from runner.outcome import Outcome, RunReport
 from runner.plan import PlannedImage, RunPlan
-from runner.runevents import ImageFinished, ImageStarted, RunFinished, RunSink
+from runner.runevents import ImageFinished, ImageStarted, RunFinished, RunSink, TimePassed
 from runner.running import RunningImage
 from runner.signals import SignalSource
 from runner.workers import Ended, WorkerPool
@@ -22,12 +22,16 @@ from runner.workers import Ended, WorkerPool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """`jobs`: how many images at once. `grace` and `kill_grace`: seconds to end after SIGTERM and SIGKILL."""
+    """`jobs`: how many images at once. `grace` and `kill_grace`: seconds to end after SIGTERM and SIGKILL.
+
+    `tick`: seconds from one TimePassed event to the next.
+    """
 
     jobs: int = 1
     fail_fast: bool = False
     grace: float = 10.0
     kill_grace: float = 5.0
+    tick: float = 5.0
 
 
 class Scheduler:
@@ -49,6 +53,7 @@ class Scheduler:
         self._halt = ""  # why nothing new is started
         self._signal = 0
         self._kill_at = float("inf")
+        self._tick_at = 0.0
         self._killed = False
         self._selector = selectors.DefaultSelector()
 
@@ -69,13 +74,17 @@ class Scheduler:
         return report
 
     def _loop(self) -> None:
+        self._tick_at = time.monotonic() + self._options.tick
         self._start_ready()
         while self._running:
-            timeout = self._kill_at - time.monotonic()
-            ready = self._selector.select(None if timeout == float("inf") else max(timeout, 0))
-            for key, _ in ready:
+            timeout = min(self._kill_at, self._tick_at) - time.monotonic()
+            for key, _ in self._selector.select(max(timeout, 0)):
                 self._handle(key)
-            if time.monotonic() >= self._kill_at:
+            now = time.monotonic()
+            if now >= self._tick_at:
+                self._tick_at = now + self._options.tick
+                self._sink(TimePassed())
+            if now >= self._kill_at:
                 self._escalate()
             self._start_ready()
 

@@ -1,15 +1,20 @@
 """The run as plain lines: one a step, each with its image's name, so that parallel builds stay readable.
 
 The log goes to standard error, the table at the end to standard output. No cursor movement: it garbles CI logs.
+What CI servers understand of lines is `cimarkup.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TextIO, TypeAlias
 
+from executor import events
 from runner.outcome import Outcome
+from runner.report.cimarkup import Markup, NoMarkup, Note
+from runner.report.heartbeat import Heartbeat
 from runner.report.lines import Line, log_lines, outcome_line
 from runner.report.stream import write_line
 from runner.report.style import paint
@@ -22,6 +27,7 @@ from runner.runevents import (
     RunEvent,
     RunFinished,
     RunStarted,
+    TimePassed,
 )
 
 Verbosity: TypeAlias = Literal["quiet", "normal", "verbose"]
@@ -37,42 +43,82 @@ class Paper:
 
 
 class Console:
-    """A RunSink for people."""
+    """A RunSink for people. `clock` counts seconds; by it a silent run is told from a dead one."""
 
-    def __init__(self, log: Paper, results: Paper, *, verbosity: Verbosity = "normal") -> None:
+    def __init__(
+        self,
+        log: Paper,
+        results: Paper,
+        *,
+        verbosity: Verbosity = "normal",
+        markup: Markup | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._log = log
         self._results = results
         self._verbosity = verbosity
+        self._markup = markup or NoMarkup()
+        self._heartbeat = Heartbeat(clock)
         self._prefixes: dict[str, str] = {}
+        self._has_sections = False
+        self._section = ""
 
     def __call__(self, event: RunEvent) -> None:
         """Show one event."""
+        self._heartbeat.note(event)
         match event:
             case RunStarted():
                 self._begin(event)
             case ImageStarted():
-                self._show(event.name, [Line(f"image {event.position} of {event.total}", "bold")])
+                self._start(event)
             case ImageEvent():
                 self._show(event.name, log_lines(event.event))
+                if isinstance(event.event, events.Warned):
+                    self._note(Note.of_warning(event.name, event.event))
             case ImageOutput():
                 self._show(event.name, [Line(event.line)])
             case ImageFinished():
                 self._finish(event.outcome)
+            case TimePassed():
+                for name, text in self._heartbeat.beats():
+                    self._show(name, [Line(text, "dim")])
             case RunFinished():
                 write_line(self._results.stream, table(event.report, colour=self._results.colour))
 
     def _begin(self, event: RunStarted) -> None:
+        self._has_sections = event.jobs == 1 and self._verbosity != "quiet"  # interleaved lines cannot be folded
         width = max(len(name) for name in event.images)
         for position, name in enumerate(event.images):
             colour = _NAME_COLOURS[position % len(_NAME_COLOURS)]
             self._prefixes[name] = paint(f"{name.ljust(width)} |", colour, enabled=self._log.colour)
+
+    def _start(self, event: ImageStarted) -> None:
+        title = f"image {event.position} of {event.total}"
+        if self._has_sections:
+            self._section = event.name
+            self._write(self._markup.begin(event.name, f"{event.name}: {title}"))
+        self._show(event.name, [Line(title, "bold")])
 
     def _show(self, name: str, lines: Iterator[Line] | list[Line], *, always: bool = False) -> None:
         for line in lines:
             if always or self._verbosity == "verbose" or (self._verbosity == "normal" and not line.detail):
                 for part in line.text.splitlines() or [""]:
                     text = paint(part, line.colour, enabled=self._log.colour and bool(line.colour))
-                    write_line(self._log.stream, f"{self._prefixes[name]} {text}".rstrip())
+                    self._write(f"{self._prefixes[name]} {text}".rstrip())
 
     def _finish(self, outcome: Outcome) -> None:
+        if self._section == outcome.name:
+            self._section = ""
+            self._write(self._markup.end(outcome.name))
         self._show(outcome.name, [outcome_line(outcome)], always=outcome.status != "built")
+        if outcome.status in ("failed", "push failed"):
+            self._note(Note.of_outcome(outcome))
+
+    def _note(self, note: Note) -> None:
+        if note.level == "error" or self._verbosity != "quiet":
+            self._write(self._markup.note(note))
+
+    def _write(self, line: str) -> None:
+        if line:
+            write_line(self._log.stream, line)
+            self._heartbeat.heard()

@@ -2,7 +2,7 @@
 
     junit.xml    result.json    digests.txt    images.env    logs/NAME.log
 
-Each is replaced whole (temp + rename) when an image begins or ends, except for the logs, which grow.
+Each is replaced whole (temp + rename) when an image begins or ends, and every few seconds; the logs grow.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from runner.runevents import (
     RunEvent,
     RunFinished,
     RunStarted,
+    TimePassed,
 )
 
 _FILES: dict[str, Callable[[RunRecord], bytes]] = {
@@ -97,7 +98,7 @@ class ReportFolder:
             case RunStarted():
                 self._tell_ambiguous(event.images)
                 self._write_files()
-            case RunFinished():
+            case TimePassed() | RunFinished():
                 self._write_files()
 
     def _log(self, name: str, lines: Iterable[Line]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from executor import events
 from runner.report.stream import write_line
-from runner.runevents import ImageEvent, RunEvent, RunFinished
+from runner.runevents import ImageEvent, RunEvent, RunFinished, TimePassed
 
 
 class JsonLines:
@@ -20,7 +20,9 @@ class JsonLines:
         self._results = results
 
     def __call__(self, event: RunEvent) -> None:
-        """Write one event."""
+        """Write one event. That time passed is no news: each line has its time."""
+        if isinstance(event, TimePassed):
+            return
         stream = self._results if isinstance(event, RunFinished) else self._log
         write_line(stream, json.dumps(_document(event)))
 

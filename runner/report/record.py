@@ -23,6 +23,7 @@ from runner.runevents import (
     RunEvent,
     RunFinished,
     RunStarted,
+    TimePassed,
 )
 
 State: TypeAlias = Literal["waiting", "running"] | Status
@@ -137,6 +138,8 @@ class RunRecord:
                 self.images[event.outcome.name].outcome = event.outcome
             case RunFinished():
                 self.report = event.report
+            case TimePassed():
+                pass
 
 
 def _note(image: ImageRecord, event: events.Event, now: float) -> None:

@@ -9,7 +9,15 @@ from runner.report.console import Console, Paper
 from runner.report.jsonlines import JsonLines
 from runner.report.style import duration, size, wants_colour
 from runner.report.table import table
-from runner.runevents import ImageEvent, ImageFinished, ImageOutput, ImageStarted, RunFinished, RunStarted
+from runner.runevents import (
+    ImageEvent,
+    ImageFinished,
+    ImageOutput,
+    ImageStarted,
+    RunFinished,
+    RunStarted,
+    TimePassed,
+)
 
 DIGEST = "sha256:" + "0" * 64
 OUTCOMES = (
@@ -121,7 +129,7 @@ def test_colour_changes_nothing_but_the_colour():
 def test_json_lines_hold_every_event():
     log, results = io.StringIO(), io.StringIO()
     sink = JsonLines(log, results)
-    for event in [*(ImageEvent(name="a", event=e) for e in EVENTS), RunFinished(report=REPORT)]:
+    for event in [*(ImageEvent(name="a", event=e) for e in EVENTS), TimePassed(), RunFinished(report=REPORT)]:
         sink(event)
     documents = [json.loads(line) for line in log.getvalue().splitlines()]
     assert [events.from_json(document["event"]) for document in documents] == EVENTS

@@ -28,6 +28,7 @@ from runner.runevents import (
     ImageStarted,
     RunFinished,
     RunStarted,
+    TimePassed,
 )
 
 DIGEST = "sha256:" + "0" * 64
@@ -346,6 +347,14 @@ class TestFolder:
         assert text[0] == "root filesystem: overlay; works"
         assert "    gcc x.c" in text
         assert text[-1] == "pushed in 3.5 s"
+
+    def test_the_files_are_renewed_as_time_passes(self, folder, tmp_path):
+        for event in [BEGUN, *WEB[:8]]:
+            folder(event)
+        assert json.loads((tmp_path / "reports/result.json").read_bytes())["images"]["web"]["stages"] == []
+        folder(TimePassed())
+        assert json.loads((tmp_path / "reports/result.json").read_bytes())["images"]["web"]["stages"] != []
+        folder(WEB[-1])
 
     def test_a_log_can_be_followed(self, folder, tmp_path):
         for event in [BEGUN, REST[0]]:

@@ -12,7 +12,7 @@ from executor.errors import InternalError, Location
 from executor.spec import BuildResult, BuildSpec
 from runner.model import ImageSpec
 from runner.plan import PlannedImage, RunPlan
-from runner.runevents import ImageFinished, ImageStarted, RunFinished
+from runner.runevents import ImageFinished, ImageStarted, RunFinished, TimePassed
 from runner.scheduler import RunOptions, Scheduler
 from runner.workers import Ended, Launched
 
@@ -244,3 +244,18 @@ def test_an_image_that_is_ready_in_time_counts_in_spite_of_a_signal(run):
     report, _, _ = run({"a": finish_on_term, "b": succeed}, signals=(signal.SIGINT,))
     assert statuses(report) == {"a": "built", "b": "skipped"}
     assert report.exit_code == 130
+
+
+def test_time_passes_while_workers_are_silent(run):
+    _, _, seen = run({"a": hang}, signals=(signal.SIGTERM,), grace=0.2, kill_grace=0.05, tick=0.02)
+    ticks = [event for event in seen if isinstance(event, TimePassed)]
+    assert 3 <= len(ticks) <= 13
+
+
+def test_a_busy_run_is_not_told_more_often(run):
+    def chat(pool, number):
+        pool.tell(number, *[events.Noted(message="x")] * 50)
+        succeed(pool, number)
+
+    _, _, seen = run({"a": chat})
+    assert not any(isinstance(event, TimePassed) for event in seen)

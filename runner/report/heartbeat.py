@@ -1,0 +1,55 @@
+"""Lines that tell that a silent run is alive: CI servers end jobs that say nothing, and people do, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from executor import events
+from runner.report.style import duration
+from runner.runevents import ImageEvent, ImageFinished, ImageStarted, RunEvent
+
+
+class Heartbeat:
+    """Knows what each image is at. `clock` counts seconds; `patience` is how many of silence are fine."""
+
+    def __init__(self, clock: Callable[[], float], patience: float = 30.0) -> None:
+        self._clock = clock
+        self._patience = patience
+        self._heard = clock()
+        self._doing: dict[str, tuple[str, float]] = {}
+
+    def note(self, event: RunEvent) -> None:
+        """Take in what an image is at now."""
+        match event:
+            case ImageStarted():
+                self._doing[event.name] = "the beginning", self._clock()
+            case ImageEvent() if activity := _activity(event.event):
+                self._doing[event.name] = activity, self._clock()
+            case ImageFinished():
+                self._doing.pop(event.outcome.name, None)
+            case _:
+                pass
+
+    def heard(self) -> None:
+        """A line was just written."""
+        self._heard = self._clock()
+
+    def beats(self) -> Iterator[tuple[str, str]]:
+        """(image, what to say of it) for each image in the making, if the silence is too long by now."""
+        now = self._clock()
+        if now - self._heard >= self._patience:
+            for name, (activity, since) in self._doing.items():
+                yield name, f"still at {activity}, for {duration(now - since)}"
+
+
+def _activity(event: events.Event) -> str:
+    """What begins with this event; '' if nothing does."""
+    match event:
+        case events.StepStarted():
+            return event.instruction.split("\n", 1)[0]
+        case events.PullStarted():
+            return f"pulling {event.reference}"
+        case events.PushStarted():
+            return f"pushing {event.reference}"
+        case _:
+            return ""
