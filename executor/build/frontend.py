@@ -49,7 +49,7 @@ def read_frontend(spec: BuildSpec, context: str) -> Frontend:
 def find_dockerfile(name: str, context: str) -> str:
     """Where the Dockerfile is: relative to the working directory if it is there, else to the context.
 
-    The default name is the context's first: a Dockerfile that happens to lie in the working directory is not meant.
+    The default name is the context's first: one that happens to lie in the working directory is not meant.
     """
     if name.startswith(("http://", "https://")):
         raise NotSupportedError("a Dockerfile from a URL is not supported yet", hint="download it first")

@@ -66,5 +66,5 @@ def test_known_args_are_declared_or_predefined(places):
 def test_faults_name_the_file_as_the_user_wrote_it(places):
     _, context = places
     (context / "Dockerfile").write_text("FRM x\n")
-    with pytest.raises(InvalidFileError, match="^Dockerfile:1:1"):
+    with pytest.raises(InvalidFileError, match=r"^Dockerfile:1:1"):
         read_frontend(BuildSpec(context=str(context)), str(context))
