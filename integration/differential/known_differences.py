@@ -30,7 +30,7 @@ class KnownDifference:
 _OLD_CHMOD = "BuildKit of docker 20.10: --chmod leaves out created parents and the setuid, setgid and sticky bits"
 _OLD_XATTRS = "docker 20.10 loses the xattrs of the context"
 _OLD_FIFO = "BuildKit of docker 20.10 leaves out named pipes"
-_NO_EMPTY_LAYER = "a step that changes nothing makes no layer; BuildKit pushes an empty one"
+_NO_EMPTY_LAYER = "a step that changes nothing makes no layer, BuildKit pushes an empty one: docs/decisions/0003"
 _COPY_UP = (
     "the reference runs on overlayfs, which breaks hard links that span layers; a plain directory keeps them"
 )
