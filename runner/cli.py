@@ -6,6 +6,7 @@ What is slow to import (YAML, JSON Schema, the executor) waits until a command n
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 import sys
 import traceback
@@ -28,6 +29,7 @@ from runner.report.stream import write_line
 from runner.report.style import wants_colour
 from runner.runevents import RunSink, RunStarted, each
 from runner.scheduler import RunOptions, Scheduler
+from runner.selection import Selection, Shard, select
 from runner.signals import SignalPipe
 from runner.workers import ZygotePool
 
@@ -127,8 +129,28 @@ def _with_file(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("file", type=click.Path())(command)
 
 
+def _with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a Selection, given to `command` as the one value `selection`."""
+
+    @functools.wraps(command)
+    def with_selection(
+        *args: Any, only: tuple[str, ...], skip: tuple[str, ...], shard: str, **options: Any
+    ) -> Any:
+        share = Shard.parse(shard) if shard else None
+        return command(*args, selection=Selection(only=only, skip=skip, shard=share), **options)
+
+    for option in (
+        click.option("--shard", metavar="I/N", default="", help="Part I of N; what is connected stays together."),
+        click.option("--skip", metavar="GLOB", multiple=True, help="Not these: who needs them pulls them."),
+        click.option("--only", metavar="GLOB", multiple=True, help="Only these images and what they need."),
+    ):
+        with_selection = option(with_selection)
+    return with_selection
+
+
 @krunner.command()
 @_with_file
+@_with_selection
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Images built at once.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure. Default: build what does not need it.")
 @click.option(
@@ -161,7 +183,7 @@ def build(
     # Forked before anything here could start a thread; it imports the executor while the file is read.
     pool = ZygotePool.start(invocation.executor.load_build)
     try:
-        run_plan = _planned(file, invocation, overrides)
+        run_plan = select(_planned(file, invocation, overrides), options.pop("selection"))
         names = tuple(planned.image.name for planned in run_plan.images)
         sink = each(*_reports(report_dir), show)  # what is shown is in the reports already
         with SignalPipe() as signals:
@@ -183,11 +205,12 @@ def validate(invocation: _Invocation, /, file: str) -> None:
 
 @krunner.command("plan")
 @_with_file
+@_with_selection
 @_with_debug
 @click.pass_obj
-def show_plan(invocation: _Invocation, /, file: str) -> None:
+def show_plan(invocation: _Invocation, /, file: str, selection: Selection) -> None:
     """Show the order in which the images of FILE are built, and why. Builds nothing."""
-    print(_planned(file, invocation, Overrides()).describe())
+    print(select(_planned(file, invocation, Overrides()), selection).describe())
 
 
 @krunner.command("schema")

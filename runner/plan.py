@@ -44,6 +44,8 @@ class RunPlan:
 
     def describe(self) -> str:
         """The order as text, one image a line: number, name, and what it needs."""
+        if not self.images:
+            return "nothing to build"
         number_width = len(str(len(self.images)))
         name_width = max(len(planned.image.name) for planned in self.images)
         lines = []

@@ -87,7 +87,7 @@ class Console:
 
     def _begin(self, event: RunStarted) -> None:
         self._has_sections = event.jobs == 1 and self._verbosity != "quiet"  # interleaved lines cannot be folded
-        width = max(len(name) for name in event.images)
+        width = max(map(len, event.images), default=0)
         for position, name in enumerate(event.images):
             colour = _NAME_COLOURS[position % len(_NAME_COLOURS)]
             self._prefixes[name] = paint(f"{name.ljust(width)} |", colour, enabled=self._log.colour)

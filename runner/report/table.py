@@ -18,6 +18,8 @@ def status_word(outcome: Outcome) -> str:
 
 def table(report: RunReport, *, colour: bool = False) -> str:
     """The table and a line that sums it up, without a last newline."""
+    if not report.outcomes:
+        return "nothing to build"
     rows = [_HEAD, *(_row(outcome) for outcome in report.outcomes)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     lines = [_line(row, widths, colour and position > 0) for position, row in enumerate(rows)]

@@ -36,6 +36,14 @@ def test_plan_of_the_quickstart(krunner, monkeypatch):
     assert krunner("plan", str(QUICKSTART)) == (0, (Path(__file__).parent / "quickstart.plan").read_text(), "")
 
 
+def test_plan_of_a_choice(krunner, monkeypatch):
+    monkeypatch.setenv("REGISTRY", "localhost:5000")
+    assert krunner("plan", str(QUICKSTART), "--only=t*", "--skip=base")[1] == "1 tool\n"
+    assert krunner("plan", str(QUICKSTART), "--shard=2/2")[1] == "nothing to build\n"
+    code, _, err = krunner("plan", str(QUICKSTART), "--only=tol")
+    assert (code, err) == (2, "krunner: --only 'tol' matches no image\n    hint: did you mean 'tool'?\n")
+
+
 def test_validate(krunner):
     write("version: 1\nbuilds: [{name: a, no_push: true}]")
     assert krunner("validate", "builds.yaml") == (0, "builds.yaml: 1 image, no faults\n", "")
@@ -87,6 +95,7 @@ def test_a_circle(krunner):
         (["--jobs", "0", "a.yaml"], "'--jobs'"),
         (["--job", "2", "a.yaml"], "--jobs"),
         (["a.yaml", "--rootfs", "vm"], "'--rootfs'"),
+        (["a.yaml", "--shard", "3/2"], "--shard '3/2' is no share"),
         (["a.yaml", "-q", "-v"], "-q and -v contradict"),
         (["a.yaml", "--log-format=xml"], "'--log-format'"),
     ],

@@ -377,3 +377,30 @@ def test_reports_are_no_part_of_a_context(project):
     excluded = json.loads(re.search(r"\| excludes (.*)", finished.err)[1])
     assert excluded[0] == str(run.folder / "out")
     assert str(run.folder / "out" / "junit.xml") in excluded
+
+
+def test_only_what_is_chosen_and_what_it_needs(project):
+    finished = project(app=("ok", "base"), base="ok", other="fail").run("--only=app")
+    assert (finished.code, finished.statuses) == (0, {"base": "pushed", "app": "pushed"})
+
+
+def test_who_needs_a_skipped_image_is_told_of_no_local_one(project):
+    finished = project(app=("ok", "base"), base="fail").run("--skip=base", "-v")
+    assert (finished.code, finished.statuses) == (0, {"app": "pushed"})
+    assert "app | local {}" in finished.err
+
+
+def test_shards(project):
+    run = project(app=("ok", "base"), base="ok", free="ok")
+    assert run.run("--shard=1/2").statuses == {"base": "pushed", "app": "pushed"}
+    assert run.run("--shard=2/2").statuses == {"free": "pushed"}
+
+
+def test_a_shard_without_images(project):
+    run = project(a="ok")
+    finished = run.run("--shard=2/2")
+    assert (finished.code, finished.out, finished.err) == (0, "nothing to build\n", "")
+    assert reports(run.folder / "krunner-report")[1:] == (
+        {},
+        {"tests": 0, "failures": 0, "errors": 0, "skipped": 0},
+    )
