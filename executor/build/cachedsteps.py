@@ -23,6 +23,8 @@ from executor.image.layer import Layer
 from executor.image.platform import Platform
 from executor.spec import CacheOptions
 
+_WHOLE = "the whole stage (--single-snapshot)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPlan:
@@ -98,11 +100,11 @@ class CachedSteps:
             self._went(step, entry.layer)
         return entry
 
-    def keep(self, step: FileStep, layer: Layer | None, text: str) -> None:
+    def keep(self, step: FileStep, layer: Layer | None) -> None:
         """Cache what carrying out `step` made."""
         key = self._current.key if self._current else None
         if key and self._access.caches(step):
-            self._put(key, layer, text)
+            self._put(key, layer, first_line(step.source))
         self._went(step, layer)
 
     def look_up_stage(self) -> Entry | None:
@@ -110,16 +112,16 @@ class CachedSteps:
         if not self._whole_known and self._keys.whole and self._caches_whole():
             for planned in self._keys.steps:
                 self.upon = mixed(self.upon, self._access.upon_of(planned.step))
-            self._whole = self._get(self._keys.whole, "the stage (--single-snapshot)")
+            self._whole = self._get(self._keys.whole, _WHOLE)
             if self._whole:
                 self._went_whole(self._whole.layer)
         self._whole_known = True
         return self._whole
 
-    def keep_stage(self, layer: Layer | None, text: str) -> None:
+    def keep_stage(self, layer: Layer | None) -> None:
         """Cache the stage's only layer."""
         if self._keys.whole and self._caches_whole():
-            self._put(self._keys.whole, layer, text)
+            self._put(self._keys.whole, layer, _WHOLE)
         self._went_whole(layer)
 
     def expects_root(self) -> bool:

@@ -119,7 +119,7 @@ class StageRun:
         layer = self._layer()
         self.note(text, layer=layer)
         if self.cache:
-            self.cache.keep(instruction, layer, text)
+            self.cache.keep(instruction, layer)
 
     def finish(self) -> None:
         """With --single-snapshot: make the stage's one layer."""
@@ -135,7 +135,7 @@ class StageRun:
             if layer is not None:
                 self.note(_SINGLE, layer=layer)
             if self.cache:
-                self.cache.keep_stage(layer, _SINGLE)
+                self.cache.keep_stage(layer)
 
     def _take(self, layer: Layer | None, text: str) -> None:
         """Go on with a layer that is known. A root that is open lacks it, and is opened anew if needed."""

@@ -117,7 +117,7 @@ def workdir_key(parent: CacheKey, *, path: str, user: str) -> CacheKey:
 def value_digests(variables: Mapping[str, str]) -> dict[str, str]:
     """Each variable's value as a SHA-256 in hex."""
     return {
-        name: hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
+        name: hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
         for name, value in variables.items()
     }
 

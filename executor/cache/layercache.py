@@ -154,7 +154,7 @@ class LayerCache:
             return
         try:
             place.put(entry.key, to_image(entry), _opener(entry.layer, open_blob))
-            self._sink(Noted(message=f"cached {entry.created_by!r} as {place.name}:{entry.key}"))
+            self._sink(Noted(message=f"cached {place.name}:{entry.key}"))
         except StoppedError:
             return
         except (Error, OSError) as error:

@@ -11,7 +11,8 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -140,14 +141,24 @@ class LayoutPlace:
         found = layout.find(key)
         if found is None:
             return None
-        manifest = entry_manifest(layout.read(found), found.media_type)
-        entry = from_image(key, manifest, layout.read(manifest.config))
-        try:
+        with self._mending(found):
+            manifest_bytes = layout.read(found)
+        manifest = entry_manifest(manifest_bytes, found.media_type)
+        with self._mending(manifest.config):
+            config_bytes = layout.read(manifest.config)
+        entry = from_image(key, manifest, config_bytes)
+        with self._mending(manifest.layers[0]):
             _import_layer(entry, manifest, self._blobs, lambda: layout.open(manifest.layers[0]))
-        except ImageError:
-            Path(blob_path(self._path, manifest.layers[0])).unlink(missing_ok=True)
-            raise
         return entry
+
+    @contextmanager
+    def _mending(self, blob: Descriptor) -> Iterator[None]:
+        """Remove a blob that proves damaged: writing an image leaves blobs alone that are there."""
+        try:
+            yield
+        except ImageError:
+            Path(blob_path(self._path, blob)).unlink(missing_ok=True)
+            raise
 
     def put(self, key: str, image: EntryImage, open_layer: OpenLayer) -> None:
         """See `Place.put`."""
