@@ -47,7 +47,7 @@ def stopping_on_signals(flag: StopFlag) -> Iterator[None]:
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for other in _SIGNALS:
-            signal.signal(other, signal.SIG_IGN)
+            signal.signal(other, _ignored)
         flag.set(number)
         watchdog = threading.Timer(_PATIENCE, os._exit, (128 + number,))
         watchdog.daemon = True
@@ -57,6 +57,11 @@ def stopping_on_signals(flag: StopFlag) -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in _SIGNALS}
     try:
         yield
+        flag.check()  # an exception raised by a handler is lost where Python cannot pass it on, as in a hook of fork
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _ignored(_number: int, _frame: FrameType | None) -> None:
+    """Handles the signals after the first; unlike SIG_IGN it is not inherited by commands."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 
 from executor.errors import Error
@@ -12,8 +13,12 @@ from executor.rootfs.base import Probe
 def try_in_child(action: Callable[[], object]) -> Probe:
     """Run `action` in a forked child. It worked when it raises nothing; else the reason is the error's text."""
     reading, writing = os.pipe()
+    # a handler that raises inside of fork's own hooks would be lost
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     child = os.fork()
-    if child == 0:
+    if child != 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    else:
         reason = "it failed"
         try:
             action()

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from executor.errors import ImageError
+from executor.errors import ImageError, UnfitError
 from executor.image.digest import Digest
 
 _BUFFER = 256 * 1024
@@ -71,12 +71,18 @@ class BlobWriter:
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append `data`; give it in large pieces."""
+        """Append `data`; give it in large pieces. Raises UnfitError when the disk does not take it."""
         self._hash.update(data)
         self.size += len(data)
         view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            raise UnfitError(
+                f"cannot write to {os.path.dirname(self._path)}: {error.strerror}",
+                hint="layers need room: name a folder on a larger disk in KRUNNER_HOME",
+            ) from error
 
     def commit(self, expected: Digest | None = None, size: int | None = None) -> Digest:
         """Check what was written and make it visible. Raises ImageError when it is not what was expected."""
