@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from executor.errors import Location, UsageError
-from executor.spec import BuildSpec, OutputSpec, RegistryOptions, RetryPolicy, RootfsOptions
+from executor.spec import BuildSpec, CacheOptions, OutputSpec, RegistryOptions, RetryPolicy, RootfsOptions
+from runner.caching import cache_options
 from runner.findings import Findings, KeyPath
 from runner.model import ImageSpec, Overrides
 from runner.references import normalise
@@ -108,6 +109,7 @@ class Entry:
             registry=self._registry(),
             rootfs=RootfsOptions(driver=driver, home=overrides.home),
             output=self._output(),
+            cache=self._cache(),
         )
 
     def _context(self) -> str:
@@ -153,6 +155,12 @@ class Entry:
             tar_path=self._absolute("tar_path"),
             digest_file=self._absolute("digest_file"),
         )
+
+    def _cache(self) -> CacheOptions:
+        options = cache_options(self._values.get("cache", False), self._folder)
+        if options.enabled and not (options.repositories or options.sources or self._values.get("destinations")):
+            self.note(("cache",), "the cache has no place", "name one in `repositories`, or add `destinations`")
+        return options
 
     def _retry(self) -> RetryPolicy:
         push = self._values.get("push", {})

@@ -23,6 +23,9 @@ from runner.yamlfile import Document
 
 # What the same thing is called in Bake, Compose and kaniko, where it is not just spelled another way.
 _FOREIGN_NAMES = {
+    "cache_from": "from",
+    "cache_repo": "repositories",
+    "cache_ttl": "ttl",
     "build_arg": "args",
     "build_args": "args",
     "buildargs": "args",
@@ -55,6 +58,7 @@ _PATTERNS = {
         "for example web-1.2",
     ),
     "platform": ("os/architecture or os/architecture/variant", "for example linux/amd64"),
+    "ttl": ("a number and s, m, h or d", "for example 14d"),
 }
 
 

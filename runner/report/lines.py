@@ -39,7 +39,8 @@ def log_lines(event: events.Event) -> Iterator[Line]:
             yield Line(f"[{event.stage}: {event.position}/{event.total}] {event.instruction}", "bold")
         case events.StepFinished():
             layer = f", layer of {size(event.layer_size)}" if event.layer_digest else ""
-            yield Line(f"done in {duration(event.seconds)}{layer}", "dim", detail=True)
+            how = "cached" if event.cached else f"done in {duration(event.seconds)}"
+            yield Line(f"{how}{layer}", "dim", detail=not event.cached)
         case events.StageStarted():
             name = f" ({event.name})" if event.name else ""
             yield Line(f"stage {event.index}{name} from {event.base}, {event.position} of {event.total}")

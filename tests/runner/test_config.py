@@ -1,7 +1,7 @@
 import pytest
 
 from executor.errors import InvalidFileError
-from executor.spec import RetryPolicy, build_spec_from_json
+from executor.spec import CacheOptions, RetryPolicy, build_spec_from_json
 from runner import config
 from runner.model import Overrides
 
@@ -55,6 +55,8 @@ builds:
     tar_path: /abs/web.tar
     digest_file: ../web.digest
     push: {retries: 5, backoff: {initial: 0.5, max: 7}}
+    cache:
+      {repositories: [r.io/c, "dir:layers"], from: ["oci:/abs"], ttl: 36h, copy: false, run: false, push: false}
 """,
         home="/store",
     )
@@ -77,7 +79,26 @@ builds:
     assert output.tar_path == "/abs/web.tar"
     assert output.digest_file == str(tmp_path.parent / "web.digest")
     assert output.push_retry == RetryPolicy(retries=5, initial_wait=0.5, max_wait=7.0)
+    assert build.cache == CacheOptions(
+        enabled=True,
+        repositories=("r.io/c", f"dir:{tmp_path}/layers"),
+        sources=("oci:/abs",),
+        ttl=36 * 3600.0,
+        run_layers=False,
+        push=False,
+    )
     assert build_spec_from_json(build.to_json()) == build
+
+
+@pytest.mark.parametrize(
+    ("cache", "enabled", "copies"),
+    [("true", True, True), ("false", False, False), ("{}", True, True), ("{copy: false}", True, False)],
+)
+def test_cache(load, cache, enabled, copies):
+    (image,) = load(f"version: 1\nbuilds: [{{name: a, context: web, tags: [a/b], cache: {cache}}}]").images
+    options = image.build.cache
+    assert (options.enabled, options.copy_layers, options.run_layers) == (enabled, copies, True)
+    assert options.ttl == 14 * 86400
 
 
 def test_what_is_not_said(load, tmp_path):
@@ -205,6 +226,7 @@ CROSS_CHECKS = [
         "{name: a, context: web, no_push: true, push: {backoff: {initial: 9, max: 1}}}",
         [("push.backoff", "`initial` is longer than `max`")],
     ),
+    ("{name: a, context: web, no_push: true, cache: true}", [("cache", "the cache has no place")]),
     (
         "{name: a, context: web, tar_path: out, digest_file: ./out}",
         [("digest_file", "'./out' is already written by the image 'a'")],

@@ -100,6 +100,13 @@ def test_quiet_leaves_the_failures():
     assert show(sequence, verbosity="quiet") == ("a    | failed: no\na    | way\na    | hint: go round\n", "")
 
 
+def test_a_cached_step_says_so():
+    step = events.StepFinished(
+        stage=0, position=1, instruction="RUN", seconds=0.0, layer_digest=DIGEST, layer_size=5000, cached=True
+    )
+    assert show([ImageEvent(name="a", event=step)]) == ("a    | cached, layer of 5.0 kB\n", "")
+
+
 def test_the_table():
     assert show([RunFinished(report=REPORT)])[1] == (
         "IMAGE     STATUS       TIME        SIZE    DIGEST\n"

@@ -142,6 +142,22 @@ WRONG_ENTRIES = [
     ("push:\n  backoff: {max: x}", 5, "push.backoff.max", "must be a number, not the text 'x'", ""),
     ("push:\n  backoff: {max: -1}", 5, "push.backoff.max", "must be at least 0, not '-1'", ""),
     ("push:\n  backoff: {max: 9999}", 5, "push.backoff.max", "must be at most 3600, not '9999'", ""),
+    ("cache: yes", 4, "cache", "must be a mapping or true or false, not the text 'yes'", ""),
+    ("cache:\n  repository: [a]", 5, "cache.repository", "the key 'repository' is not known", "`repositories`"),
+    ("cache:\n  cache-repo: [a]", 5, "cache.cache-repo", "the key 'cache-repo' is not known", "`repositories`"),
+    ("cache: {repositories: a}", 4, "cache.repositories", "must be a list, not the text 'a'", "as a list"),
+    ("cache: {repositories: []}", 4, "cache.repositories", "must have at least one item", ""),
+    ("cache: {repositories: [1]}", 4, "cache.repositories[0]", "must be text, not the number '1'", ""),
+    ("cache: {repositories: ['']}", 4, "cache.repositories[0]", "must not be empty", ""),
+    ("cache: {from: a}", 4, "cache.from", "must be a list, not the text 'a'", "as a list"),
+    ("cache: {from: []}", 4, "cache.from", "must have at least one item", ""),
+    ("cache: {from: [1]}", 4, "cache.from[0]", "must be text, not the number '1'", ""),
+    ("cache: {from: ['']}", 4, "cache.from[0]", "must not be empty", ""),
+    ("cache: {ttl: 3}", 4, "cache.ttl", "must be text, not the number '3'", "in quotes"),
+    ("cache: {ttl: 2w}", 4, "cache.ttl", "must be a number and s, m, h or d, not '2w'", "14d"),
+    ("cache: {copy: 1}", 4, "cache.copy", "must be true or false, not the number '1'", ""),
+    ("cache: {run: 1}", 4, "cache.run", "must be true or false, not the number '1'", ""),
+    ("cache: {push: 1}", 4, "cache.push", "must be true or false, not the number '1'", ""),
 ]
 ALL = WRONG_FILES + [
     (entry(lines), line, f"builds[0]{'' if not path or path[0] == '[' else '.'}{path}", message, hint)
