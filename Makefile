@@ -6,7 +6,8 @@ PYTHON ?= python3
 PATHS := executor runner tests integration
 
 # What the integration tests drive: registries, second builders, and tools that read what we write.
-DEBIAN_PACKAGES := buildah busybox-static ca-certificates crun docker-registry docker.io mmdebstrap openssl skopeo umoci
+DEBIAN_PACKAGES := buildah busybox-static ca-certificates crun default-jre-headless docker-registry docker.io groovy \
+	mmdebstrap openssl skopeo umoci
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo image check format integration bench clean
