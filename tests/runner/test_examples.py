@@ -1,5 +1,7 @@
 """Every example is valid as it stands, and says so to editors."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("**/builds.yaml"))
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
 def test_example(path, monkeypatch, capsys):
     monkeypatch.setenv("REGISTRY", "localhost:5000")
+    monkeypatch.setenv("CI_REGISTRY_IMAGE", "localhost:5000/group/project")
     assert main(["validate", str(path)]) == 0, capsys.readouterr().err
 
 
@@ -23,5 +26,12 @@ def test_modeline_leads_to_the_schema(path):
     assert (path.parent / first.partition("=")[2]).resolve() == ROOT / "schemas" / "builds.schema.json"
 
 
+def test_the_job_of_gitlab_is_as_its_schema_says():
+    job = ROOT / "examples" / "gitlab" / ".gitlab-ci.yml"
+    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.gitlab-ci", str(job)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_there_are_examples():
-    assert {"minimal", "quickstart"} <= {path.parent.name for path in EXAMPLES}
+    assert {"gitlab", "minimal", "quickstart"} <= {path.parent.name for path in EXAMPLES}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import junitparser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,6 +205,13 @@ class TestJunit:
     )
     def test_characters(self, text, expected):
         assert xml_text(text) == expected
+
+    def test_another_reader_understands_it(self):
+        (suite,) = junitparser.JUnitXml.fromstring(junit(recorded(BEGUN, *WEB, *REST, END)))
+        assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (3, 1, 0, 1)
+        web, bad, upon = suite
+        assert (web.is_passed, bad.is_failure, upon.is_skipped) == (True, True, True)
+        assert [(entry.type, entry.message) for entry in bad.result] == [("RunError", "status 2")]
 
 
 class TestResult:
