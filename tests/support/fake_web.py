@@ -52,13 +52,17 @@ def serve_web() -> Iterator[Web]:
         def do_POST(self) -> None:
             self.do_GET()
 
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def _answer(self, page: Page) -> None:
             self.send_response(page.status)
             for name, value in page.headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(page.body) if page.claimed is None else page.claimed))
             self.end_headers()
-            self.wfile.write(page.body)
+            if self.command != "HEAD":
+                self.wfile.write(page.body)
 
         def _serve_git(self) -> None:
             given = self.headers.get("Authorization", "")
