@@ -17,6 +17,7 @@ from executor.errors import Error, InternalError, UsageError
 from executor.events import BuildFailed
 from executor.flags import FLAGS, Flag, FlagValue, Support, normalize, refuse_unsupported
 from executor.logsinks import LogFormat, LogSink, wants_color
+from executor.secretflags import parse_agents, parse_secrets
 from executor.spec import BuildSpec, CacheOptions, OutputSpec, RegistryOptions, RetryPolicy, RootfsOptions
 
 
@@ -68,6 +69,8 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
         rootfs=_rootfs_options(values),
         output=_output(values),
         cache=_cache_options(values),
+        secrets=parse_secrets(values["secret"], environ),
+        ssh=parse_agents(values["ssh"]),
     )
 
 

@@ -104,6 +104,15 @@ class CacheOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretSource:
+    """Where a secret is: a file, or a variable of the build's environment. Its value is in no spec."""
+
+    id: str
+    path: str = ""
+    env: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildSpec:
     """One image to build.
 
@@ -112,6 +121,7 @@ class BuildSpec:
     machine's. `local_images` maps references built earlier in the session to manifest digests in the store,
     so that they are neither pulled nor looked up. `context_excludes` are absolute paths that are never part of
     the context, such as reports that are being written. `source_date_epoch` is in seconds; None: not set.
+    `ssh` maps ids of ssh agents to their sockets, '' for the one that SSH_AUTH_SOCK names.
     """
 
     context: str
@@ -129,6 +139,8 @@ class BuildSpec:
     rootfs: RootfsOptions = RootfsOptions()
     output: OutputSpec = OutputSpec()
     cache: CacheOptions = CacheOptions()
+    secrets: tuple[SecretSource, ...] = ()
+    ssh: Mapping[str, str] = field(default_factory=dict)
     local_images: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

@@ -72,6 +72,10 @@ class SourceTree:
             return []
         return [self._existing(match) for match in self._matches(top.host, prefix.rstrip("/"), patterns)]
 
+    def at(self, path: str) -> Found:
+        """What `path` names, wildcards not heeded. Raises StepError when it is not there."""
+        return self._existing(_clean(path))
+
     def choose(self, source: Found, includes: Sequence[str], excludes: Sequence[str]) -> Choose | None:
         """Which paths below the directory `source` are copied; None: all. Patterns are relative to it.
 

@@ -19,8 +19,11 @@ from executor.build.images import Assembled, assemble
 from executor.build.keywalk import KeyWalk, sources_of
 from executor.build.layersource import LayerSource
 from executor.build.layerwriter import LayerWriter
+from executor.build.mountsupplies import ContextCopies, MountSupplies
 from executor.build.outputs import Outputs
 from executor.build.plan import Base, ImageBase, StageBase, StagePlan, plan_build, source_of
+from executor.build.secrets import Secrets
+from executor.build.sshagent import Agents
 from executor.build.stage import Stage, StageRun
 from executor.build.starting import start_of
 from executor.build.state import StageState
@@ -28,7 +31,7 @@ from executor.build.stepkeys import FileStep
 from executor.build.steps import execute
 from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.context.base import ContextTree, open_context
-from executor.dockerfile.instructions import Copy
+from executor.dockerfile.instructions import Copy, Mount
 from executor.errors import ImageError, PushError, RegistryError
 from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted, Warned
 from executor.image.layer import Layer
@@ -127,6 +130,12 @@ class Engine:
         self.clock = Clock(epoch)
         self.writer = LayerWriter(supplies.store.blobs, reproducible=spec.reproducible, epoch=epoch)
         self.records: list[StepRecord] = []
+        self.mount_supplies = MountSupplies(
+            secrets=Secrets(spec.secrets),
+            agents=Agents(spec.ssh),
+            caches=supplies.store.caches,
+            context=ContextCopies(frontend.context, supplies.store.scratch),
+        )
         self._frontend = frontend
         self._supplies = supplies
         self._driver: Driver | None = None
@@ -192,12 +201,19 @@ class Engine:
         """A new empty directory in the store's working folder."""
         return self._supplies.store.scratch(prefix)
 
-    def source_root(self, instruction: Copy, stage: Stage) -> RootFs:
-        """The root filesystem that the `--from` of `instruction` means in `stage`."""
-        source = source_of(self._frontend.dockerfile, instruction, stage.plan.stage)
+    def source_root(self, reader: Copy | Mount, stage: Stage) -> RootFs:
+        """The root filesystem that the `from` of a COPY or a mount means in `stage`."""
+        source = source_of(self._frontend.dockerfile, reader, stage.plan.stage)
         if isinstance(source, ImageBase):
             return self._image_root(source.reference, stage.plan.platform)
         return self._needed(source.index, stage).run.root
+
+    def source_layers(self, reader: Copy | Mount, stage: Stage) -> tuple[Layer, ...]:
+        """The layers of that root filesystem."""
+        source = source_of(self._frontend.dockerfile, reader, stage.plan.stage)
+        if isinstance(source, ImageBase):
+            return self._supplies.bases.get(source.reference, stage.plan.platform).layers
+        return self._needed(source.index, stage).state.layers
 
     def close(self) -> None:
         """Close every root filesystem."""

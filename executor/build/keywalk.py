@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from executor.build.bases import BaseImages
 from executor.build.cachedsteps import StagePlanKeys, StepPlan
 from executor.build.copy import gives_nothing_away
-from executor.build.plan import ImageBase, Source, StageBase, StagePlan, source_of
+from executor.build.plan import Source, StageBase, StagePlan, source_name, source_of
 from executor.build.stage import Surroundings
 from executor.build.starting import start_of
 from executor.build.state import StageState
@@ -21,10 +21,8 @@ from executor.build.stepkeys import FileStep, Inputs, no_key, step_key
 from executor.build.steps import execute
 from executor.cache.key import CacheKey, LayerRules, base_key
 from executor.dockerfile.instructions import Copy, Dockerfile, Mount, Run, Stage
-from executor.dockerfile.stages import source_stage
 from executor.errors import Error, InternalError
 from executor.image.platform import Platform
-from executor.image.reference import Reference
 from executor.rootfs.base import RootFs
 from executor.spec import BuildSpec
 
@@ -100,7 +98,7 @@ class KeyWalk:
 
     def _inputs(self, planned: StagePlan) -> Inputs:
         def source(reader: Copy | Mount) -> CacheKey:
-            return self._source_key(named_source(self._dockerfile, reader, planned.stage), planned.platform)
+            return self._source_key(source_of(self._dockerfile, reader, planned.stage), planned.platform)
 
         around = self._around
         return Inputs(
@@ -126,19 +124,10 @@ class KeyWalk:
 
 def sources_of(dockerfile: Dockerfile, step: FileStep, stage: Stage) -> tuple[Source, ...]:
     """The stages and images that a step reads from."""
-    readers: list[Copy | Mount] = [step] if isinstance(step, Copy) and step.from_ else []
+    readers: tuple[Copy | Mount, ...] = (step,) if isinstance(step, Copy) else ()
     if isinstance(step, Run):
-        readers += [mount for mount in step.mounts if mount.get("from")]
-    return tuple(named_source(dockerfile, reader, stage) for reader in readers)
-
-
-def named_source(dockerfile: Dockerfile, reader: Copy | Mount, stage: Stage) -> Source:
-    """What the --from of a COPY, or the `from` of a mount, means in `stage`."""
-    if isinstance(reader, Copy):
-        return source_of(dockerfile, reader, stage)
-    name = reader.get("from") or ""
-    found = source_stage(dockerfile, name, stage, reader.location, numbers=False)
-    return StageBase(found.index) if found else ImageBase(str(Reference.parse(name)))
+        readers = step.mounts
+    return tuple(source_of(dockerfile, reader, stage) for reader in readers if source_name(reader))
 
 
 def layer_rules(spec: BuildSpec) -> LayerRules:

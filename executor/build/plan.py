@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from executor.dockerfile.expansion import expand_from
-from executor.dockerfile.instructions import Add, Copy, Dockerfile, From, Run, Stage, StageInstruction, Workdir
+from executor.dockerfile.instructions import (
+    Add,
+    Copy,
+    Dockerfile,
+    From,
+    Mount,
+    Run,
+    Stage,
+    StageInstruction,
+    Workdir,
+)
 from executor.dockerfile.stages import find_target, global_variables, source_stage, stage_by_name
 from executor.errors import Diagnostic, Error, InvalidFileError, NotSupportedError, UsageError
 from executor.image.platform import Platform
@@ -137,15 +147,24 @@ def first_line(source: str) -> str:
     return f"{first} …" if rest else first
 
 
-def source_of(dockerfile: Dockerfile, instruction: Copy, stage: Stage) -> Source:
-    """What the `--from` of `instruction` means in `stage`: an earlier stage by name or number, else an image."""
-    found = source_stage(dockerfile, instruction.from_, stage, instruction.location)
+def source_of(dockerfile: Dockerfile, reader: Copy | Mount, stage: Stage) -> Source:
+    """What the `from` of `reader` means in `stage`: an earlier stage by name (COPY: or number), else an image."""
+    name = source_name(reader)
+    found = source_stage(dockerfile, name, stage, reader.location, numbers=isinstance(reader, Copy))
     if found:
         return StageBase(found.index)
     try:
-        return ImageBase(str(Reference.parse(instruction.from_)))
+        return ImageBase(str(Reference.parse(name)))
     except UsageError as error:
-        raise InvalidFileError([Diagnostic(instruction.location, error.message, hint=error.hint)]) from error
+        raise InvalidFileError([Diagnostic(reader.location, error.message, hint=error.hint)]) from error
+
+
+def source_name(reader: Copy | Mount) -> str:
+    """The `from` of a COPY or a mount, '' when its files come from elsewhere."""
+    if isinstance(reader, Copy):
+        return reader.from_
+    name = (reader.get("from") or "") if reader.type in ("bind", "cache") else ""
+    return "" if name == "scratch" else name
 
 
 class _Planner:
@@ -198,29 +217,36 @@ class _Planner:
 
     def _sources(self, stage: Stage) -> Iterator[Source]:
         for instruction in stage.instructions:
-            if isinstance(instruction, Copy) and instruction.from_:
-                yield source_of(self._dockerfile, instruction, stage)
+            readers: tuple[Copy | Mount, ...] = ()
+            if isinstance(instruction, Copy):
+                readers = (instruction,)
+            elif isinstance(instruction, Run):
+                readers = instruction.mounts
+            yield from (source_of(self._dockerfile, each, stage) for each in readers if source_name(each))
 
 
 def refuse_unsupported(instruction: StageInstruction) -> None:
-    """Raise NotSupportedError for a flag that parses but is not executed yet, rather than ignore it."""
-    for written, flag in _unsupported_flags(instruction):
+    """Raise NotSupportedError for a flag that parses but that no driver can do, rather than ignore it."""
+    for written, flag, reason in _unsupported_flags(instruction):
         if written:
             raise NotSupportedError(
-                f"{flag} is not supported yet",
+                f"{flag} is not supported by the overlay and chroot drivers",
                 location=instruction.location,
-                hint="remove the flag, or build this image with another tool for now",
+                hint=f"{reason}: remove the flag, or build this image where a daemon grants it",
             )
 
 
-def _unsupported_flags(instruction: StageInstruction) -> tuple[tuple[bool, str], ...]:
+def _unsupported_flags(instruction: StageInstruction) -> tuple[tuple[bool, str, str], ...]:
+    """Whether a flag is written, its name, and why it cannot be done."""
     match instruction:
         case Run():
             return (
-                *((True, f"RUN --mount=type={mount.type}") for mount in instruction.mounts),
-                (instruction.network not in ("", "default"), f"RUN --network={instruction.network}"),
-                (instruction.security not in ("", "sandbox"), f"RUN --security={instruction.security}"),
-                (bool(instruction.devices), "RUN --device"),
+                (
+                    instruction.security not in ("", "sandbox"),
+                    f"RUN --security={instruction.security}",
+                    "commands have the capabilities that Docker gives to a container, and no more",
+                ),
+                (bool(instruction.devices), "RUN --device", "commands have Docker's standard devices only"),
             )
         case _:
             return ()

@@ -11,11 +11,12 @@ from typing import Protocol
 from executor.build.cachedsteps import CachedSteps
 from executor.build.clock import Clock
 from executor.build.layerwriter import LayerWriter
+from executor.build.mountsupplies import MountSupplies
 from executor.build.plan import StagePlan, first_line
 from executor.build.state import StageState
 from executor.build.stepkeys import FileStep
 from executor.context.base import ContextTree
-from executor.dockerfile.instructions import Copy, StageInstruction
+from executor.dockerfile.instructions import Copy, Mount, StageInstruction
 from executor.events import Sink, StepFinished, StepStarted
 from executor.image.layer import Layer
 from executor.rootfs.base import RootFs
@@ -54,8 +55,15 @@ class Surroundings(Protocol):
     def argument(self, name: str) -> str | None:
         """The value of an ARG without a default: a build argument or a global one, None when there is none."""
 
-    def source_root(self, instruction: Copy, stage: Stage) -> RootFs:
-        """The root that the `--from` of `instruction` means in `stage`."""
+    @property
+    def mount_supplies(self) -> MountSupplies:
+        """What the mounts of RUNs draw on."""
+
+    def source_root(self, reader: Copy | Mount, stage: Stage) -> RootFs:
+        """The root that the `from` of a COPY or a mount means in `stage`."""
+
+    def source_layers(self, reader: Copy | Mount, stage: Stage) -> tuple[Layer, ...]:
+        """The layers of that root."""
 
     def scratch(self, prefix: str) -> str:
         """A new empty directory, removed with the build."""

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from executor.build.chmod import parse_chmod
+from executor.build.command import run_command
 from executor.build.copy import select
 from executor.build.copysource import SourceTree, is_remote
-from executor.build.run import run_command
+from executor.build.plan import source_name
 from executor.build.state import StageState
 from executor.cache.content import content_digest
 from executor.cache.key import CacheKey, Command, copy_key, run_key, workdir_key
@@ -82,14 +83,12 @@ def _mount(mount: Mount, inputs: Inputs) -> dict[str, Any]:
     """A mount by its options, and a bind mount by what is in it. Secrets and caches count by name only."""
     facts: dict[str, Any] = {"type": mount.type, "options": [list(option) for option in mount.options]}
     if mount.type == "bind":
-        if mount.get("from"):
+        if source_name(mount):
             facts["from"] = inputs.source(mount).hex
-        else:
+        elif not mount.get("from"):
             tree = SourceTree.of_context(inputs.context)
-            facts["content"] = [
-                content_digest(found.host, choose=tree.choose(found, (), ()))
-                for found in tree.find(mount.get("source", "src") or "/")
-            ]
+            found = tree.at(mount.get("source", "src") or "/")
+            facts["content"] = content_digest(found.host, choose=tree.choose(found, (), ()))
     return facts
 
 

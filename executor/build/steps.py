@@ -6,9 +6,10 @@ import os
 from typing import assert_never
 
 from executor.build import metadata
+from executor.build.command import run_text
 from executor.build.copystep import add_files, copy_files, copying_text
 from executor.build.plan import refuse_unsupported
-from executor.build.run import run, run_text
+from executor.build.run import run
 from executor.build.stage import Stage
 from executor.dockerfile.expansion import expand_instruction, expand_word_at
 from executor.dockerfile.instructions import (
@@ -98,7 +99,7 @@ def execute(stage: Stage, written: StageInstruction) -> None:  # noqa: C901, PLR
 
 
 def _run(stage: Stage, instruction: Run) -> None:
-    run(instruction, stage.state, stage.root, stage.around.spec.build_args, stage.around.sink)
+    run(instruction, stage)
 
 
 def _declare_args(stage: Stage, instruction: Arg) -> None:

@@ -56,8 +56,8 @@ class Mount:
     location: Location
 
     def get(self, *names: str) -> str | None:
-        """The value of the first of `names` (a key and its aliases) that is written, else None."""
-        return next((value for name, value in self.options if name in names), None)
+        """The value that is written last for one of `names` (a key and its aliases), else None."""
+        return next((value for name, value in reversed(self.options) if name in names), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
     HOME/blobs/sha256/<hex>        verified content
     HOME/unpacked/<key>/fs         a layer or a flattened chain of layers, as the drivers need it
     HOME/images/<hex>.json         where the layers of an image built here can be found in registries
+    HOME/caches/<key>/<n>          what RUN --mount=type=cache keeps
     HOME/work/<session>/…          what a running process is making; its owner holds a lock on <session>.lock
     HOME/locks/<key>.lock          one writer per unpacked key
 
@@ -21,10 +22,11 @@ from typing import Self
 
 from executor.errors import UnfitError
 from executor.store.blobs import BlobStore
+from executor.store.cachemounts import CacheMounts
 from executor.store.provenance import ImageSources
 from executor.store.unpacked import UnpackedLayers
 
-_FOLDERS = ("blobs/sha256", "unpacked", "images", "work", "locks")
+_FOLDERS = ("blobs/sha256", "unpacked", "images", "caches", "work", "locks")
 
 
 def default_home() -> str:
@@ -48,6 +50,7 @@ class Store:
         os.mkdir(ingest)
         self.blobs = BlobStore(os.path.join(home, "blobs"), ingest)
         self.unpacked = UnpackedLayers(os.path.join(home, "unpacked"), os.path.join(home, "locks"), session)
+        self.caches = CacheMounts(os.path.join(home, "caches"), os.path.join(home, "locks"), session)
         self.sources = ImageSources(os.path.join(home, "images"))
 
     @classmethod

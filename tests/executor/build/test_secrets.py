@@ -1,0 +1,59 @@
+"""Secrets come from where they are said to be, and are masked."""
+
+from __future__ import annotations
+
+import pytest
+
+from executor.build.secrets import Secrets
+from executor.errors import UsageError
+from executor.spec import BuildSpec, SecretSource, build_spec_from_json
+
+
+def secrets(**values):
+    return Secrets([SecretSource(id=name, env=name) for name in values], values)
+
+
+def test_values_come_from_files_and_variables(tmp_path):
+    (tmp_path / "f").write_bytes(b"\xff\0\n")
+    found = Secrets([SecretSource(id="a", path=str(tmp_path / "f")), SecretSource(id="b", env="B")], {"B": "é"})
+    assert found.get("a") == b"\xff\0\n"
+    assert found.get("b") == "é".encode()
+    assert found.get("c") is None
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (SecretSource(id="a", path="/absent"), "cannot read /absent: No such file"),
+        (SecretSource(id="a", path="/"), "cannot read /: Is a directory"),
+        (SecretSource(id="a", env="A"), "no variable A"),
+        (SecretSource(id="a", env="BIG"), "larger than 512000 bytes"),
+    ],
+)
+def test_what_is_not_there_is_told_at_once(source, reason):
+    with pytest.raises(UsageError, match=reason):
+        Secrets([source], {"BIG": "x" * 512001})
+
+
+@pytest.mark.parametrize(
+    ("values", "line", "masked"),
+    [
+        ({}, "nothing", "nothing"),
+        ({"A": "hush"}, "a hush, hushhush", "a ***, ******"),
+        ({"A": "hush\n"}, "hush", "***"),
+        ({"A": "x"}, "axb", "a***b"),
+        ({"A": "ab", "B": "abc"}, "abcab", "******"),
+        ({"A": "a.c"}, "abc a.c", "abc ***"),
+        ({"A": "{\n  first line\n}\n"}, "first line }", "*** }"),
+        ({"A": " \n"}, "a b", "a b"),
+    ],
+)
+def test_masks(values, line, masked):
+    assert secrets(**values).mask(line) == masked
+
+
+def test_a_spec_with_secrets_crosses_a_process_border():
+    spec = BuildSpec(context=".", secrets=(SecretSource(id="a", env="A"),), ssh={"default": ""})
+    document = spec.to_json()
+    document["secrets"] = list(document["secrets"])
+    assert build_spec_from_json(document) == spec
