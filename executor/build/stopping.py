@@ -57,7 +57,8 @@ def stopping_on_signals(flag: StopFlag) -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in _SIGNALS}
     try:
         yield
-        flag.check()  # an exception raised by a handler is lost where Python cannot pass it on, as in a hook of fork
+        # what a handler raises is lost where Python cannot pass it on, as in a hook of fork
+        flag.check()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

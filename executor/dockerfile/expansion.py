@@ -41,7 +41,7 @@ from executor.dockerfile.instructions import (
 )
 from executor.dockerfile.runflags import FlagValueError, expand_mount
 from executor.dockerfile.words import WordError, expand, expand_document, expand_words
-from executor.errors import Location, StepError
+from executor.errors import Diagnostic, InvalidFileError, Location, StepError
 
 _Placed: TypeAlias = From | StageInstruction
 
@@ -85,18 +85,30 @@ def expand_instruction(
 def expand_from(base: From, variables: Mapping[str, str], *, escape: str = "\\") -> From:
     """FROM with image and platform expanded; `variables` are the global ones (`stages.global_variables`).
 
-    Raises StepError on a bad substitution, or if nothing is left of the image or of a platform that is written.
+    Raises InvalidFileError on a bad substitution, or if nothing is left of the image or of a platform written.
     """
     words = _Expander(base, variables, escape)
-    expanded = replace(base, image=words.one(base.image), platform=words.one(base.platform))
+    with fault_of_file(base):
+        expanded = replace(base, image=words.one(base.image), platform=words.one(base.platform))
     for name, before, after in (
         ("image", base.image, expanded.image),
         ("--platform", base.platform, expanded.platform),
     ):
         if before and not after:
             hint = "give the ARG before the first FROM a default, or pass --build-arg"
-            raise StepError(f"FROM: {name} {before!r} is empty when expanded", hint=hint, location=base.location)
+            message = f"FROM: {name} {before!r} is empty when expanded"
+            raise InvalidFileError([Diagnostic(base.location, message, hint=hint, excerpt=base.source)])
     return expanded
+
+
+@contextmanager
+def fault_of_file(instruction: _Placed) -> Iterator[None]:
+    """Make a StepError an InvalidFileError: what stands before any step can run is a fault of the file."""
+    try:
+        yield
+    except StepError as error:
+        fault = Diagnostic(instruction.location, error.message, hint=error.hint, excerpt=instruction.source)
+        raise InvalidFileError([fault]) from error
 
 
 def expand_word_at(word: str, variables: Mapping[str, str], instruction: _Placed, escape: str = "\\") -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from executor.dockerfile.expansion import expand_word_at
+from executor.dockerfile.expansion import expand_word_at, fault_of_file
 from executor.dockerfile.instructions import Dockerfile, Stage
 from executor.dockerfile.suggest import did_you_mean
 from executor.errors import Diagnostic, InvalidFileError, Location, UsageError
@@ -71,8 +71,8 @@ def global_variables(
 ) -> Mapping[str, str]:
     """The variables that FROM sees: the platform's, and each ARG above the first FROM that has a value.
 
-    A build argument wins over a default; a default sees what stands before it. Raises StepError, with the
-    ARG's place, on a bad substitution.
+    A build argument wins over a default; a default sees what stands before it. Raises InvalidFileError,
+    with the ARG's place, on a bad substitution.
     """
     variables = {name: build_args.get(name, value) for name, value in platform_args.items()}
     for arg in dockerfile.global_args:
@@ -80,7 +80,8 @@ def global_variables(
             if name in build_args:
                 variables[name] = build_args[name]
             elif default is not None:
-                variables[name] = expand_word_at(default, variables, arg, dockerfile.directives.escape)
+                with fault_of_file(arg):
+                    variables[name] = expand_word_at(default, variables, arg, dockerfile.directives.escape)
     return variables
 
 

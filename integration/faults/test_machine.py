@@ -35,7 +35,6 @@ def test_a_disk_too_small_for_a_copy(attempt: Attempt) -> None:
     assert "left: 0" in outcome.log
 
 
-@pytest.mark.xfail(reason="the layer writer takes a full disk for a file that it cannot read: status 1")
 def test_a_disk_too_small_for_a_layer(attempt: Attempt) -> None:
     (attempt.context / "large").write_bytes(os.urandom(6 << 20))
     outcome = attempt("FROM scratch\nCOPY large /\n", "--no-push", prefix=_on_small_disk(attempt, "9m"))

@@ -10,7 +10,7 @@ import pytest
 
 from executor.build.plan import plan_build, platform_arguments, render
 from executor.dockerfile.parser import parse
-from executor.errors import InvalidFileError, NotSupportedError, StepError, UsageError
+from executor.errors import InvalidFileError, NotSupportedError, UsageError
 from executor.image.platform import Platform
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "plan"
@@ -62,7 +62,7 @@ def test_a_flag_of_a_skipped_stage_does_not_matter():
         ("FROM a AS x\nCOPY --from=x y z\n", InvalidFileError, "itself"),
         ("FROM host/UPPER\n", InvalidFileError, "Dockerfile:1.*lower case"),
         ("FROM --platform=a/b/c/d x\n", InvalidFileError, "not a platform"),
-        ("ARG E=\nFROM $E\n", StepError, "Dockerfile:2"),
+        ("ARG E=\nFROM $E\n", InvalidFileError, "Dockerfile:2"),
         ("FROM a\nCOPY --from=Not:A:Name x y\n", InvalidFileError, "Dockerfile:2"),
     ],
 )

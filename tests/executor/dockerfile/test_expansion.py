@@ -5,7 +5,7 @@ import pytest
 from executor.dockerfile.expansion import expand_from, expand_instruction, expand_word_at
 from executor.dockerfile.instructions import Arg, Env, Onbuild
 from executor.dockerfile.parser import parse
-from executor.errors import StepError
+from executor.errors import InvalidFileError, StepError
 
 VARIABLES = {"A": "one", "B": "two words", "EMPTY": "", "T": "tmpfs", "PORTS": "80 443/tcp"}
 
@@ -142,9 +142,9 @@ def test_from_is_expanded_with_its_platform():
 
 @pytest.mark.parametrize("text", ["FROM $NONE", "FROM --platform=$NONE a"])
 def test_from_must_not_become_empty(text):
-    with pytest.raises(StepError, match="empty when expanded") as caught:
+    with pytest.raises(InvalidFileError, match="empty when expanded") as caught:
         expand_from(parse(text).stages[0].base, {})
-    assert "--build-arg" in caught.value.hint
+    assert "--build-arg" in caught.value.diagnostics[0].hint
 
 
 def test_nothing_is_changed_in_place():

@@ -10,7 +10,7 @@ from executor.dockerfile.stages import (
     source_stage,
     stage_by_name,
 )
-from executor.errors import InvalidFileError, StepError, UsageError
+from executor.errors import InvalidFileError, UsageError
 
 FILE = parse("FROM a AS base\nFROM base AS Build\nFROM x\nFROM b AS build\nFROM y AS last\n")
 
@@ -117,9 +117,9 @@ def test_global_defaults_use_the_files_escape():
 
 
 def test_a_bad_global_default_is_shown_at_its_place():
-    with pytest.raises(StepError, match="needed") as caught:
+    with pytest.raises(InvalidFileError, match="needed") as caught:
         global_variables(parse("# c\nARG A=${B:?needed}\nFROM x\n"), {}, {})
-    assert caught.value.location.line == 2
+    assert caught.value.diagnostics[0].location.line == 2
 
 
 def test_the_proxies_are_predefined_in_both_cases():
