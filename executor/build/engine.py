@@ -254,6 +254,7 @@ class Engine:
             cache=self._cached_steps(planned),
         )
         for position, instruction in enumerate(start.instructions, start=1):
+            self._supplies.layers.check_stop()
             with run.step(position, start.instructions):
                 execute(run, instruction)
         run.finish()

@@ -48,6 +48,10 @@ class LayerSource:
         """The uncompressed tar of `layer`; its last read raises ImageError when blob or diff ID do not match."""
         return io.BufferedReader(_PumpedLayer(layer, self._produce, self.failed), _PIECE)
 
+    def check_stop(self) -> None:
+        """Raise StoppedError when the build is being stopped; for the main thread, between two pieces of work."""
+        self._stop.check()
+
     def ensure(self, layer: Layer) -> None:
         """Have the layer's blob in the store. Raises RegistryError or ImageError when it cannot be had."""
         with self._locks[layer.descriptor.digest]:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from executor.build.images import Assembled
 from executor.build.layersource import LayerSource
-from executor.errors import Error, PushError, UnfitError
+from executor.errors import Error, PushError, StoppedError, UnfitError
 from executor.events import Sink, Warned
 from executor.image.archive import write_archive
 from executor.image.descriptor import Descriptor
@@ -58,6 +58,7 @@ class Outputs:
 
         Raises PushError when a destination does not have it, naming each that failed.
         """
+        self._layers.check_stop()
         self._write_files(image)
         pushed = tuple(self._push(image))
         self._remember_sources(image)
@@ -106,6 +107,8 @@ class Outputs:
                     uploads=self._uploads,
                 )
                 yield f"{target}@{image.manifest.digest}"
+            except StoppedError:
+                raise
             except Error as error:
                 failures.append((target, error))
                 self._sink(Warned(message=f"push to {target} failed: {error}"))
