@@ -72,7 +72,8 @@ def _properties(image: ImageRecord) -> Iterator[tuple[str, str]]:
     for stage in image.stages:
         title = f"stage {stage.index} ({stage.name})" if stage.name else f"stage {stage.index}"
         count = f"{len(stage.steps)} step{'' if len(stage.steps) == 1 else 's'}"
-        yield title, f"{count} in {duration(stage.seconds)}, from {stage.base}"
+        cached = f", {stage.cached} cached" if stage.cached else ""
+        yield title, f"{count}{cached} in {duration(stage.seconds)}, from {stage.base}"
     if image.retries:
         yield "retries", str(len(image.retries))
     for retry in image.retries:

@@ -38,7 +38,10 @@ def utc_now() -> datetime:
 
 @dataclass(slots=True, kw_only=True)
 class Step:
-    """An instruction. `start` is in seconds since the run began; `seconds` is None until it is done."""
+    """An instruction. `start` is in seconds since the run began; `seconds` is None until it is done.
+
+    `cached`: the layer cache had its result.
+    """
 
     position: int
     instruction: str
@@ -46,6 +49,7 @@ class Step:
     seconds: float | None = None
     layer_digest: str = ""
     layer_size: int = 0
+    cached: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +65,11 @@ class Stage:
     def seconds(self) -> float:
         """What its finished steps took together."""
         return sum(step.seconds or 0.0 for step in self.steps)
+
+    @property
+    def cached(self) -> int:
+        """How many of its steps the layer cache had."""
+        return sum(step.cached for step in self.steps)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,6 +187,7 @@ def _note_progress(image: ImageRecord, event: events.Event, now: float) -> None:
                 if step.position == event.position:
                     step.seconds = event.seconds
                     step.layer_digest, step.layer_size = event.layer_digest, event.layer_size
+                    step.cached = event.cached
         case _:
             pass
 

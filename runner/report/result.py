@@ -41,6 +41,7 @@ def _image(image: ImageRecord, record: RunRecord) -> dict[str, Any]:
         "digest": image.digest,
         "size": image.size,
         "layers": image.layers,
+        "cache_hits": sum(stage.cached for stage in image.stages),
         "platform": image.result.get("platform", ""),
         "driver": image.result.get("driver", "") or image.driver,
         "pushed": list(image.pushed),

@@ -67,7 +67,13 @@ WEB = [
     ImageEvent(
         name="web",
         event=events.StepFinished(
-            stage=0, position=1, instruction="RUN make", seconds=2.0, layer_digest=LAYER, layer_size=5000
+            stage=0,
+            position=1,
+            instruction="RUN make",
+            seconds=2.0,
+            layer_digest=LAYER,
+            layer_size=5000,
+            cached=True,
         ),
     ),
     ImageEvent(name="web", event=events.Warned(message="old syntax", location="Dockerfile:3")),
@@ -143,7 +149,7 @@ class TestJunit:
             ("size", "3000"),
             ("pushed", f"r/web:1@{DIGEST}"),
             ("pushed", f"r/web:2@{DIGEST}"),
-            ("stage 0 (make)", "1 step in 2.0 s, from r/x:1"),
+            ("stage 0 (make)", "1 step, 1 cached in 2.0 s, from r/x:1"),
             ("retries", "1"),
             ("retried", "push: 503"),
             ("warning", "Dockerfile:3: old syntax"),
@@ -236,10 +242,12 @@ class TestResult:
                         "seconds": 2.0,
                         "layer_digest": LAYER,
                         "layer_size": 5000,
+                        "cached": True,
                     }
                 ],
             }
         ]
+        assert image["cache_hits"] == 1
         assert image["pulls"][0]["start"] == 1.5
         assert [entry["reference"] for entry in image["pushes"]] == ["r/web:1", "r/web:2"]
         assert image["retries"] == [{"action": "push", "error": "503", "attempt": 2, "wait": 1.25}]
