@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from integration.differential.cases import add, config, copy, heredoc, ignore, run, stages, variables
+from integration.differential.cases import add, config, copy, heredoc, ignore, mounts, run, stages, variables
 
 CASES = (
     *stages.CASES,
     *variables.CASES,
     *run.CASES,
+    *mounts.CASES,
     *copy.CASES,
     *add.CASES,
     *ignore.CASES,
