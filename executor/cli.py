@@ -185,6 +185,11 @@ def _cache_options(values: Mapping[str, Any]) -> CacheOptions:
     places = (*values["cache_repo"], *values["cache_from"])
     if values["cache"] and not places and not values["destination"]:
         raise UsageError("--cache has no place", hint="name one with --cache-repo, or a --destination")
+    if places:
+        from executor.cache.places import check_place
+
+        for text in places:
+            check_place(text)
     try:
         ttl = parse_duration(values["cache_ttl"]) / 1e9
     except ValueError as error:

@@ -127,7 +127,7 @@ def _progress(event: Event) -> str:
             text = f"{words} {event.instruction}"
         case events.StepFinished():
             layer = f", layer of {megabytes(event.layer_size)}" if event.layer_digest else ""
-            text = f"    done in {event.seconds:.1f} s{layer}"
+            text = f"    {'cached' if event.cached else f'done in {event.seconds:.1f} s'}{layer}"
         case events.ImageBuilt():
             text = f"Built {event.digest}, {event.layers} layers, {megabytes(event.size)}"
         case events.PushFinished():

@@ -80,15 +80,17 @@ def _run_key(parent: CacheKey, step: Run, state: StageState, inputs: Inputs) -> 
 
 
 def _mount(mount: Mount, inputs: Inputs) -> dict[str, Any]:
-    """A mount by its options, and a bind mount by what is in it. Secrets and caches count by name only."""
+    """A mount by its options and by what it shows of a stage, an image or the context.
+
+    Of secrets and caches only the options count, not what is in them.
+    """
     facts: dict[str, Any] = {"type": mount.type, "options": [list(option) for option in mount.options]}
-    if mount.type == "bind":
-        if source_name(mount):
-            facts["from"] = inputs.source(mount).hex
-        elif not mount.get("from"):
-            tree = SourceTree.of_context(inputs.context)
-            found = tree.at(mount.get("source", "src") or "/")
-            facts["content"] = content_digest(found.host, choose=tree.choose(found, (), ()))
+    if source_name(mount):
+        facts["from"] = inputs.source(mount).hex
+    elif mount.type == "bind" and not mount.get("from"):
+        tree = SourceTree.of_context(inputs.context)
+        found = tree.at(mount.get("source", "src") or "/")
+        facts["content"] = content_digest(found.host, choose=tree.choose(found, (), ()))
     return facts
 
 

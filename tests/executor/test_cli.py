@@ -5,6 +5,7 @@ import pytest
 from executor.cli import command, main, spec_from_flags
 from executor.errors import NotSupportedError, RunError, UsageError
 from executor.flags import FLAGS, Support, normalize
+from executor.spec import CacheOptions, build_spec_from_json
 
 
 def spec(*words, environ=None):
@@ -89,6 +90,36 @@ def test_registry_options():
     assert options.certificates == {"h": "/ca"}
     assert options.client_certificates == {"h": ("/c", "/k")}
     assert options.pull_retry.retries == 5
+
+
+def test_the_layer_cache(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert spec("--no-push").cache == CacheOptions()
+    made = spec(
+        "--no-push", "--cache", "--cache-repo=r/c", "--cache-repo", "oci:layers", "--cache-from=dir:/old",
+        "--cache-ttl=1h30m", "--cache-copy-layers", "--cache-run-layers=false", "--no-push-cache",
+    )  # fmt: skip
+    assert made.cache == CacheOptions(
+        enabled=True, repositories=("r/c", f"oci:{tmp_path}/layers"), sources=("dir:/old",), ttl=5400.0,
+        copy_layers=True, run_layers=False, push=False,
+    )  # fmt: skip
+    assert build_spec_from_json(made.to_json()) == made
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--no-push", "--cache"), "has no place"),
+        (("--no-push", "--cache-ttl=336"), "--cache-ttl: missing unit"),
+        (("--no-push", "--cache-ttl="), "--cache-ttl: invalid"),
+        (("--no-push", "--cache", "--cache-repo=r/c:tag"), "has a tag"),
+        (("--no-push", "--cache", "--cache-from=oci:"), "names no folder"),
+        (("--no-push", "--cache", "--cache-repo="), "is not a repository name"),
+    ],
+)
+def test_layer_caches_that_make_no_sense(words, message):
+    with pytest.raises(UsageError, match=message):
+        spec(*words)
 
 
 def test_output_paths_are_absolute_and_environment_counts(monkeypatch, tmp_path):

@@ -18,7 +18,13 @@ from tests.support.fake_web import Page, make_repository, serve_web
 from tests.support.trees import Dir, File, Link, write_tree
 
 HOST = Platform.host()
-FILES = {"main.c": "int main;", "lib/a": "a", "lib/b": "b", "run.sh": File("x", 0o755), ".dockerignore": "**/*.log\n"}
+FILES = {
+    "main.c": "int main;",
+    "lib/a": "a",
+    "lib/b": "b",
+    "run.sh": File("x", 0o755),
+    ".dockerignore": "**/*.log\n",
+}
 
 
 def image(*contents, **config):
@@ -210,6 +216,34 @@ def test_stages(keys, old, new, changed):
     text = STAGES.replace(old, new)
     text = text.replace("FROM two", "FROM three") if "AS three" in text else text
     assert first_difference(keys(STAGES), keys(text)) == changed
+
+
+@pytest.mark.parametrize(
+    ("mount", "files", "changed"),
+    [
+        ("type=bind,target=/c", {}, None),
+        ("type=bind,target=/c", {"lib/c": "x"}, 0),
+        ("type=bind,target=/c", {"x.log": "ignored"}, None),
+        ("type=bind,target=/c,source=lib", {"main.c": "other"}, None),
+        ("type=bind,target=/c,source=lib", {"lib/a": "other"}, 0),
+        ("type=cache,target=/c", {"main.c": "other"}, None),
+        ("type=tmpfs,target=/c", {"main.c": "other"}, None),
+        ("type=secret,id=s,required", {"main.c": "other"}, None),
+    ],
+)
+def test_mounts_count_by_what_they_show(keys, mount, files, changed):
+    text = f"FROM base\nRUN --mount={mount} x\n"
+    assert first_difference(keys(text), keys(text, files={**FILES, **files})) == changed
+    assert keys(text) != keys("FROM base\nRUN x\n")
+    assert keys(text) != keys(text.replace("/c", "/d").replace("id=s", "id=t"))
+
+
+@pytest.mark.parametrize("kind", ["bind", "cache"])
+def test_mounts_from_a_stage_count_by_its_key(keys, kind):
+    text = f"FROM base AS one\nRUN make\nFROM tools\nRUN --mount=type={kind},from=one,target=/c x\n"
+    assert first_difference(keys(text), keys(text.replace("RUN make", "RUN make all"))) == 0
+    one, two = keys(text), keys(text.replace("RUN make", "RUN make all"))
+    assert one[1] != two[1]
 
 
 def test_an_image_that_is_copied_from_counts(keys):
