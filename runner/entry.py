@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from executor.errors import Location, UsageError
-from executor.spec import BuildSpec, CacheOptions, OutputSpec, RegistryOptions, RetryPolicy, RootfsOptions
+from executor.spec import (
+    BuildSpec,
+    CacheOptions,
+    OutputSpec,
+    RegistryOptions,
+    RetryPolicy,
+    RootfsOptions,
+    SecretSource,
+)
 from runner.caching import cache_options
 from runner.findings import Findings, KeyPath
 from runner.model import ImageSpec, Overrides
@@ -87,7 +95,9 @@ class Entry:
                 self.note(key, f"{self.quote(key)} {error}", error.hint)
 
     def _absolute(self, key: str) -> str:
-        text = self._values.get(key, "")
+        return self._path_of(self._values.get(key, ""))
+
+    def _path_of(self, text: str) -> str:
         return os.path.normpath(os.path.join(self._folder, text)) if text else ""
 
     def _texts(self, key: str) -> dict[str, str]:
@@ -110,6 +120,8 @@ class Entry:
             rootfs=RootfsOptions(driver=driver, home=overrides.home),
             output=self._output(),
             cache=self._cache(),
+            secrets=tuple(self._secrets()),
+            ssh={name: self._path_of(socket) for name, socket in self._values.get("ssh", {}).items()},
         )
 
     def _context(self) -> str:
@@ -161,6 +173,13 @@ class Entry:
         if options.enabled and not (options.repositories or options.sources or self._values.get("destinations")):
             self.note(("cache",), "the cache has no place", "name one in `repositories`, or add `destinations`")
         return options
+
+    def _secrets(self) -> Iterator[SecretSource]:
+        for name, place in self._values.get("secrets", {}).items():
+            if len(place) > 1:
+                self.note(("secrets", name), "both `file` and `env`", "a secret is in one place")
+            path = self._path_of(place.get("file", ""))
+            yield SecretSource(id=name, path=path, env="" if path else place.get("env", name))
 
     def _retry(self) -> RetryPolicy:
         push = self._values.get("push", {})

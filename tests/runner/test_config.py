@@ -1,7 +1,7 @@
 import pytest
 
 from executor.errors import InvalidFileError
-from executor.spec import CacheOptions, RetryPolicy, build_spec_from_json
+from executor.spec import CacheOptions, RetryPolicy, SecretSource, build_spec_from_json
 from runner import config
 from runner.model import Overrides
 
@@ -99,6 +99,17 @@ def test_cache(load, cache, enabled, copies):
     options = image.build.cache
     assert (options.enabled, options.copy_layers, options.run_layers) == (enabled, copies, True)
     assert options.ttl == 14 * 86400
+
+
+def test_secrets_and_agents(load, tmp_path):
+    text = "secrets: {f: {file: s/f}, e: {env: E}, both: {}}, ssh: {default: '', other: run/sock}"
+    (image,) = load(f"version: 1\nbuilds: [{{name: a, context: web, no_push: true, {text}}}]").images
+    assert image.build.secrets == (
+        SecretSource(id="f", path=str(tmp_path / "s/f")),
+        SecretSource(id="e", env="E"),
+        SecretSource(id="both", env="both"),
+    )
+    assert image.build.ssh == {"default": "", "other": str(tmp_path / "run/sock")}
 
 
 def test_what_is_not_said(load, tmp_path):
@@ -227,6 +238,10 @@ CROSS_CHECKS = [
         [("push.backoff", "`initial` is longer than `max`")],
     ),
     ("{name: a, context: web, no_push: true, cache: true}", [("cache", "the cache has no place")]),
+    (
+        "{name: a, context: web, no_push: true, secrets: {s: {file: f, env: E}}}",
+        [("secrets.s", "both `file` and `env`")],
+    ),
     (
         "{name: a, context: web, tar_path: out, digest_file: ./out}",
         [("digest_file", "'./out' is already written by the image 'a'")],

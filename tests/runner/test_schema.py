@@ -158,6 +158,15 @@ WRONG_ENTRIES = [
     ("cache: {copy: 1}", 4, "cache.copy", "must be true or false, not the number '1'", ""),
     ("cache: {run: 1}", 4, "cache.run", "must be true or false, not the number '1'", ""),
     ("cache: {push: 1}", 4, "cache.push", "must be true or false, not the number '1'", ""),
+    ("secrets: a", 4, "secrets", "must be a mapping, not the text 'a'", ""),
+    ("secrets: {a: b}", 4, "secrets.a", "must be a mapping, not the text 'b'", ""),
+    ("secrets: {a: {fil: b}}", 4, "secrets.a.fil", "the key 'fil' is not known", "`file`"),
+    ("secrets: {a: {file: 1}}", 4, "secrets.a.file", "must be text, not the number '1'", ""),
+    ("secrets: {a: {file: ''}}", 4, "secrets.a.file", "must not be empty", ""),
+    ("secrets: {a: {env: 1}}", 4, "secrets.a.env", "must be text, not the number '1'", ""),
+    ("secrets: {a: {env: ''}}", 4, "secrets.a.env", "must not be empty", ""),
+    ("ssh: default", 4, "ssh", "must be a mapping, not the text 'default'", ""),
+    ("ssh: {default: 1}", 4, "ssh.default", "must be text, not the number '1'", ""),
 ]
 ALL = WRONG_FILES + [
     (entry(lines), line, f"builds[0]{'' if not path or path[0] == '[' else '.'}{path}", message, hint)
