@@ -21,6 +21,7 @@ from integration.support.registries import RegistryServer
 from tests.support.fake_registry import FakeRegistry, Fault
 
 FLAGS = ("--cache", "--cache-copy-layers")
+any_driver_will_do = pytest.mark.parametrize("executor", ["overlay"], indirect=True)
 DOCKERFILE = """\
 FROM registry.test/layered AS build
 ARG GREETING=hello
@@ -47,7 +48,7 @@ CHANCE = "head -c 20 /dev/urandom | od -An -tx1"
 MIXED = f"""\
 FROM registry.test/busybox
 RUN {CHANCE} > /one
-RUN cp /one /two
+RUN cp /one /two && {CHANCE} > /chance
 RUN cp /two /three
 """
 
@@ -159,6 +160,7 @@ def test_a_change_misses_from_there_on_and_nothing_else(builds: Builds, folder_p
     assert builds.hits[:3] == [True, True, False]
 
 
+@any_driver_will_do
 def test_arguments_and_environment_count_where_they_are_seen(builds: Builds, folder_place: str) -> None:
     text = "FROM registry.test/busybox\nRUN true\nARG A=1\nENV B=$A\nCOPY main /m\nRUN echo $B > /b\n"
     builds.cached(text, folder_place)
@@ -169,6 +171,7 @@ def test_arguments_and_environment_count_where_they_are_seen(builds: Builds, fol
     assert builds.hits == [True, True, True]
 
 
+@any_driver_will_do
 def test_layers_expire(builds: Builds, folder_place: str) -> None:
     builds.cached(MIXED, folder_place)
     builds.cached(MIXED, folder_place, "--cache-ttl=1ns", "--no-push-cache")
@@ -257,6 +260,7 @@ def test_one_layer_of_a_stage_is_cached_whole(builds: Builds, folder_place: str)
     assert not any(builds.hits), "layers of single steps are not in it"
 
 
+@any_driver_will_do
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "manifest"])
 @pytest.mark.parametrize("kind", ["oci", "dir"])
 def test_a_damaged_folder_is_a_miss_with_a_warning(builds: Builds, kind: str, damage: str) -> None:
@@ -303,6 +307,7 @@ def test_a_damaged_registry_is_a_miss_with_a_warning(builds: Builds, fake: FakeR
     assert builds.hits == [True, True, True], "it was mended"
 
 
+@any_driver_will_do
 def test_a_cache_that_is_down_fails_nothing(builds: Builds, fake: FakeRegistry) -> None:
     builds.cached(MIXED, f"127.0.0.1:{free_port()}/cache")
     assert builds.hits == [False, False, False]
@@ -316,6 +321,7 @@ def test_a_cache_that_is_down_fails_nothing(builds: Builds, fake: FakeRegistry) 
     assert len(builds.warnings) == 2
 
 
+@any_driver_will_do
 def test_cached_layers_are_mounted_into_the_destination(builds: Builds, registry: RegistryServer) -> None:
     name = f"{registry.host}/mounts/{builds.folder.name}"
     first = builds(MIXED, *FLAGS, f"--destination={name}/one")
@@ -326,6 +332,7 @@ def test_cached_layers_are_mounted_into_the_destination(builds: Builds, registry
     assert flatten(second) == flatten(first)
 
 
+@any_driver_will_do
 def test_sources_are_read_and_not_written(builds: Builds, folder_place: str) -> None:
     other = f"dir:{builds.folder}/other"
     builds.cached(MIXED, other)
