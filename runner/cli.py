@@ -126,7 +126,15 @@ def _with_debug(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _with_file(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.argument("file", type=click.Path())(command)
+    """The argument FILE and the options that change what is in it."""
+    setting = click.option(
+        "--set",
+        "settings",
+        metavar="NAME.KEY=VALUE",
+        multiple=True,
+        help="A value in place of the file's; NAME may be a pattern.",
+    )
+    return click.argument("file", metavar="FILE", type=click.Path())(setting(command))
 
 
 def _with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -179,7 +187,12 @@ def build(
     """Build the images of FILE and push them. Images that others build upon come first."""
     show = _sink(**{name: options.pop(name) for name in ("log_format", "quiet", "verbose")})
     paths = ReportFolder.paths_below(report_dir) if report_dir else ()
-    overrides = Overrides(rootfs=rootfs, home=os.path.abspath(home) if home else "", context_excludes=paths)
+    overrides = Overrides(
+        rootfs=rootfs,
+        home=os.path.abspath(home) if home else "",
+        context_excludes=paths,
+        settings=options.pop("settings"),
+    )
     # Forked before anything here could start a thread; it imports the executor while the file is read.
     pool = ZygotePool.start(invocation.executor.load_build)
     try:
@@ -187,7 +200,7 @@ def build(
         names = tuple(planned.image.name for planned in run_plan.images)
         sink = each(*_reports(report_dir), show)  # what is shown is in the reports already
         with SignalPipe() as signals:
-            sink(RunStarted(file=file, images=names, jobs=options["jobs"]))
+            sink(RunStarted(file="<stdin>" if file == "-" else file, images=names, jobs=options["jobs"]))
             return Scheduler(run_plan, pool, signals, sink, RunOptions(**options)).run().exit_code
     finally:
         pool.close()
@@ -197,9 +210,9 @@ def build(
 @_with_file
 @_with_debug
 @click.pass_obj
-def validate(invocation: _Invocation, /, file: str) -> None:
+def validate(invocation: _Invocation, /, file: str, settings: tuple[str, ...]) -> None:
     """Check FILE and the Dockerfiles it names, and report every fault with its line. Builds nothing."""
-    count = len(_planned(file, invocation, Overrides()).images)
+    count = len(_planned(file, invocation, Overrides(settings=settings)).images)
     print(f"{file}: {count} {'image' if count == 1 else 'images'}, no faults")
 
 
@@ -208,9 +221,9 @@ def validate(invocation: _Invocation, /, file: str) -> None:
 @_with_selection
 @_with_debug
 @click.pass_obj
-def show_plan(invocation: _Invocation, /, file: str, selection: Selection) -> None:
+def show_plan(invocation: _Invocation, /, file: str, settings: tuple[str, ...], selection: Selection) -> None:
     """Show the order in which the images of FILE are built, and why. Builds nothing."""
-    print(select(_planned(file, invocation, Overrides()), selection).describe())
+    print(select(_planned(file, invocation, Overrides(settings=settings)), selection).describe())
 
 
 @krunner.command("schema")
@@ -233,7 +246,7 @@ def show_version() -> None:
 def _planned(file: str, invocation: _Invocation, overrides: Overrides) -> RunPlan:
     from runner import config
 
-    if not os.path.exists(file):
+    if file != "-" and not os.path.exists(file):
         alike = difflib.get_close_matches(file, krunner.commands, n=1)
         hint = f"did you mean the command `{alike[0]}`?" if alike else ""
         raise UsageError(f"there is no file {file!r}", hint=hint)

@@ -15,6 +15,7 @@ from runner.entry import Claim, Entry
 from runner.findings import Findings
 from runner.interpolate import interpolate
 from runner.model import Overrides, RunConfig
+from runner.setting import with_settings
 from runner.yamlfile import Document
 
 _TAKEN = {
@@ -25,12 +26,13 @@ _TAKEN = {
 
 
 def load(path: str, environment: Mapping[str, str], overrides: Overrides) -> RunConfig:
-    """Read a builds file. Raises InvalidFileError with every fault that one reading can find.
+    """Read a builds file, `-` from standard input. Raises InvalidFileError with every fault it can find.
 
     Looks at the disk for contexts and Dockerfiles, and nowhere else.
     """
     findings = Findings()
-    document = interpolate(without_extensions(yamlfile.read(path)), environment, findings)
+    written = with_settings(without_extensions(yamlfile.read(path)), overrides.settings)
+    document = interpolate(written, environment, findings)
     schema.check(document, findings)
     entries = list(_sound_entries(document, findings, os.path.dirname(os.path.abspath(path))))
     images = tuple(entry.image(overrides) for entry in entries)

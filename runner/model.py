@@ -37,8 +37,10 @@ class Overrides:
     """What the command line decides for all images. None and '': not given.
 
     `context_excludes` are absolute paths that are never part of a context: the reports of this very run.
+    `settings` are `NAME.KEY=VALUE`: see setting.py.
     """
 
     rootfs: RootfsChoice | None = None
     home: str = ""
     context_excludes: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()

@@ -76,15 +76,18 @@ class Document:
 
 
 def read(path: str) -> Document:
-    """Read and parse a file. Raises InvalidFileError when it cannot be read or is not one YAML document."""
+    """Read and parse a file, `-` from standard input; paths in that start at the working directory.
+
+    Raises InvalidFileError when it cannot be read or is not one YAML document.
+    """
     try:
-        with open(path, "rb") as stream:
+        with open(0 if path == "-" else path, "rb", closefd=path != "-") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise _fault(Location(path), f"cannot be read: {os.strerror(error.errno or 0)}") from error
     if len(data) > MAX_BYTES:
         raise _fault(Location(path), f"is larger than {MAX_BYTES >> 20} MiB; this is not a builds file")
-    return parse(data, path)
+    return parse(data, "<stdin>" if path == "-" else path)
 
 
 def parse(data: bytes, file: str) -> Document:

@@ -25,7 +25,7 @@ _ERRORS = frozenset({"InternalError", "UnfitError"})
 def junit(record: RunRecord) -> bytes:
     """The document, in UTF-8. Images that have not ended are errors, as they are if it is never written again."""
     suite = ET.Element("testsuite", name=xml_text(record.file), timestamp=record.started.isoformat("T", "seconds"))
-    group = re.sub(r"[^A-Za-z0-9_-]", "_", os.path.splitext(os.path.basename(record.file))[0])
+    group = re.sub(r"[^A-Za-z0-9_-]", "_", os.path.splitext(os.path.basename(record.file))[0]).strip("_") or "list"
     for image in record.images.values():
         suite.append(_test_case(image, f"krunner.{group}"))
     root = ET.Element("testsuites", name="krunner")

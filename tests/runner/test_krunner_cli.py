@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,38 @@ def test_plan_of_a_choice(krunner, monkeypatch):
     assert krunner("plan", str(QUICKSTART), "--shard=2/2")[1] == "nothing to build\n"
     code, _, err = krunner("plan", str(QUICKSTART), "--only=tol")
     assert (code, err) == (2, "krunner: --only 'tol' matches no image\n    hint: did you mean 'tool'?\n")
+
+
+def from_standard_input(folder, text, *words):
+    done = subprocess.run(
+        [sys.executable, "-m", "runner.cli", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_file_from_standard_input(tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    text = "version: 1\nbuilds: [{name: a, no_push: true}]"
+    assert from_standard_input(tmp_path, text, "plan", "-") == (0, "1 a\n", "")
+    code, out, err = from_standard_input(tmp_path, "version: 1\nbuilds: []", "-")
+    assert (code, out) == (2, "")
+    assert err.startswith("<stdin>:2:9: builds: must have at least one item")
+
+
+def test_a_value_of_the_command_line(krunner):
+    write("version: 1\nbuilds: [{name: a}]")
+    assert krunner("validate", "builds.yaml")[0] == 2
+    assert krunner("validate", "builds.yaml", "--set", "a.no_push=true")[0] == 0
+    assert krunner("plan", "builds.yaml", "--set=a.no_push=true")[1] == "1 a\n"
+    code, _, err = krunner("validate", "builds.yaml", "--set=a.no_push=maybe")
+    assert code == 2
+    assert err.startswith("--set a.no_push: builds[0].no_push: must be true or false, not the text 'maybe'")
 
 
 def test_validate(krunner):
