@@ -217,3 +217,25 @@ def test_bad_sources_are_told_before_anything_runs(build: Build, tmp_path: Path)
         with pytest.raises(ProgramError, match=reason):
             build(f"{BASE}RUN true\n", "--no-push", *flags, env={"SSH_AUTH_SOCK": ""})
         assert not build.events("StageStarted")
+
+
+def test_a_killed_build_leaves_no_secret_no_lock_and_the_cache(build: Build, tmp_path: Path) -> None:
+    name = tmp_path.name + build.executor.driver
+    cache = f"--mount=type=cache,id={name},target=/c,sharing=locked"
+    (build.context / "Dockerfile").write_text(
+        f"FROM {build.executor.registry}/busybox\nRUN {cache} --mount=type=secret,id=TOKEN \\\n"
+        "  touch /c/before && cat /run/secrets/TOKEN && echo && sleep 60\n"
+    )
+    process = subprocess.Popen(
+        build.executor.argv(f"--context={build.context}", "--no-push", "--secret=id=TOKEN"),
+        env={**os.environ, "KRUNNER_HOME": str(build.executor.home), "TOKEN": SECRET},
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "***\n"
+        process.kill()
+    left = subprocess.run(["grep", "-rlaF", SECRET, str(build.executor.home)], capture_output=True, check=False)
+    assert not left.stdout
+    build(f"{BASE}RUN {cache} ls /c\n", "--no-push")
+    assert output(build) == ["before"]
