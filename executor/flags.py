@@ -108,8 +108,8 @@ FLAGS: tuple[Flag, ...] = (
     _many("ignore-path", "Path in the image that never enters a layer"),
     _text("kaniko-dir", "Folder for downloads, layers and working files", env="KANIKO_DIR"),
     Flag(
-        name="rootfs", kind="text", default="auto", choices=("auto", "overlay", "chroot"), env="KRUNNER_ROOTFS",
-        help="Root filesystem driver",
+        name="rootfs", kind="text", default="auto", choices=("auto", "overlay", "chroot", "in-place"),
+        help="Root filesystem driver", env="KRUNNER_ROOTFS",
     ),
     _switch("cleanup", "Nothing of a build remains in the file system", _ALWAYS),
     _switch("force", "These drivers never touch this machine's own root", _ALWAYS),

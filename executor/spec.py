@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from executor.errors import InternalError
 
-RootfsChoice = Literal["auto", "overlay", "chroot"]
+RootfsChoice = Literal["auto", "overlay", "chroot", "in-place"]
 SnapshotMode = Literal["full", "redo", "time"]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from executor.errors import UnfitError
-from executor.events import DriverChosen, Sink
+from executor.events import DriverChosen, Sink, Warned
 from executor.rootfs.base import Driver
 from executor.rootfs.chroot import ChrootDriver
+from executor.rootfs.inplace import InPlaceDriver, recover
 from executor.rootfs.namespaces import Privilege, current_privilege
 from executor.rootfs.overlay import OverlayDriver
 from executor.snapshot.ignore import IgnoredPaths
@@ -14,6 +15,7 @@ from executor.store import Store
 
 _HINTS = {
     "overlay": "give the container CAP_SYS_ADMIN and put KRUNNER_HOME on a volume, or use --rootfs=chroot",
+    "in-place": "run in a container of the krunner:debug image, as root, with KRUNNER_HOME on its own file system",
     "chroot": "run as root (CAP_SYS_CHROOT), or where unprivileged user namespaces are allowed",
 }
 
@@ -23,10 +25,13 @@ def choose_driver(store: Store, options: RootfsOptions, sink: Sink) -> Driver:
 
     Tells `sink` which, and why not those before it. Raises UnfitError when the one asked for, or none, works.
     """
+    if recover():
+        sink(Warned(message="a build was killed while it ran a command in /: the container is as it was again"))
     ignore = IgnoredPaths(options.ignore_paths)
     drivers: list[Driver] = [
         OverlayDriver(store, ignore=ignore),
         ChrootDriver(store, ignore=ignore, mode=options.snapshot_mode),
+        InPlaceDriver(store, ignore=ignore, mode=options.snapshot_mode),
     ]
     refusals: list[str] = []
     for driver in drivers:

@@ -32,7 +32,7 @@ from executor.rootfs.trial import try_in_child
 from executor.rootfs.unpack import apply_layer
 from executor.snapshot.entries import describe
 from executor.snapshot.ignore import IgnoredPaths
-from executor.snapshot.index import take_index
+from executor.snapshot.index import Facts, take_index
 from executor.snapshot.scan import Baseline, Mode, ScanDiff
 from executor.store import Store
 
@@ -184,6 +184,11 @@ class ChrootRoot:
         if diff.after:
             self._baseline = diff.after
         self._diff = None
+
+    def renamed(self, entries: Mapping[str, tuple[Facts, Facts]]) -> None:
+        """Entries were moved away and back, which changed nothing but their ctime: their facts then and now."""
+        index = {name: now for name, (then, now) in entries.items() if self._baseline.index.get(name) == then}
+        self._baseline = replace(self._baseline, index={**self._baseline.index, **index})
 
     def fork(self) -> ChrootRoot:
         """See `RootFs.fork`."""

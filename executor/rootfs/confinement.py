@@ -157,8 +157,9 @@ def _enter_root(confinement: Confinement) -> None:
                 raise
         else:
             return
-    os.chroot(".")
-    os.chdir("/")
+    if confinement.root != "/":
+        os.chroot(".")
+        os.chdir("/")
 
 
 def _take_identity(request: RunRequest) -> None:

@@ -65,11 +65,12 @@ def take_index(root: str, ignore: IgnoredPaths) -> Index:
                 newest = max(newest, facts.ctime)
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((entry.path, name + "/"))
-    _wait_until(newest + _CLOCK_TICK_NS)
+    await_next_tick(newest)
     return index
 
 
-def _wait_until(moment_ns: int) -> None:
-    left = moment_ns - time.time_ns()
+def await_next_tick(moment_ns: int) -> None:
+    """Return when what changes from now on gets a later time than `moment_ns`."""
+    left = moment_ns + _CLOCK_TICK_NS - time.time_ns()
     if 0 < left <= _CLOCK_TICK_NS:
         time.sleep(left / 1e9)

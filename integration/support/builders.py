@@ -24,7 +24,7 @@ from integration.support.recipes import Node, make_files
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(os.environ.get("KRUNNER_BIN", ROOT / ".venv" / "bin"))
-_DOCKER = Path("/usr/bin/docker")  # Debian's client; another on PATH may want a newer daemon
+DOCKER = Path("/usr/bin/docker")  # Debian's client; another on PATH may want a newer daemon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class Docker:
 
     def run(self, *words: str | Path) -> str:
         """Run docker's client and return what it printed. Raises ProgramError when it fails."""
-        return run([_DOCKER, *words], env={**os.environ, "DOCKER_HOST": self.host, "DOCKER_BUILDKIT": "1"})
+        return run([DOCKER, *words], env={**os.environ, "DOCKER_HOST": self.host, "DOCKER_BUILDKIT": "1"})
 
     def version(self) -> str:
         """The daemon's version."""

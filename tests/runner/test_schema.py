@@ -103,7 +103,7 @@ WRONG_ENTRIES = [
     ("labels: {a.b: {}}", 4, 'labels["a.b"]', "must be text or a number or true or false, not a mapping", ""),
     ("platform: 1", 4, "platform", "must be text, not the number '1'", ""),
     ("platform: amd64", 4, "platform", "must be os/architecture or", "linux/amd64"),
-    ("rootfs: chrot", 4, "rootfs", "must be one of auto, overlay, chroot, not the text 'chrot'", "`chroot`"),
+    ("rootfs: chrot", 4, "rootfs", "must be one of auto, overlay, chroot, in-place, not the text 'chrot'", "`chroot`"),
     ("insecure: yes", 4, "insecure", "must be true or false, not the text 'yes'", ""),
     ("insecure_registries: a", 4, "insecure_registries", "must be a list, not the text 'a'", ""),
     ("insecure_registries: [1]", 4, "insecure_registries[0]", "must be text, not the number '1'", ""),

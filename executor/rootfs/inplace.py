@@ -1,0 +1,217 @@
+"""The in-place driver: for containers where nothing may be mounted, RUN works in the container's own `/`.
+
+A root is a directory, as in the chroot driver, and a snapshot compares it. It takes the place of `/` only while a
+command runs (see `takeover`); between commands the container is as it was, whatever became of the command.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Self
+
+from executor.errors import UnfitError
+from executor.image.layer import Layer
+from executor.rootfs import guard, process
+from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
+from executor.rootfs.chroot import ChrootDriver, ChrootRoot
+from executor.rootfs.confinement import Confinement
+from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable
+from executor.rootfs.runmounts import write_scripts
+from executor.rootfs.takeover import Takeover
+from executor.snapshot.ignore import IgnoredPaths
+from executor.snapshot.scan import Mode, ScanDiff
+from executor.store import Store
+
+_FOLDER = f"{guard.HOME}/takeover"
+_STAYS = (guard.HOME, "/busybox")
+_A_CONTAINERS_OWN = frozenset({"/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class InPlaceDriver:
+    """Roots as directories that take the place of `/` while a command runs."""
+
+    name = "in-place"
+
+    def __init__(self, store: Store, *, ignore: IgnoredPaths | None = None, mode: Mode = "full") -> None:
+        self.store = store
+        self._trees = ChrootDriver(store, ignore=ignore, mode=mode)
+        self._trees.forbid_mounts()
+
+    def probe(self) -> Probe:
+        """Ask the guard, and rename a directory of the store into the folder for what is put aside."""
+        try:
+            guard.permit()
+        except UnfitError as error:
+            return Probe(False, error.message)
+        folder = self.store.scratch("probe")
+        try:
+            os.makedirs(_FOLDER, mode=0o700, exist_ok=True)
+            goal = f"{_FOLDER}/{os.path.basename(folder)}"
+            os.rename(folder, goal)
+            os.rmdir(goal)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            return Probe(False, f"the store {self.store.home} must be on the file system of /: {error.strerror}")
+        pin_name_services()
+        return Probe(True)
+
+    def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> InPlaceRoot:
+        """See `Driver.open_root`."""
+        return InPlaceRoot(self, self._trees.open_root(layers, open_layer))
+
+    def prefetch(self, layers: Sequence[Layer], open_layer: OpenLayer) -> AbstractContextManager[None]:
+        """See `Driver.prefetch`."""
+        return self._trees.prefetch(layers, open_layer)
+
+
+class InPlaceRoot:
+    """A root filesystem in a directory; see `RootFs`."""
+
+    def __init__(self, driver: InPlaceDriver, tree: ChrootRoot) -> None:
+        self._driver = driver
+        self._tree = tree
+
+    @property
+    def path(self) -> str:
+        """See `RootFs.path`."""
+        return self._tree.path
+
+    def run(self, request: RunRequest, on_line: OnLine) -> int:
+        """See `RootFs.run`. Lines that say which paths of the image cannot be seen come before the command's."""
+        refuse_unmountable(request)
+        takeover = Takeover(guard.permit(), _FOLDER)
+        with (
+            _alone(),
+            plain_mounts(self.path, os.path.dirname(self.path), request.mounts),
+            self._in_place(takeover) as hidden,
+            _scripts(request),
+        ):
+            for path in sorted(hidden.difference(_A_CONTAINERS_OWN)):
+                on_line("stderr", f"{path} of the image cannot be seen: this container needs its own")
+            return process.run(request, Confinement(root="/", namespaces=False), on_line)
+
+    @contextmanager
+    def _in_place(self, takeover: Takeover) -> Iterator[frozenset[str]]:
+        """The tree in place of `/`; what of it cannot be seen. Signals wait while things move."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        try:
+            hidden = takeover.begin(self.path, staying(self._driver.store.home))
+            try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                yield frozenset(hidden)
+            finally:
+                try:
+                    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+                finally:
+                    self._tree.renamed(takeover.end())
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def changes(self) -> ScanDiff:
+        """See `RootFs.changes`."""
+        return self._tree.changes()
+
+    def commit(self, layer: Layer | None) -> None:
+        """See `RootFs.commit`."""
+        self._tree.commit(layer)
+
+    def fork(self) -> InPlaceRoot:
+        """See `RootFs.fork`."""
+        return InPlaceRoot(self._driver, self._tree.fork())
+
+    def close(self) -> None:
+        """See `RootFs.close`."""
+        self._tree.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+def recover() -> bool:
+    """Bring `/` back when a process was killed while a tree was in its place; True when that was so.
+
+    Raises UnfitError when it cannot be brought back.
+    """
+    if not os.path.exists(f"{_FOLDER}/journal.json"):
+        return False
+    takeover = Takeover(guard.permit(), _FOLDER)
+    with _alone():
+        stays = takeover.unfinished()
+        if stays is None:
+            return False
+        _kill_strangers(stays)
+        return takeover.recover()
+
+
+def staying(home: str) -> set[str]:
+    """The paths of this container that no image may take: what we run on, what others stand on, mount points."""
+    paths = {*_STAYS, os.path.realpath(home)}
+    for process_id in ("self", "1"):
+        with suppress(OSError):
+            paths.add(os.readlink(f"/proc/{process_id}/cwd"))
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        paths.update(_unescape(line.split()[4]) for line in lines)
+    return paths - {"/"}
+
+
+def pin_name_services() -> None:
+    """Keep glibc from reading an image's nsswitch.conf and loading the modules that it names."""
+    configure = getattr(ctypes.CDLL(None), "__nss_configure_lookup", None)
+    if configure:
+        for database, services in ((b"hosts", b"files dns"), (b"passwd", b"files"), (b"group", b"files")):
+            configure(database, services)
+
+
+def _unescape(path: str) -> str:
+    """A path of mountinfo, where blanks and backslashes are octal numbers."""
+    return (
+        path.encode("utf-8", "surrogateescape")
+        .decode("unicode_escape")
+        .encode("latin-1")
+        .decode("utf-8", "surrogateescape")
+    )
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other process has taken `/` over."""
+    os.makedirs(_FOLDER, mode=0o700, exist_ok=True)
+    descriptor = os.open(f"{_FOLDER}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _scripts(request: RunRequest) -> Iterator[None]:
+    """The request's scripts in the container's own /dev."""
+    try:
+        write_scripts("/dev", request.scripts)
+        yield
+    finally:
+        for path in request.scripts:
+            shutil.rmtree(os.path.dirname(path)) if os.path.dirname(path) != "/dev" else os.unlink(path)
+
+
+def _kill_strangers(stays: tuple[str, ...]) -> None:
+    """Kill what a killed build's command left running: programs that are not from a path that stays."""
+    for process_id in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            program = os.readlink(f"/proc/{process_id}/exe")
+        except OSError:
+            continue
+        if not any(f"{program}/".startswith(f"{path}/") for path in stays):
+            with suppress(ProcessLookupError):
+                os.kill(int(process_id), signal.SIGKILL)

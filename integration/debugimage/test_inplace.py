@@ -1,0 +1,165 @@
+"""The in-place driver where it belongs: in containers that may mount nothing."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from integration.differential.cases import run
+from integration.differential.known_differences import known_for
+from integration.differential.reference import build, reference_image
+from integration.support.bases import REGISTRY_NAME
+from integration.support.builders import Case, Docker
+from integration.support.compare import compare_configs, compare_trees
+from integration.support.container import Container, Exec, Listing, started
+from integration.support.programs import stop, wait_until
+
+_POD = ("--tmpfs=/var/run/secrets/kubernetes.io/serviceaccount:ro", "--tmpfs=/mnt/cache")
+
+
+@pytest.fixture(scope="module")
+def container(krunner_images: Docker, work: Path) -> Iterator[Container]:
+    """One container for all tests, with mounts as a pod has them."""
+    workspace = work / "in-place" / "workspace"
+    workspace.mkdir(parents=True)
+    (workspace / "checkout").write_text("precious")
+    config = work / "in-place" / "config.json"
+    config.write_text("{}")
+    mount = f"--volume={config}:/kaniko/.docker/config.json:ro"
+    with started(krunner_images, workspace, mount, *_POD) as container:
+        yield container
+
+
+@pytest.fixture(scope="module")
+def baseline(container: Container) -> Listing:
+    """The container's root before the first build."""
+    return container.listing()
+
+
+@pytest.fixture(autouse=True)
+def as_before(container: Container, baseline: Listing) -> Iterator[None]:
+    """After each test the container is as it was: its root, its processes, its shell, its workspace."""
+    before = container.processes()
+    yield
+    assert differences(container.listing(), baseline) == {}
+    assert container.run("/bin/sh", "-c", "pwd; cat checkout").output == "/workspace\nprecious"
+    assert container.processes() == before
+
+
+def differences(now: Listing, before: Listing) -> dict[str, tuple[object, object]]:
+    names = now.keys() | before.keys()
+    return {name: (before.get(name), now.get(name)) for name in names if now.get(name) != before.get(name)}
+
+
+def attempt(container: Container, *lines: str, env: Mapping[str, str] | None = None) -> Exec:
+    """Build a Dockerfile of these lines."""
+    return container.run(*argv(container, *lines), env=env)
+
+
+def argv(container: Container, *lines: str) -> tuple[str | Path, ...]:
+    (container.workspace / "Dockerfile").write_text("\n".join(lines))
+    return container.executor("--context=/workspace", "--no-push")
+
+
+@pytest.mark.parametrize("case", run.CASES, ids=lambda case: case.name)
+def test_builds_the_same_image(case: Case, container: Container, docker: Docker, base_host: str) -> None:
+    expected = reference_image(docker, case, hosts={})
+    ours = build(container, case, dockerfile=case.dockerfile, hosts={REGISTRY_NAME: base_host})
+    found = [*compare_trees(ours.tree, expected.tree), *compare_configs(ours.config, expected.config)]
+    known = known_for(case.name, "chroot")
+    assert not [str(one) for one in found if not any(row.covers(one) for row in known)]
+
+
+def test_a_failed_command_leaves_nothing(container: Container, base_host: str) -> None:
+    done = attempt(container, f"FROM {base_host}/busybox", "RUN echo x > /left; (sleep 1000 &); exit 7")
+    assert done.status == 7
+
+
+def test_mount_points_and_the_workspace_stay(container: Container, base_host: str) -> None:
+    (container.workspace / "other").write_text("image")
+    done = attempt(
+        container,
+        f"FROM {base_host}/busybox",
+        "COPY other /workspace/checkout",
+        "RUN rmdir /run /var/run; mkdir -p /run /mnt && ln -s /run /var/run",
+        "RUN grep -q precious /workspace/checkout && grep -q ' /mnt/cache ' /proc/mounts && echo 1 > /var/run/pid",
+        f"FROM {base_host}/busybox",
+        "COPY --from=0 / /copied",
+        "RUN grep -q image /copied/workspace/checkout && test -L /copied/var/run && test -f /copied/run/pid",
+    )
+    assert done.status == 0, done.output
+    assert "/workspace of the image cannot be seen" in done.output
+
+
+def test_the_tools_of_the_container_run_meanwhile(container: Container, base_host: str) -> None:
+    words = argv(container, f"FROM {base_host}/busybox", "RUN touch /started && sleep 3")
+    process = subprocess.Popen(container.argv(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: container.run("/busybox/sh", "-c", "test -e /started").status == 0, "the command")
+        assert container.run("/busybox/cat", "/workspace/checkout").output == "precious"
+        assert process.wait(timeout=30) == 0
+    finally:
+        stop(process)
+
+
+@pytest.mark.parametrize("signal", ["TERM", "INT"])
+def test_a_signal_during_a_command(container: Container, base_host: str, signal: str) -> None:
+    process = begun(container, base_host)
+    try:
+        builder = min(map(int, container.run("/busybox/pidof", "executor").output.split()))
+        container.run("/busybox/kill", f"-{signal}", str(builder))
+        assert process.wait(timeout=30) == {"TERM": 143, "INT": 130}[signal]
+    finally:
+        stop(process)
+
+
+def test_after_a_kill_the_next_build_cleans_up_first(container: Container, base_host: str) -> None:
+    process = begun(container, base_host)
+    try:
+        container.run("/busybox/sh", "-c", "kill -KILL $(pidof executor)")
+        assert process.wait(timeout=30) == 137
+    finally:
+        stop(process)
+    done = attempt(container, f"FROM {base_host}/busybox", "RUN test ! -e /started")
+    assert done.status == 0, done.output
+    assert "the container is as it was again" in done.output
+
+
+def begun(container: Container, base_host: str) -> subprocess.Popen[bytes]:
+    """A build that is in the middle of a command, which has a daemon."""
+    words = argv(container, f"FROM {base_host}/busybox", "RUN (setsid sleep 1001 &); touch /started; sleep 1000")
+    process = subprocess.Popen(container.argv(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: container.run("/busybox/sh", "-c", "test -e /started").status == 0, "the command")
+    return process
+
+
+def test_a_hostile_image_does_not_reach_the_builder(container: Container, base_host: str) -> None:
+    done = attempt(
+        container,
+        f"FROM {base_host}/busybox AS evil",
+        "RUN mkdir -p /usr/lib/ssl /lib/x86_64-linux-gnu && echo 'hosts: evil' > /etc/nsswitch.conf",
+        "RUN echo nonsense > /usr/lib/ssl/openssl.cnf && echo /lib/evil.so > /etc/ld.so.preload",
+        "ENV LD_PRELOAD=/evil.so PYTHONHOME=/evil PYTHONSTARTUP=/evil.py",
+        "RUN echo still > /here",
+        f"FROM {base_host}/busybox",
+        "COPY --from=evil /here /here",
+    )
+    assert done.status == 0, done.output
+
+
+def test_a_list_with_failures(container: Container, base_host: str) -> None:
+    lines = ["version: 1", "defaults: {insecure: true, no_push: true}", "builds:"]
+    for number in range(8):
+        folder = container.workspace / f"image{number}"
+        folder.mkdir()
+        command = "exit 3" if number % 3 == 1 else f"test ! -e /mark && echo {number} > /mark"
+        (folder / "Dockerfile").write_text(f"FROM {base_host}/busybox\nRUN {command}\n")
+        lines.append(f"  - {{name: image{number}, context: image{number}}}")
+    (container.workspace / "builds.yaml").write_text("\n".join(lines))
+    done = container.run("krunner", "--rootfs=in-place", "/workspace/builds.yaml")
+    assert done.status == 1
+    assert "3 failed" in done.output
+    assert "5 built" in done.output

@@ -1,0 +1,241 @@
+"""Taking over a root and giving it back, on directories that stand for `/`."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from executor.errors import UnfitError
+from executor.rootfs.takeover import Takeover
+from executor.snapshot.index import facts_of
+
+
+class Allowed:
+    def check(self) -> None: ...
+
+
+class Refused:
+    def check(self) -> None:
+        raise UnfitError("no")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the code under test handles it."""
+
+
+Listing = dict[str, tuple[int, int, str]]
+
+
+def listing(root: Path, without: str = "kaniko") -> Listing:
+    """Every entry with its mode, its mtime (times of folders too) and its content or target."""
+    found: Listing = {}
+    for folder, folders, files in os.walk(root):
+        if Path(folder) == root:
+            folders[:] = [name for name in folders if name != without]
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            status = path.lstat()
+            content = os.readlink(path) if path.is_symlink() else path.read_text() if path.is_file() else ""
+            found[str(path.relative_to(root))] = (status.st_mode, status.st_mtime_ns, content)
+    return found
+
+
+def write(root: Path, **files: str) -> None:
+    for name, content in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Path:
+    """A container's root: its own /bin/sh, mount points /etc/hosts and /var/run/secrets, a workspace."""
+    root = tmp_path / "live"
+    write(root, kaniko__python="", workspace__code="own", bin__sh="own", etc__hosts="own", etc__mtab="own")
+    write(root, var__run__secrets__token="own")
+    (root / "etc").chmod(0o750)
+    return root
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """An image's root."""
+    root = tmp_path / "live" / "kaniko" / "store" / "tree"
+    write(root, usr__bin__sh="image", etc__passwd="image", etc__hosts="image", var__lib__db="image", top="image")
+    (root / "bin").symlink_to("usr/bin")
+    (root / "etc").chmod(0o711)
+    return root
+
+
+STAYS = ("/kaniko", "/workspace", "/etc/hosts", "/var/run/secrets", "/absent", "/kaniko/store", "/")
+
+
+@pytest.fixture
+def takeover(live: Path) -> Takeover:
+    return Takeover(Allowed(), str(live / "kaniko" / "takeover"), str(live))
+
+
+def test_the_tree_takes_the_place(live: Path, tree: Path, takeover: Takeover) -> None:
+    hidden = takeover.begin(str(tree), STAYS)
+    assert sorted(os.listdir(live)) == ["bin", "etc", "kaniko", "top", "usr", "var", "workspace"]
+    assert (live / "bin" / "sh").read_text() == "image"
+    assert sorted(os.listdir(live / "etc")) == ["hosts", "passwd"]
+    assert (live / "etc").stat().st_mode & 0o777 == 0o711
+    assert (live / "etc" / "hosts").read_text() == "own"
+    assert (live / "var" / "run" / "secrets" / "token").read_text() == "own"
+    assert hidden == ("/etc/hosts",)
+
+
+def test_everything_is_given_back(live: Path, tree: Path, takeover: Takeover) -> None:
+    before, image = listing(live), listing(tree)
+    takeover.begin(str(tree), STAYS)
+    takeover.end()
+    assert listing(live) == before
+    assert listing(tree) == image
+    assert os.listdir(live / "kaniko" / "takeover") == []
+
+
+def test_what_a_command_did_is_found_in_the_tree(live: Path, tree: Path, takeover: Takeover) -> None:
+    before = listing(live)
+    takeover.begin(str(tree), STAYS)
+    (live / "top").unlink()
+    write(live, etc__new="new", var__lib__db="changed", opt__made="new", var__run__pid="1")
+    (live / "var").chmod(0o700)
+    takeover.end()
+    assert listing(live) == before
+    assert not (tree / "top").exists()
+    assert (tree / "etc" / "new").read_text() == "new"
+    assert (tree / "etc" / "hosts").read_text() == "image"
+    assert (tree / "var" / "lib" / "db").read_text() == "changed"
+    assert (tree / "opt" / "made").read_text() == "new"
+    assert (tree / "var" / "run" / "pid").read_text() == "1"
+    assert (tree / "var").stat().st_mode & 0o777 == 0o700
+
+
+def test_folders_of_the_container_do_not_get_into_the_tree(live: Path, tree: Path, takeover: Takeover) -> None:
+    takeover.begin(str(tree), STAYS)
+    takeover.end()
+    assert not (tree / "var" / "run").exists()
+    assert not (tree / "workspace").exists()
+
+
+def test_a_link_where_the_container_has_a_folder(live: Path, tree: Path, takeover: Takeover) -> None:
+    write(tree, run__utmp="image")
+    (tree / "var" / "run").symlink_to("/run")
+    before = listing(live)
+    assert "/var/run" in takeover.begin(str(tree), STAYS)
+    write(live, var__run__pid="1")
+    takeover.end()
+    assert listing(live) == before
+    assert os.readlink(tree / "var" / "run") == "/run"
+    assert (tree / "run" / "pid").read_text() == "1"
+    assert (tree / "run" / "utmp").read_text() == "image"
+
+
+def test_untouched_entries_are_told(live: Path, tree: Path, takeover: Takeover) -> None:
+    was = facts_of(os.lstat(tree / "etc" / "passwd"))
+    takeover.begin(str(tree), STAYS)
+    (live / "top").write_text("touch")
+    renamed = takeover.end()
+    assert renamed["etc/passwd"] == (was, facts_of(os.lstat(tree / "etc" / "passwd")))
+    assert "top" not in renamed
+
+
+@pytest.mark.parametrize("moves", range(12))
+def test_a_kill_at_any_point_is_recovered_from(
+    live: Path, tree: Path, takeover: Takeover, moves: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = listing(live)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", killing_rename(os.rename, moves))
+        with pytest.raises(Killed):
+            run_something(takeover, live, tree)
+    next_process = Takeover(Allowed(), str(live / "kaniko" / "takeover"), str(live))
+    assert next_process.unfinished() is not None
+    assert next_process.recover()
+    assert listing(live) == before
+    assert not next_process.recover()
+
+
+def run_something(takeover: Takeover, live: Path, tree: Path) -> None:
+    takeover.begin(str(tree), STAYS)
+    write(live, made__by__command="x")
+    takeover.end()
+
+
+def killing_rename(rename: Callable[[str, str], None], after: int) -> Callable[[str, str], None]:
+    calls = iter(range(after))
+
+    def killed(source: str, goal: str) -> None:
+        if next(calls, None) is None:
+            raise Killed
+        rename(source, goal)
+
+    return killed
+
+
+def test_a_directory_that_cannot_be_renamed_moves_entry_by_entry(
+    live: Path, tree: Path, takeover: Takeover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, rename = listing(live), os.rename
+
+    def like_overlayfs(source: str, goal: str) -> None:
+        if source == str(live / "bin") and not (live / "bin").is_symlink():
+            raise OSError(errno.EXDEV, "Invalid cross-device link", source)
+        rename(source, goal)
+
+    monkeypatch.setattr(os, "rename", like_overlayfs)
+    takeover.begin(str(tree), STAYS)
+    assert (live / "bin" / "sh").read_text() == "image"
+    takeover.end()
+    assert listing(live) == before
+
+
+def test_without_leave_nothing_moves(live: Path, tree: Path) -> None:
+    before = listing(live, without="")
+    refused = Takeover(Refused(), str(live / "kaniko" / "takeover"), str(live))
+    with pytest.raises(UnfitError):
+        refused.begin(str(tree), STAYS)
+    assert listing(live, without="") == before
+
+
+def test_without_leave_nothing_moves_back(live: Path, tree: Path, takeover: Takeover) -> None:
+    takeover.begin(str(tree), STAYS)
+    during = listing(live, without="")
+    refused = Takeover(Refused(), str(live / "kaniko" / "takeover"), str(live))
+    for action in (refused.end, refused.recover):
+        with pytest.raises(UnfitError):
+            action()
+    assert listing(live, without="kaniko") == {k: v for k, v in during.items() if not k.startswith("kaniko")}
+
+
+def test_an_entry_that_cannot_move_ends_it_before_it_began(
+    live: Path, tree: Path, takeover: Takeover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, rename = listing(live), os.rename
+
+    def stubborn(source: str, goal: str) -> None:
+        if source.endswith("/mtab"):
+            raise PermissionError(1, "Operation not permitted", source)
+        rename(source, goal)
+
+    monkeypatch.setattr(os, "rename", stubborn)
+    with pytest.raises(UnfitError, match=r"cannot make room in /: Operation not permitted: .*/etc/mtab"):
+        takeover.begin(str(tree), STAYS)
+    assert listing(live) == before
+
+
+def test_a_path_that_a_command_removed_from_the_container_is_named(
+    live: Path, tree: Path, takeover: Takeover
+) -> None:
+    takeover.begin(str(tree), STAYS)
+    (live / "workspace" / "code").unlink()
+    (live / "workspace").rmdir()
+    with pytest.raises(UnfitError, match="/workspace is gone") as caught:
+        takeover.end()
+    assert caught.value.exit_code == 4
+    with pytest.raises(UnfitError, match="/workspace is gone"):
+        takeover.recover()
