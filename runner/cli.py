@@ -25,7 +25,6 @@ from runner.report.cimarkup import markup_for
 from runner.report.console import Console, Paper, Verbosity
 from runner.report.folder import ReportFolder
 from runner.report.jsonlines import JsonLines
-from runner.report.stream import write_line
 from runner.report.style import wants_colour
 from runner.runevents import RunSink, RunStarted, each
 from runner.scheduler import RunOptions, Scheduler
@@ -198,7 +197,7 @@ def build(
     try:
         run_plan = select(_planned(file, invocation, overrides), options.pop("selection"))
         names = tuple(planned.image.name for planned in run_plan.images)
-        sink = each(*_reports(report_dir), show)  # what is shown is in the reports already
+        sink = each(*_reports(report_dir, show.warn), show)  # what is shown is in the reports already
         with SignalPipe() as signals:
             sink(RunStarted(file="<stdin>" if file == "-" else file, images=names, jobs=options["jobs"]))
             return Scheduler(run_plan, pool, signals, sink, RunOptions(**options)).run().exit_code
@@ -253,24 +252,20 @@ def _planned(file: str, invocation: _Invocation, overrides: Overrides) -> RunPla
     return plan(config.load(file, os.environ, overrides), invocation.executor.base_images)
 
 
-def _reports(report_dir: str) -> Iterator[RunSink]:
+def _reports(report_dir: str, warn: Callable[[str], None]) -> Iterator[RunSink]:
     """The sink that writes reports. Without `--report-dir` a place that cannot be written is no reason to stop."""
     if not report_dir:
         return
     try:
-        yield ReportFolder.create(report_dir, _warn)
+        yield ReportFolder.create(report_dir, warn)
     except UsageError as error:
         source = click.get_current_context().get_parameter_source("report_dir")
         if source is not click.core.ParameterSource.DEFAULT:
             raise
-        _warn(error.message)
+        warn(error.message)
 
 
-def _warn(message: str) -> None:
-    write_line(sys.stderr, f"krunner: warning: {message}")
-
-
-def _sink(log_format: LogFormat | None, *, quiet: bool, verbose: bool) -> RunSink:
+def _sink(log_format: LogFormat | None, *, quiet: bool, verbose: bool) -> Console | JsonLines:
     if quiet and verbose:
         raise UsageError("-q and -v contradict each other", hint="use one of them")
     if log_format == "json":

@@ -85,6 +85,10 @@ class Console:
             case RunFinished():
                 write_line(self._results.stream, table(event.report, colour=self._results.colour))
 
+    def warn(self, message: str) -> None:
+        """Show something about the run as a whole."""
+        self._write(paint(f"krunner: warning: {message}", "yellow", enabled=self._log.colour))
+
     def _begin(self, event: RunStarted) -> None:
         self._has_sections = event.jobs == 1 and self._verbosity != "quiet"  # interleaved lines cannot be folded
         width = max(map(len, event.images), default=0)

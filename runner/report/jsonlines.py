@@ -26,10 +26,18 @@ class JsonLines:
         stream = self._results if isinstance(event, RunFinished) else self._log
         write_line(stream, json.dumps(_document(event)))
 
+    def warn(self, message: str) -> None:
+        """Write something about the run as a whole: a line of the type RunWarned."""
+        write_line(self._log, json.dumps({**_head("RunWarned"), "message": message}))
+
+
+def _head(kind: str) -> dict[str, Any]:
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"version": events.EVENTS_VERSION, "time": time, "type": kind}
+
 
 def _document(event: RunEvent) -> dict[str, Any]:
-    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    head = {"version": events.EVENTS_VERSION, "time": time, "type": type(event).__name__}
+    head = _head(type(event).__name__)
     if isinstance(event, ImageEvent):
         return {**head, "name": event.name, "event": events.to_json(event.event)}
     return {**head, **dataclasses.asdict(event)}

@@ -371,6 +371,13 @@ def test_reports_that_nobody_asked_for_and_cannot_be_written(project):
     assert "krunner: warning: cannot write reports to krunner-report: Not a directory" in finished.err
 
 
+def test_a_log_of_json_stays_one(project):
+    run = project(a="ok")
+    (run.folder / "krunner-report").touch()
+    first = json.loads(run.run("--log-format=json").err.splitlines()[0])
+    assert (first["type"], first["message"][:33]) == ("RunWarned", "cannot write reports to krunner-r")
+
+
 def test_reports_are_no_part_of_a_context(project):
     run = project(a="excludes")
     finished = run.run("--report-dir=out")
