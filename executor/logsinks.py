@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TextIO
 
 from executor import events
-from executor.events import Event, Sink
+from executor.events import Event
 
 LogFormat = Literal["text", "color", "json"]
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "warning": 3, "error": 4, "fatal": 5, "panic": 6}
@@ -76,16 +76,6 @@ def wants_color(stream: TextIO, environ: dict[str, str] | None = None) -> bool:
     if environ.get("FORCE_COLOR") or environ.get("CLICOLOR_FORCE"):
         return True
     return stream.isatty() and environ.get("TERM") != "dumb"
-
-
-def both(first: Sink, second: Sink) -> Sink:
-    """A sink that gives every event to two."""
-
-    def forward(event: Event) -> None:
-        first(event)
-        second(event)
-
-    return forward
 
 
 def describe(event: Event) -> _Message | None:

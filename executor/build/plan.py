@@ -97,11 +97,6 @@ class BuildPlan:
                     wanted[base.reference, planned.platform] = None
         return tuple(wanted)
 
-    def readers_of(self, index: int) -> int:
-        """How many later stages start from or copy from the stage of that number."""
-        source = StageBase(index)
-        return sum((planned.base == source) + (source in planned.sources) for planned in self.stages)
-
 
 def plan_build(
     dockerfile: Dockerfile, *, target: str = "", build_args: Mapping[str, str], platform: Platform

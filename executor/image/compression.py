@@ -11,7 +11,6 @@ import zlib
 from typing import IO, Any, BinaryIO, Protocol
 
 from executor.errors import ImageError
-from executor.image import mediatypes
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -61,11 +60,6 @@ def decompress(stream: BinaryIO, media_type: str = "") -> BinaryIO:
     if media_type.endswith(("gzip", "zstd")) and magic:
         raise ImageError(f"a layer of type {media_type} is not compressed that way")
     return source
-
-
-def is_compressed(media_type: str) -> bool:
-    """True for the media types of gzip and zstd layers."""
-    return media_type not in (mediatypes.OCI_LAYER, mediatypes.DOCKER_LAYER)
 
 
 def _buffered(reader: IO[bytes], source: BinaryIO) -> BinaryIO:

@@ -51,6 +51,9 @@ def parse_manifest(content: bytes, media_type: str = "") -> Manifest | Index:
     try:
         document = json.loads(content)
         media_type = _media_type(document, media_type)
+        if "manifests" in document and ("layers" in document or "config" in document):
+            # one blob must not be an index to one reader and an image to another (CVE-2021-41190)
+            raise ImageError("the manifest claims to be an index and an image at once")
         annotations = dict(document.get("annotations") or {})
         if media_type in mediatypes.INDEXES:
             entries = tuple(Descriptor.from_json(entry) for entry in document.get("manifests") or ())

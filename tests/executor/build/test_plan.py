@@ -41,7 +41,6 @@ def test_stages_that_nobody_needs_are_not_planned():
     made = plan("FROM a AS one\nFROM b AS two\nFROM one\n")
     assert [planned.stage.index for planned in made.stages] == [0, 2]
     assert made.images() == (("docker.io/library/a:latest", AMD64),)
-    assert made.readers_of(0) == 1
 
 
 def test_a_flag_of_a_skipped_stage_does_not_matter():

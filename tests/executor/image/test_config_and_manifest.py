@@ -96,6 +96,7 @@ def test_index_is_told_from_its_content_when_the_type_is_missing():
         (b"[]", "malformed"),
         (b'{"schemaVersion":1}', "schema 1"),
         (b'{"mediaType":"text/html"}', "not a media type of an image"),
+        (b'{"manifests":[],"layers":[]}', "at once"),
         (b'{"config":{"digest":"x","size":1},"layers":[]}', "not a digest"),
         (b'{"config":{"digest":"sha256:1","size":-1},"layers":[]}', "size"),
     ],
