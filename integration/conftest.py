@@ -15,6 +15,7 @@ import pytest
 from integration.support import bases, krunner_image, leftovers
 from integration.support.builders import Buildah, Docker, Executor, serve_docker
 from integration.support.registries import RegistryServer, TlsFiles, make_tls, serve_registry
+from tests.support import dispositions
 
 WORK = Path("/var/tmp") / f"krunner-integration-{os.getpid()}"
 
@@ -29,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart() -> None:
+    dispositions.reset()
     leftovers.adopt_orphans()
 
 

@@ -147,5 +147,4 @@ def load():
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, also by what pytest starts
     sys.exit(main(executor=Executor(load_build=load, base_images=INSTALLED.base_images)))
