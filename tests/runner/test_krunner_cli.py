@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import cli
 from runner.cli import main
+from runner.commands import validate
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart" / "builds.yaml"
@@ -171,7 +171,7 @@ def test_a_bug_is_not_a_failed_build(krunner, monkeypatch):
     def planned(*_):
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(cli, "_planned", planned)
+    monkeypatch.setattr(validate, "planned_run", planned)
     code, _, err = krunner("validate", "x")
     assert (code, err.splitlines()[0]) == (70, "krunner: unexpected ZeroDivisionError: oops")
     assert "please report" in err
