@@ -53,14 +53,31 @@ class PullFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LayerUnpacked:
+    """A layer that a root filesystem needed is unpacked. `size` is of the compressed blob.
+
+    `downloaded`: it was not in the store. `seconds` is from the first byte asked for to the last one unpacked.
+    """
+
+    digest: str
+    size: int
+    downloaded: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageStarted:
-    """A stage begins; `total` counts the stages that this build needs, `position` from 1."""
+    """A stage begins; `total` counts the stages that this build needs, `position` from 1.
+
+    A stage is known by index and platform: a build for several platforms has it several times, maybe at once.
+    """
 
     index: int
     name: str
     base: str
     position: int
     total: int
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +88,7 @@ class StepStarted:
     position: int
     total: int
     instruction: str
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +105,18 @@ class StepFinished:
     layer_digest: str = ""
     layer_size: int = 0
     cached: bool = False
+    platform: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerWritten:
+    """What a step changed is now a layer. `seconds`: to find the changes, archive, compress and digest them."""
+
+    stage: int
+    digest: str
+    size: int
+    seconds: float
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +131,12 @@ class CacheLookedUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandOutput:
-    """One line written by the command of a RUN, without its newline."""
+    """One line written by the command of a RUN, without its newline; `stage` and `platform` are the RUN's."""
 
     stream: Stream
     line: str
+    stage: int = 0
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +144,27 @@ class PushStarted:
     """A push to one destination begins."""
 
     reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobPushed:
+    """A repository (`registry/repository`) has a blob, maybe before the push: layers go out while steps run."""
+
+    repository: str
+    digest: str
+    size: int
+    how: Literal["sent", "mounted", "existing"]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferAdvanced:
+    """`done` of `total` bytes of a large blob have come or gone; told about twice a second."""
+
+    direction: Literal["pull", "push"]
+    digest: str
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,12 +257,16 @@ Event: TypeAlias = (
     | DriverChosen
     | PullStarted
     | PullFinished
+    | LayerUnpacked
     | StageStarted
     | StepStarted
     | StepFinished
+    | LayerWritten
     | CacheLookedUp
     | CommandOutput
     | PushStarted
+    | BlobPushed
+    | TransferAdvanced
     | PushFinished
     | RetryScheduled
     | Warned

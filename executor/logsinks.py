@@ -81,12 +81,19 @@ def wants_color(stream: TextIO, environ: dict[str, str] | None = None) -> bool:
 def describe(event: Event) -> _Message | None:
     """The event as a person reads it, None for events that only machines need."""
     match event:
-        case events.BuildStarted() | events.CommandOutput() | events.BuildSucceeded() | events.PushStarted():
+        case (
+            events.BuildStarted()
+            | events.CommandOutput()
+            | events.BuildSucceeded()
+            | events.PushStarted()
+            | events.LayerWritten()
+            | events.TransferAdvanced()
+        ):
             return None
         case events.Warned():
             return _Message("warning", event.message, event.location)
-        case events.Noted():
-            return _Message("debug", event.message)
+        case events.Noted() | events.LayerUnpacked() | events.BlobPushed():
+            return _Message("debug", _detail(event))
         case events.BuildFailed():
             hint = f"\n     hint: {event.hint}" if event.hint else ""
             return _Message("error", event.message + hint)
@@ -95,6 +102,17 @@ def describe(event: Event) -> _Message | None:
             return _Message("warning", text)
         case _:
             return _Message("info", _progress(event))
+
+
+def _detail(event: events.Noted | events.LayerUnpacked | events.BlobPushed) -> str:
+    match event:
+        case events.Noted():
+            return event.message
+        case events.LayerUnpacked():
+            verb = "Fetched and unpacked" if event.downloaded else "Unpacked"
+            return f"{verb} layer {event.digest}, {megabytes(event.size)}, in {event.seconds:.1f} s"
+        case events.BlobPushed():
+            return f"{event.repository}: {event.how} {event.digest}, {megabytes(event.size)}"
 
 
 def _progress(event: Event) -> str:

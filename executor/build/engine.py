@@ -32,7 +32,7 @@ from executor.build.steps import execute
 from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.context.base import ContextTree, open_context
 from executor.dockerfile.instructions import Copy, Mount
-from executor.errors import ImageError, PushError, RegistryError
+from executor.errors import ImageError, NotSupportedError, PushError, RegistryError
 from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted, Warned
 from executor.image.layer import Layer
 from executor.image.platform import Platform
@@ -85,7 +85,7 @@ def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend, stop:
     keychain = Keychain.from_environment()
     pull_client = RegistryClient(spec.registry, keychain, sink, "pull")
     bases = BaseImages(store, pull_client, spec.local_images, sink)
-    layers = LayerSource(store.blobs, pull_client, stop)
+    layers = LayerSource(store.blobs, pull_client, stop, sink)
     push_client = RegistryClient(spec.registry, keychain, sink, "push", retry=spec.output.push_retry)
     outputs = Outputs(spec, store, layers, push_client, sink)
     with ExitStack() as stack:
@@ -142,7 +142,7 @@ class Engine:
         self._roots = ExitStack()
         self._built: dict[int, _Built] = {}
         self._image_roots: dict[tuple[str, Platform], RootFs] = {}
-        platform = Platform.parse(spec.platform) if spec.platform else Platform.host()
+        platform = _platform_of(spec)
         self.plan = plan_build(
             frontend.dockerfile, target=spec.target, build_args=spec.build_args, platform=platform
         )
@@ -242,6 +242,7 @@ class Engine:
                 base=str(planned.base),
                 position=position,
                 total=len(self.plan.stages),
+                platform=str(planned.platform),
             )
         )
         start = start_of(planned, self._supplies.bases, lambda index: self._built[index].state)
@@ -327,6 +328,12 @@ class Engine:
         unused = sorted(set(self.spec.build_args) - self._frontend.known_args())
         if unused:
             self.sink(Warned(message=f"build arguments that no ARG declares: {', '.join(unused)}"))
+
+
+def _platform_of(spec: BuildSpec) -> Platform:
+    if len(spec.platforms) > 1:
+        raise NotSupportedError(f"one platform at a time, not {', '.join(spec.platforms)}")
+    return Platform.parse(spec.platforms[0]) if spec.platforms else Platform.host()
 
 
 def _ignore(_layer: Layer) -> None:

@@ -10,13 +10,16 @@ import hashlib
 import io
 import queue
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from executor.build.stopping import StopFlag
+from executor.build.transfers import Meter
 from executor.errors import Error, ImageError
+from executor.events import LayerUnpacked, Sink, discard
 from executor.image.compression import decompress
 from executor.image.digest import Digest
 from executor.image.layer import Layer
@@ -28,12 +31,13 @@ _QUEUED_PIECES = 16
 
 
 class LayerSource:
-    """Opens layers and counts what had to be downloaded. Safe for several threads."""
+    """Opens layers, counts what had to be downloaded and tells of both. Safe for several threads."""
 
-    def __init__(self, blobs: BlobStore, client: RegistryClient, stop: StopFlag) -> None:
+    def __init__(self, blobs: BlobStore, client: RegistryClient, stop: StopFlag, sink: Sink = discard) -> None:
         self._blobs = blobs
         self._client = client
         self._stop = stop
+        self._sink = sink
         self._locks: defaultdict[Digest, threading.Lock] = defaultdict(threading.Lock)
         self._clients: dict[str, RegistryClient] = {}
         self.downloaded = 0
@@ -46,7 +50,22 @@ class LayerSource:
 
     def open(self, layer: Layer) -> BinaryIO:
         """The uncompressed tar of `layer`; its last read raises ImageError when blob or diff ID do not match."""
-        return io.BufferedReader(_PumpedLayer(layer, self._produce, self.failed), _PIECE)
+        downloaded, started = not self._blobs.has(layer.descriptor.digest), time.monotonic()
+
+        def ended(*, well: bool) -> None:
+            if not well:
+                self.failed.add(layer.descriptor.digest)
+                return
+            self._sink(
+                LayerUnpacked(
+                    digest=layer.descriptor.digest,
+                    size=layer.descriptor.size,
+                    downloaded=downloaded,
+                    seconds=time.monotonic() - started,
+                )
+            )
+
+        return io.BufferedReader(_PumpedLayer(layer, self._produce, ended), _PIECE)
 
     def check_stop(self) -> None:
         """Raise StoppedError when the build is being stopped; for the main thread, between two pieces of work."""
@@ -67,7 +86,8 @@ class LayerSource:
     def open_blob(self, layer: Layer) -> BinaryIO:
         """The compressed bytes as registries hold them."""
         self.ensure(layer)
-        return io.BufferedReader(_Stoppable(self._blobs.open(layer.descriptor.digest), self._stop), _PIECE)
+        stream, meter = self._blobs.open(layer.descriptor.digest), Meter(self._sink, "push", layer.descriptor)
+        return io.BufferedReader(_Sent(stream, self._stop, meter), _PIECE)
 
     def _produce(self, layer: Layer, put: Callable[[bytes], bool]) -> None:
         """Feed the uncompressed tar to `put` until it declines."""
@@ -91,15 +111,17 @@ class LayerSource:
         client = self._clients.get(layer.source, self._client)
         stream = client.open_blob(layer.source, layer.descriptor)
         self.downloaded += layer.descriptor.size
-        return io.BufferedReader(_KeptDownload(stream, self._blobs.writer(), layer), _PIECE)
+        meter = Meter(self._sink, "pull", layer.descriptor)
+        return io.BufferedReader(_KeptDownload(stream, self._blobs.writer(), layer, meter), _PIECE)
 
 
-class _Stoppable(io.RawIOBase):
+class _Sent(io.RawIOBase):
     """A stream for an upload, which ends when the build is stopped."""
 
-    def __init__(self, stream: BinaryIO, stop: StopFlag) -> None:
+    def __init__(self, stream: BinaryIO, stop: StopFlag, meter: Meter) -> None:
         self._stream = stream
         self._stop = stop
+        self._meter = meter
 
     def readable(self) -> bool:
         return True
@@ -108,6 +130,7 @@ class _Stoppable(io.RawIOBase):
         self._stop.check()
         data = self._stream.read(len(buffer))
         buffer[: len(data)] = data
+        self._meter.add(len(data))
         return len(data)
 
     def close(self) -> None:
@@ -118,10 +141,11 @@ class _Stoppable(io.RawIOBase):
 class _KeptDownload(io.RawIOBase):
     """A download that becomes a blob of the store once it was read to its end."""
 
-    def __init__(self, stream: BinaryIO, writer: BlobWriter, layer: Layer) -> None:
+    def __init__(self, stream: BinaryIO, writer: BlobWriter, layer: Layer, meter: Meter) -> None:
         self._stream = stream
         self._writer = writer
         self._layer = layer
+        self._meter = meter
         self._done = False
 
     def readable(self) -> bool:
@@ -131,6 +155,7 @@ class _KeptDownload(io.RawIOBase):
         data = self._stream.read(len(buffer))
         if data:
             self._writer.write(data)
+            self._meter.add(len(data))
             buffer[: len(data)] = data
         elif not self._done:
             self._writer.commit(self._layer.descriptor.digest, self._layer.descriptor.size)
@@ -144,14 +169,21 @@ class _KeptDownload(io.RawIOBase):
         super().close()
 
 
+class _OnEnd(Protocol):
+    """Hears that the last byte was read."""
+
+    def __call__(self, *, well: bool) -> None:
+        """`well`: all of it, and as promised."""
+
+
 class _PumpedLayer(io.RawIOBase):
-    """Reads what a producing thread inflates, and checks the diff ID at the end."""
+    """Reads what a producing thread inflates, and checks the diff ID at the end; `on_end` hears how that went."""
 
     def __init__(
-        self, layer: Layer, produce: Callable[[Layer, Callable[[bytes], bool]], None], failed: set[Digest]
+        self, layer: Layer, produce: Callable[[Layer, Callable[[bytes], bool]], None], on_end: _OnEnd
     ) -> None:
         self._layer = layer
-        self._failed = failed
+        self._on_end = on_end
         self._hash = hashlib.sha256()
         self._pieces: queue.Queue[bytes | Exception] = queue.Queue(_QUEUED_PIECES)
         self._abandoned = threading.Event()
@@ -183,12 +215,12 @@ class _PumpedLayer(io.RawIOBase):
         piece = self._pieces.get()
         if isinstance(piece, Exception):
             self._ended = True
-            self._failed.add(self._layer.descriptor.digest)
+            self._on_end(well=False)
             raise piece
         if not piece:
             self._ended = True
-            if self._hash.hexdigest() != self._layer.diff_id.hex:
-                self._failed.add(self._layer.descriptor.digest)
+            self._on_end(well=(well := self._hash.hexdigest() == self._layer.diff_id.hex))
+            if not well:
                 raise ImageError(f"layer {self._layer.descriptor.digest} does not unpack to {self._layer.diff_id}")
         self._hash.update(piece)
         self._rest = memoryview(piece)

@@ -64,7 +64,10 @@ class _Output:
 
     def __call__(self, stream: Stream, line: str) -> None:
         masked = self._stage.around.mount_supplies.secrets.mask(line)
-        self._stage.around.sink(CommandOutput(stream=stream, line=masked))
+        plan = self._stage.plan
+        self._stage.around.sink(
+            CommandOutput(stream=stream, line=masked, stage=plan.stage.index, platform=str(plan.platform))
+        )
         self.tail.append(masked)
         del self.tail[:-_TAIL_LINES]
 

@@ -17,7 +17,7 @@ from executor.build.state import StageState
 from executor.build.stepkeys import FileStep
 from executor.context.base import ContextTree
 from executor.dockerfile.instructions import Copy, Mount, StageInstruction
-from executor.events import Sink, StepFinished, StepStarted
+from executor.events import LayerWritten, Sink, StepFinished, StepStarted
 from executor.image.layer import Layer
 from executor.rootfs.base import RootFs
 from executor.spec import BuildSpec, StepRecord
@@ -159,7 +159,18 @@ class StageRun:
         self.state = self.state.with_history(created_by, layer=layer, created=self.around.clock.created())
 
     def _layer(self) -> Layer | None:
+        started = time.monotonic()
         layer = self.around.writer.write(self.root.changes())
+        if layer is not None:
+            self.around.sink(
+                LayerWritten(
+                    stage=self.plan.stage.index,
+                    digest=layer.descriptor.digest,
+                    size=layer.descriptor.size,
+                    seconds=time.monotonic() - started,
+                    platform=str(self.plan.platform),
+                )
+            )
         self.root.commit(layer)
         if layer is not None:
             self.on_layer(layer)
@@ -169,8 +180,13 @@ class StageRun:
     def step(self, position: int, instructions: Sequence[StageInstruction]) -> Iterator[None]:
         """Tell of an instruction before and after, and keep the record of it."""
         text = first_line(instructions[position - 1].source)
-        stage, layers, started = self.plan.stage.index, len(self.state.layers), time.monotonic()
-        self.around.sink(StepStarted(stage=stage, position=position, total=len(instructions), instruction=text))
+        stage, platform = self.plan.stage.index, str(self.plan.platform)
+        layers, started = len(self.state.layers), time.monotonic()
+        self.around.sink(
+            StepStarted(
+                stage=stage, position=position, total=len(instructions), instruction=text, platform=platform
+            )
+        )
         self._cached = False
         yield
         layer = self.state.layers[-1].descriptor if len(self.state.layers) > layers else None
@@ -192,5 +208,6 @@ class StageRun:
                 layer_digest=record.layer_digest,
                 layer_size=record.layer_size,
                 cached=record.cached,
+                platform=platform,
             )
         )

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO, Self
 
-from executor.events import PushFinished, PushStarted
+from executor.events import BlobPushed, PushFinished, PushStarted
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.manifest import Manifest, parse_manifest
@@ -82,6 +82,20 @@ class BlobUploads:
 
     def _bring(self, repository: str, blob: PushBlob, first: str, before: Future[Outcome] | None) -> Outcome:
         """Look, mount or send. `before` is the upload to `first`, which the pool began earlier: no deadlock."""
+        started = time.monotonic()
+        outcome = self._brought(repository, blob, first, before)
+        self._client.sink(
+            BlobPushed(
+                repository=repository,
+                digest=blob.descriptor.digest,
+                size=blob.descriptor.size,
+                how=outcome,
+                seconds=time.monotonic() - started,
+            )
+        )
+        return outcome
+
+    def _brought(self, repository: str, blob: PushBlob, first: str, before: Future[Outcome] | None) -> Outcome:
         descriptor = blob.descriptor
         if self._client.has_blob(repository, descriptor.digest):
             return "existing"

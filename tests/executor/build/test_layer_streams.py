@@ -11,6 +11,7 @@ import pytest
 from executor.build.layersource import LayerSource
 from executor.build.layerwriter import LayerWriter
 from executor.build.stopping import StopFlag
+from executor.build.transfers import Meter
 from executor.errors import ImageError, RegistryError, StepError, StoppedError
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
@@ -151,3 +152,44 @@ def test_stopping_ends_transfers(store):
     with pytest.raises(StoppedError):
         source.ensure(layer)
     assert not store.blobs.has(layer.descriptor.digest)
+
+
+class TestWhatIsTold:
+    def test_an_unpacked_layer_and_whether_it_was_downloaded(self, store):
+        layer, blob = layer_of(NOISE)
+        told = []
+        source = LayerSource(store.blobs, Registry(blob), StopFlag(), told.append)
+        for _ in range(2):
+            with source.open(layer) as stream:
+                stream.read()
+        unpacked = [(event.digest, event.size, event.downloaded) for event in told]
+        expected = layer.descriptor.digest, layer.descriptor.size
+        assert unpacked == [(*expected, True), (*expected, False)]
+        assert all(event.seconds >= 0 for event in told)
+
+    def test_a_layer_that_is_damaged_is_not_unpacked(self, store):
+        layer, _ = layer_of(NOISE)
+        told = []
+        source = LayerSource(store.blobs, Registry(gzip.compress(NOISE[::-1])), StopFlag(), told.append)
+        with pytest.raises(ImageError), source.open(layer) as stream:
+            stream.read()
+        assert told == []
+
+    def test_large_transfers_twice_a_second(self):
+        told, now = [], [0.0]
+        blob = Descriptor.of(OCI_LAYER_GZIP, b"x" * 5_000_000)
+        meter = Meter(told.append, "pull", blob, clock=lambda: now[0])
+        for _ in range(10):
+            now[0] += 0.2
+            meter.add(600_000)
+        assert [(event.direction, event.digest, event.total) for event in told] == [
+            ("pull", blob.digest, 5_000_000)
+        ] * 3
+        assert [event.done for event in told] == [1_800_000, 3_600_000, 5_000_000]
+
+    def test_small_transfers_are_not_worth_it(self):
+        told, now = [], [0.0]
+        meter = Meter(told.append, "push", Descriptor.of(OCI_LAYER_GZIP, b"x"), clock=lambda: now[0])
+        now[0] = 10.0
+        meter.add(1)
+        assert told == []

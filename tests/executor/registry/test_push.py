@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pytest
 
 from executor.errors import AuthError, ImageError, RegistryError
-from executor.events import Event, PushFinished, PushStarted
+from executor.events import BlobPushed, Event, PushFinished, PushStarted
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.reference import Reference
@@ -206,8 +206,12 @@ def test_an_image_arrives_with_its_manifest_last(
     puts = registry.seen("PUT")
     assert puts[-1].path == "/v2/team/app/manifests/1"
     assert puts[-2].query["digest"] == image.manifest.config.digest
-    started, finished = events
+    started, *blobs, finished = events
     assert started == PushStarted(reference=name)
+    told = {(blob.repository, blob.digest, blob.size, blob.how) for blob in blobs if isinstance(blob, BlobPushed)}
+    assert told == {
+        (f"{registry.host}/team/app", digest, len(content), "sent") for digest, content in image.blobs.items()
+    }
     assert isinstance(finished, PushFinished)
     assert (finished.reference, finished.sent, finished.digest) == (name, 3, image.descriptor.digest)
 

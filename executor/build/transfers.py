@@ -1,0 +1,45 @@
+"""Telling of bytes as they come and go: how far a large blob is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from executor.events import Sink, TransferAdvanced
+from executor.image.descriptor import Descriptor
+
+_SMALLEST = 4 * 1024 * 1024
+_EVERY = 0.5
+
+
+class Meter:
+    """Counts the bytes of one blob on their way, and tells `sink` twice a second; of 4 MiB and more only."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        direction: Literal["pull", "push"],
+        blob: Descriptor,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sink = sink
+        self._direction: Literal["pull", "push"] = direction
+        self._blob = blob
+        self._clock = clock
+        self._done = 0
+        self._next = clock() + _EVERY
+
+    def add(self, count: int) -> None:
+        """`count` more bytes have passed."""
+        self._done += count
+        if self._blob.size >= _SMALLEST and self._clock() >= self._next:
+            self._next = self._clock() + _EVERY
+            self._sink(
+                TransferAdvanced(
+                    direction=self._direction,
+                    digest=self._blob.digest,
+                    done=min(self._done, self._blob.size),
+                    total=self._blob.size,
+                )
+            )
