@@ -58,8 +58,8 @@ def _number(name: str, help_text: str, support: Support = Support.DONE) -> Flag:
     return Flag(name=name, kind="number", help=help_text, default=0, support=support)
 
 
-def _many(name: str, help_text: str, support: Support = Support.DONE, *, short: str = "", env: str = "") -> Flag:
-    return Flag(name=name, kind="list", help=help_text, default=(), support=support, short=short, env=env)
+def _many(name: str, help_text: str, support: Support = Support.DONE, **more: object) -> Flag:
+    return Flag(name=name, kind="list", help=help_text, default=(), support=support, **more)  # type: ignore[arg-type]
 
 
 _LATER, _ALWAYS = Support.LATER, Support.ALWAYS
@@ -74,7 +74,8 @@ FLAGS: tuple[Flag, ...] = (
     _many("ssh", "Agent for RUN --mount=type=ssh: default, or ID=SOCKET"),
     _text("target", "Stage to build; the last one when not given"),
     _many("label", "Label of the image, NAME=VALUE"),
-    _text("custom-platform", "Platform to build for, as linux/arm64", aliases=("customPlatform", "platform")),
+    _many("annotation", "Annotation, [KIND[PLATFORM]:]NAME=VALUE; KIND: manifest, index, …-descriptor"),
+    _many("custom-platform", "As linux/arm64; several make an index", aliases=("customPlatform", "platform")),
     _switch("no-push", "Build only", env="KANIKO_NO_PUSH"),
     _text("digest-file", "Write the image's digest here after the push"),
     _text("image-name-with-digest-file", "Write repository@digest of each destination here"),

@@ -9,11 +9,12 @@ import dataclasses
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from executor.errors import InternalError
 
 RootfsChoice = Literal["auto", "overlay", "chroot", "in-place"]
+PushPhase = Literal["whole", "content", "tags"]
 SnapshotMode = Literal["full", "redo", "time"]
 
 
@@ -56,13 +57,17 @@ class OutputSpec:
     """Where the built image goes. Paths are absolute, '' when not wanted.
 
     `destinations` are image references; `no_push` leaves them as names only (in the tar and the digest files).
-    `check_push` asks the registries for permission before the build.
+    `check_push` asks the registries for permission before the build. `keep` names the folder, in the store's folder
+    for such images, where the image waits until all destinations have it, '' for none; with `defer` the tags are
+    left to a later PushSpec, and only layers are sent.
     """
 
     destinations: tuple[str, ...] = ()
     no_push: bool = False
     check_push: bool = True
     push_retry: RetryPolicy = RetryPolicy()
+    keep: str = ""
+    defer: bool = False
     tar_path: str = ""
     oci_layout_path: str = ""
     digest_file: str = ""
@@ -117,8 +122,11 @@ class BuildSpec:
     """One image to build.
 
     `context` is a directory or a URL (`dir://`, `tar://`, `git://`, …). `dockerfile` is a path, looked up
-    relative to the working directory and then to the context. `platform` is `os/arch[/variant]`, '' for this
-    machine's. `local_images` maps references built earlier in the session to manifest digests in the store,
+    relative to the working directory and then to the context; `dockerfile_text` is the text itself and counts
+    before it. `build_contexts` maps names to directories, git or http URLs, `docker-image://REFERENCE` or
+    `oci-layout://PATH[:TAG|@DIGEST]`; relative paths start at the working directory. `platforms` are
+    `os/arch[/variant]`, none for this machine's; several make an index. `annotations` have buildx's keys:
+    `[KIND[PLATFORM]:]KEY`, a kind being manifest, index, manifest-descriptor or index-descriptor. `local_images` maps references built earlier in the session to manifest digests in the store,
     so that they are neither pulled nor looked up. `context_excludes` are absolute paths that are never part of
     the context, such as reports that are being written. `source_date_epoch` is in seconds; None: not set.
     `ssh` maps ids of ssh agents to their sockets, '' for the one that SSH_AUTH_SOCK names.
@@ -126,13 +134,16 @@ class BuildSpec:
 
     context: str
     dockerfile: str = "Dockerfile"
+    dockerfile_text: str | None = None
     context_sub_path: str = ""
     context_excludes: tuple[str, ...] = ()
     name: str = ""
     target: str = ""
     build_args: Mapping[str, str] = field(default_factory=dict)
+    build_contexts: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
-    platform: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    platforms: tuple[str, ...] = ()
     reproducible: bool = False
     source_date_epoch: int | None = None
     registry: RegistryOptions = RegistryOptions()
@@ -146,6 +157,27 @@ class BuildSpec:
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values (objects, arrays, strings, numbers, booleans, null)."""
         return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushSpec:
+    """An image that a build has left in the folder `keep` of the store in `home`, to be pushed where it says there.
+
+    `phase`: "content" sends all but the tags, "tags" the tags alone, "whole" both.
+    """
+
+    name: str
+    keep: str
+    home: str = ""
+    phase: PushPhase = "whole"
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as JSON values."""
+        return dataclasses.asdict(self)
+
+
+Job: TypeAlias = BuildSpec | PushSpec
+"""What a worker process is given to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +221,32 @@ class BuildResult:
 def build_spec_from_json(document: Mapping[str, Any]) -> BuildSpec:
     """The inverse of `BuildSpec.to_json`. Raises InternalError on a document of another shape."""
     return _from_json(BuildSpec, document)
+
+
+def job_to_json(job: Job) -> dict[str, Any]:
+    """The job as JSON values: `{"build": …}` or `{"push": …}`."""
+    return {"build" if isinstance(job, BuildSpec) else "push": job.to_json()}
+
+
+def job_from_json(document: Mapping[str, Any]) -> Job:
+    """The inverse of `job_to_json`. Raises InternalError on a document of another shape."""
+    match document:
+        case {"build": build}:
+            return build_spec_from_json(build)
+        case {"push": push}:
+            return _from_json(PushSpec, push)
+        case _:
+            raise InternalError(f"a job is a build or a push, not {', '.join(document) or 'nothing'}")
+
+
+def output_spec_from_json(document: Mapping[str, Any]) -> OutputSpec:
+    """An OutputSpec from its JSON values. Raises InternalError on a document of another shape."""
+    return _from_json(OutputSpec, document)
+
+
+def registry_options_from_json(document: Mapping[str, Any]) -> RegistryOptions:
+    """RegistryOptions from their JSON values. Raises InternalError on a document of another shape."""
+    return _from_json(RegistryOptions, document)
 
 
 def build_result_from_json(document: Mapping[str, Any]) -> BuildResult:

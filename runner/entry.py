@@ -115,7 +115,7 @@ class Entry:
             target=self._values.get("target", ""),
             build_args=self._texts("args"),
             labels=self._texts("labels"),
-            platform=self._values.get("platform", ""),
+            platforms=(self._values["platform"],) if "platform" in self._values else (),
             registry=self._registry(),
             rootfs=RootfsOptions(driver=driver, home=overrides.home),
             output=self._output(),

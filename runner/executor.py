@@ -5,9 +5,9 @@ Imports are late: the first happens in the zygote, the second when Dockerfiles a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from executor.spec import BuildSpec
 from runner.plan import BaseImages
 from runner.worker import BuildEntry
 from runner.zygote import EntryLoader
@@ -28,12 +28,10 @@ def _load_build() -> BuildEntry:
     return worker.run_build
 
 
-def _base_images(
-    dockerfile_path: str, build_args: Mapping[str, str], target: str, platform: str
-) -> tuple[str, ...]:
+def _base_images(spec: BuildSpec) -> tuple[str, ...]:
     from executor.build.inspect import base_images
 
-    return base_images(dockerfile_path, build_args, target, platform)
+    return base_images(spec)
 
 
 INSTALLED = Executor(load_build=_load_build, base_images=_base_images)

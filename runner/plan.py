@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from executor.errors import Diagnostic, Error, InvalidFileError, UsageError
+from executor.spec import BuildSpec
 from runner.findings import Findings
 from runner.model import ImageSpec, RunConfig
 from runner.references import normalise
@@ -22,10 +23,8 @@ class BaseImages(Protocol):
     Raises executor.errors.Error for a Dockerfile that cannot be read.
     """
 
-    def __call__(
-        self, dockerfile_path: str, build_args: Mapping[str, str], target: str, platform: str
-    ) -> tuple[str, ...]:
-        """`target` is '' for the last stage, `platform` '' for this machine's."""
+    def __call__(self, spec: BuildSpec) -> tuple[str, ...]:
+        """They come as full references."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,7 @@ def _needs(
     if "://" in build.context:
         return ()
     try:
-        bases = base_images(build.dockerfile, build.build_args, build.target, build.platform)
+        bases = base_images(build)
     except InvalidFileError as error:
         findings.extend(error.diagnostics)
         return ()

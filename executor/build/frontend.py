@@ -42,8 +42,24 @@ def read_frontend(spec: BuildSpec, context: str) -> Frontend:
 
     Raises ContextError when it is not there, InvalidFileError when it has faults.
     """
+    found = read_dockerfile(spec, context)
+    return Frontend(found.parsed, ContextTree(context, _ignore(spec, found.path, context)))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDockerfile:
+    """A Dockerfile and where it lies, '' when it lies nowhere: then no ignore file belongs to it."""
+
+    parsed: Dockerfile
+    path: str
+
+
+def read_dockerfile(spec: BuildSpec, context: str) -> ReadDockerfile:
+    """The Dockerfile that `spec` holds or names. Raises what `read_frontend` raises."""
+    if spec.dockerfile_text is not None:
+        return ReadDockerfile(parse(spec.dockerfile_text.encode(), _DEFAULT_NAME), "")
     path = find_dockerfile(spec.dockerfile, context)
-    return Frontend(parse(_read(path), spec.dockerfile), ContextTree(context, _ignore(spec, path, context)))
+    return ReadDockerfile(parse(_read(path), spec.dockerfile), path)
 
 
 def find_dockerfile(name: str, context: str) -> str:
@@ -68,7 +84,8 @@ def _ignore(spec: BuildSpec, dockerfile: str, context: str) -> IgnoreMatcher | N
     What the spec excludes comes last, so that no pattern lets it in again.
     """
     excluded = tuple(_excluded(spec.context_excludes, os.path.realpath(context)))
-    for path in (f"{dockerfile}{_IGNORE_FILE}", os.path.join(context, _IGNORE_FILE)):
+    own = [f"{dockerfile}{_IGNORE_FILE}"] if dockerfile else []
+    for path in (*own, os.path.join(context, _IGNORE_FILE)):
         if os.path.isfile(path):
             return IgnoreMatcher(parse_ignore(_read(path), path) + excluded, path)
     return IgnoreMatcher(excluded) if excluded else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from executor.build.clock import Clock
 from executor.build.state import StageState
 from executor.events import ImageBuilt, Sink
+from executor.image.annotations import parse_annotations
 from executor.image.config import ImageConfig
 from executor.image.descriptor import Descriptor
 from executor.image.layer import Layer
@@ -43,7 +44,12 @@ def assemble(state: StageState, spec: BuildSpec, store: Store, clock: Clock, sin
         replace(layer, descriptor=replace(layer.descriptor, media_type=to_oci_layer(layer.descriptor.media_type)))
         for layer in state.layers
     )
-    manifest = Manifest(config=config_descriptor, layers=tuple(layer.descriptor for layer in layers))
+    annotations = parse_annotations(spec.annotations)
+    manifest = Manifest(
+        config=config_descriptor,
+        layers=tuple(layer.descriptor for layer in layers),
+        annotations=annotations.on("manifest", config.platform.normalized()),
+    )
     manifest_bytes = manifest.to_bytes()
     store.blobs.put(config_bytes)
     digest = store.blobs.put(manifest_bytes)
@@ -63,8 +69,8 @@ def assemble(state: StageState, spec: BuildSpec, store: Store, clock: Clock, sin
 def _config(state: StageState, spec: BuildSpec, clock: Clock) -> ImageConfig:
     labels = {**state.config.labels, **spec.labels}
     config = replace(state.image, created=clock.created(), config=replace(state.config, labels=labels))
-    if spec.platform:
-        config = replace(config, platform=_platform(config.platform, Platform.parse(spec.platform)))
+    if spec.platforms:
+        config = replace(config, platform=_platform(config.platform, Platform.parse(spec.platforms[0])))
     return config
 
 

@@ -181,6 +181,11 @@ def test_proxies_reach_commands_and_leave_no_trace(build: Build) -> None:
     assert "pass@proxy" not in json.dumps(image.config)
 
 
+def test_annotations_are_written_on_the_manifest(build: Build) -> None:
+    image = build.image("FROM scratch\nENV A=1\n", "--annotation=a=1", "--annotation=manifest:b=2")
+    assert image.manifest["annotations"] == {"a": "1", "b": "2"}
+
+
 def test_custom_platform_is_recorded(build: Build) -> None:
     image = build.image("FROM scratch\nENV A=1\n", "--custom-platform=linux/arm/v7")
     assert (image.config["architecture"], image.config["variant"]) == ("arm", "v7")

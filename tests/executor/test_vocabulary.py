@@ -23,6 +23,10 @@ def test_spec_round_trip():
     spec = BuildSpec(
         context="/c",
         build_args={"A": "1"},
+        dockerfile_text="FROM scratch\n",
+        build_contexts={"src": "/src"},
+        annotations={"index:a": "b"},
+        platforms=("linux/amd64", "linux/arm/v6"),
         registry=RegistryOptions(
             insecure_registries=("a", "b"),
             client_certificates={"h": ("c", "k")},

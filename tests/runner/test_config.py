@@ -62,7 +62,7 @@ builds:
     )
     (image,) = run.images
     build, output, registry = image.build, image.build.output, image.build.registry
-    assert (image.name, build.name, build.target, build.platform) == ("web", "web", "run", "linux/arm64")
+    assert (image.name, build.name, build.target, build.platforms) == ("web", "web", "run", ("linux/arm64",))
     assert image.references == ("localhost:5000/web:1", "docker.io/example/web:latest")
     assert image.location.line == 3
     assert build.context == str(tmp_path / "web")

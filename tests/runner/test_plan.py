@@ -22,8 +22,8 @@ def image(name, *references, context="."):
 def planned(images, bases):
     """`bases` maps a Dockerfile to what it builds upon; an exception is raised."""
 
-    def base_images(dockerfile_path, build_args, target, platform):
-        found = bases.get(dockerfile_path, ())
+    def base_images(spec):
+        found = bases.get(spec.dockerfile, ())
         if isinstance(found, Exception):
             raise found
         return tuple(found)
