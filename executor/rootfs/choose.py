@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from executor.errors import UnfitError
 from executor.events import DriverChosen, Sink, Warned
 from executor.rootfs.base import Driver
@@ -13,10 +15,11 @@ from executor.snapshot.ignore import IgnoredPaths
 from executor.spec import RootfsOptions
 from executor.store import Store
 
+_DOCTOR = "`krunner doctor` shows what this machine allows and what to change"
 _HINTS = {
-    "overlay": "give the container CAP_SYS_ADMIN and put KRUNNER_HOME on a volume, or use --rootfs=chroot",
+    "overlay": f"{_DOCTOR}; or use --rootfs=auto",
     "in-place": "run in a container of the krunner:debug image, as root, with KRUNNER_HOME on its own file system",
-    "chroot": "run as root (CAP_SYS_CHROOT), or where unprivileged user namespaces are allowed",
+    "chroot": f"run as root (CAP_SYS_CHROOT), or where user namespaces are allowed; {_DOCTOR}",
 }
 
 
@@ -27,14 +30,8 @@ def choose_driver(store: Store, options: RootfsOptions, sink: Sink) -> Driver:
     """
     if recover():
         sink(Warned(message="a build was killed while it ran a command in /: the container is as it was again"))
-    ignore = IgnoredPaths(options.ignore_paths)
-    drivers: list[Driver] = [
-        OverlayDriver(store, ignore=ignore),
-        ChrootDriver(store, ignore=ignore, mode=options.snapshot_mode),
-        InPlaceDriver(store, ignore=ignore, mode=options.snapshot_mode),
-    ]
     refusals: list[str] = []
-    for driver in drivers:
+    for driver in drivers(store, options):
         if options.driver not in ("auto", driver.name):
             continue
         probe = driver.probe()
@@ -46,6 +43,18 @@ def choose_driver(store: Store, options: RootfsOptions, sink: Sink) -> Driver:
         f"no root filesystem can be made here ({'; '.join(refusals)})",
         hint=_HINTS["chroot" if options.driver == "auto" else options.driver],
     )
+
+
+def drivers(store: Store, options: RootfsOptions) -> Iterator[Driver]:
+    """All drivers, in the order in which `auto` tries them.
+
+    Where nothing may be mounted in-place comes before chroot, whose commands find an empty /proc then.
+    """
+    ignore = IgnoredPaths(options.ignore_paths)
+    yield OverlayDriver(store, ignore=ignore)
+    chroot = ChrootDriver(store, ignore=ignore, mode=options.snapshot_mode)
+    in_place = InPlaceDriver(store, ignore=ignore, mode=options.snapshot_mode, gives_way=options.driver == "auto")
+    yield from (chroot, in_place) if chroot.mounts else (in_place, chroot)
 
 
 def _reason(asked: str, refusals: list[str], remark: str) -> str:

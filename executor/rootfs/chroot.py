@@ -24,9 +24,11 @@ from executor.rootfs.confinement import Confinement
 from executor.rootfs.confining import confined
 from executor.rootfs.copytree import CopyRules, copy_tree
 from executor.rootfs.layerdirs import TREE, chain_ids, new_tree
+from executor.rootfs.mountinfo import mount_of
 from executor.rootfs.namespaces import Privilege, current_privilege
 from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable
 from executor.rootfs.plainrun import plain_run
+from executor.rootfs.privileges import read_privileges
 from executor.rootfs.propagation import make_mounts_private
 from executor.rootfs.trial import try_in_child
 from executor.rootfs.unpack import apply_layer
@@ -48,7 +50,7 @@ class ChrootDriver:
         self.ignore = ignore or IgnoredPaths()
         self.mode: Mode = mode
         self.squash = privilege in (Privilege.SINGLE_ID, Privilege.NONE)
-        self.runs_commands = privilege is not Privilege.NONE
+        self.no_commands = _why_no_commands(privilege, store.home)
         self._mounts: bool | None = None
 
     @property
@@ -63,12 +65,12 @@ class ChrootDriver:
         self._mounts = False
 
     def probe(self) -> Probe:
-        """Enter a directory of the store, in a forked child. Without root there is nothing to try."""
-        if not self.runs_commands:
-            return Probe(True, "without RUN: not root")
+        """Enter a directory of the store, in a forked child, where that is of use."""
+        if self.no_commands:
+            return Probe(True, f"without RUN: {self.no_commands}")
         folder = self.store.scratch("probe")
         try:
-            return try_in_child(lambda: os.chroot(folder))
+            return try_in_child(lambda: _try_chroot(folder))
         finally:
             os.rmdir(folder)
 
@@ -151,10 +153,10 @@ class ChrootRoot:
 
     def run(self, request: RunRequest, on_line: OnLine) -> int:
         """See `RootFs.run`."""
-        if not self._driver.runs_commands:
+        if self._driver.no_commands:
             raise UnfitError(
-                "cannot run a command: this needs root or user namespaces",
-                hint="build as root, or where unprivileged user namespaces are allowed",
+                f"cannot run a command: {self._driver.no_commands}",
+                hint="`krunner doctor` shows what this machine allows and what to change",
             )
         if self._driver.mounts:
             with confined(self._path, request, self._scratch) as confinement:
@@ -205,6 +207,22 @@ class ChrootRoot:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+
+def _why_no_commands(privilege: Privilege, home: str) -> str:
+    """Why no command can be run in a directory of the store, '' when nothing is known to stand in the way."""
+    if privilege is Privilege.NONE:
+        return "this needs root or user namespaces"
+    mount = mount_of(home)
+    return "" if mount is None or mount.executable else f"{mount.point} is mounted noexec"
+
+
+def _try_chroot(folder: str) -> None:
+    try:
+        os.chroot(folder)
+    except OSError as error:
+        missing = "CAP_SYS_CHROOT" not in read_privileges().capabilities
+        raise UnfitError("CAP_SYS_CHROOT is missing" if missing else f"chroot: {error.strerror}") from error
 
 
 def _try_namespaces() -> None:

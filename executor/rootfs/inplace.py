@@ -23,6 +23,7 @@ from executor.rootfs.chroot import ChrootDriver, ChrootRoot
 from executor.rootfs.confinement import Confinement
 from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable
 from executor.rootfs.runmounts import write_scripts
+from executor.rootfs.safepath import resolve
 from executor.rootfs.takeover import Takeover
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.scan import Mode, ScanDiff
@@ -39,10 +40,14 @@ class InPlaceDriver:
 
     name = "in-place"
 
-    def __init__(self, store: Store, *, ignore: IgnoredPaths | None = None, mode: Mode = "full") -> None:
+    def __init__(
+        self, store: Store, *, ignore: IgnoredPaths | None = None, mode: Mode = "full", gives_way: bool = False
+    ) -> None:
+        """With `gives_way` a command runs by chroot when the image has something where our own has to stay."""
         self.store = store
         self._trees = ChrootDriver(store, ignore=ignore, mode=mode)
         self._trees.forbid_mounts()
+        self._gives_way = gives_way
 
     def probe(self) -> Probe:
         """Ask the guard, and rename a directory of the store into the folder for what is put aside."""
@@ -61,6 +66,22 @@ class InPlaceDriver:
             return Probe(False, f"the store {self.store.home} must be on the file system of /: {error.strerror}")
         pin_name_services()
         return Probe(True)
+
+    def conflict(self, tree: str, cwd: str) -> str:
+        """The path of `tree` for which its command should not run in place but by chroot, '' when there is none.
+
+        Raises UnfitError when the command would work in a directory of this container itself, as its workspace.
+        """
+        stays = [path for path in sorted(staying(self.store.home)) if not _is_a_containers_own(path)]
+        found = next((path for path in stays if os.path.lexists(resolve(tree, path))), "")
+        if found and self._gives_way and self._trees.probe() == Probe(True):
+            return found
+        if any(f"{cwd}/".startswith(f"{path}/") for path in stays):
+            raise UnfitError(
+                f"no command can run in {cwd} in place: this container uses that directory itself",
+                hint="mount it elsewhere in the container, or use --rootfs=chroot",
+            )
+        return ""
 
     def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> InPlaceRoot:
         """See `Driver.open_root`."""
@@ -86,6 +107,11 @@ class InPlaceRoot:
     def run(self, request: RunRequest, on_line: OnLine) -> int:
         """See `RootFs.run`. Lines that say which paths of the image cannot be seen come before the command's."""
         refuse_unmountable(request)
+        if conflict := self._driver.conflict(self.path, request.cwd):
+            on_line(
+                "stderr", f"{conflict} of the image is in use in this container: running by chroot, without /proc"
+            )
+            return self._tree.run(request, on_line)
         takeover = Takeover(guard.permit(), _FOLDER)
         with (
             _alone(),
@@ -162,6 +188,10 @@ def staying(home: str) -> set[str]:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         paths.update(_unescape(line.split()[4]) for line in lines)
     return paths - {"/"}
+
+
+def _is_a_containers_own(path: str) -> bool:
+    return path in _A_CONTAINERS_OWN or path.startswith(("/dev/", "/proc/", "/sys/"))
 
 
 def pin_name_services() -> None:

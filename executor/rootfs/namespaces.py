@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import enum
 import os
-import shlex
 import shutil
 import signal
-import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from executor.errors import UnfitError
 from executor.rootfs import syscalls
+from executor.rootfs.privileges import Privileges, read_privileges
 from executor.rootfs.propagation import make_mounts_private
+from executor.rootfs.refusals import mounts_refused, user_mounts_refused, user_namespace_refused
 from executor.rootfs.trial import try_in_child
+
+_OWN_IDS = 65536
 
 
 class Privilege(enum.Enum):
@@ -35,12 +40,21 @@ def enter_mount_namespace() -> Privilege:
     Returns what the process is then; drivers find out by trying what it may do. Call it while the process has one
     thread.
     """
+    if try_in_child(_unshare_mounts).usable:  # half of it would be worse than nothing, here and below
+        _unshare_mounts()
+    elif try_in_child(_enter_both).usable:
+        _enter_both()
+    return current_privilege()
+
+
+def isolate_mounts() -> None:
+    """Enter a private mount namespace. Raises UnfitError that says exactly why that is not allowed."""
     try:
         _unshare_mounts()
-    except PermissionError:
-        if try_in_child(_enter_both).usable:  # a half-entered user namespace would own nothing
-            _enter_both()
-    return current_privilege()
+    except OSError as error:
+        privileges = read_privileges()
+        other_way = try_in_child(lambda: _explain_user_namespace(privileges)).reason
+        raise UnfitError(mounts_refused(error, privileges, other_way)) from error
 
 
 def _unshare_mounts() -> None:
@@ -51,6 +65,18 @@ def _unshare_mounts() -> None:
 def _enter_both() -> None:
     _enter_user_namespace()
     _unshare_mounts()
+
+
+def _explain_user_namespace(privileges: Privileges) -> None:
+    """Raise UnfitError with the reason why the other way, by a user namespace, does not work."""
+    try:
+        _enter_user_namespace()
+    except OSError as error:
+        raise UnfitError(user_namespace_refused(error, privileges)) from error
+    try:
+        _unshare_mounts()
+    except OSError as error:
+        raise UnfitError(user_mounts_refused(error, privileges)) from error
 
 
 def current_privilege() -> Privilege:
@@ -83,9 +109,11 @@ def _enter_user_namespace() -> Privilege:
 class _RangeMapper:
     """A child that stays outside of the new namespace, where it may write the maps of this process."""
 
-    def __init__(self, script: str) -> None:
-        self._script = script
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, commands: Sequence[list[str]]) -> None:
+        """`commands` write the maps; none of them: this process's own ids are mapped one to one."""
+        self._commands = commands
+        self._child = 0
+        self._go = -1
 
     @classmethod
     def find(cls, uid: int, gid: int) -> _RangeMapper | None:
@@ -93,36 +121,53 @@ class _RangeMapper:
 
         root without the right to mount (a container's) may map its own ids one to one.
         """
-        process = os.getpid()
         if uid == 0:
-            return cls(" && ".join(f"echo 0 0 65536 > /proc/{process}/{name}_map" for name in ("uid", "gid")))
+            return cls(())
         commands = []
         for program, file, own in (("newuidmap", "/etc/subuid", uid), ("newgidmap", "/etc/subgid", gid)):
             found, path = subordinate_range(_read(file), uid, _user_name(uid)), shutil.which(program)
             if not found or not path:
                 return None
-            commands.append(f"{shlex.quote(path)} {process} 0 {own} 1 1 {found[0]} {found[1]}")
-        return cls(" && ".join(commands))
+            commands.append([path, str(os.getpid()), "0", str(own), "1", "1", str(found[0]), str(found[1])])
+        return cls(commands)
 
     def __enter__(self) -> None:
-        self._process = subprocess.Popen(
-            ["/bin/sh", "-c", f"read -r go && {self._script}"],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        process, (waiting, self._go) = os.getpid(), os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            status = 1
+            try:
+                os.close(self._go)
+                if os.read(waiting, 1):
+                    status = _write_maps(process, self._commands)
+            finally:
+                os._exit(status)
+        os.close(waiting)
 
     def map(self) -> bool:
         """Have the maps written, now that this process is in the new namespace."""
-        if self._process is None:
-            return False
-        self._process.communicate(b"go\n", timeout=30)
-        return self._process.returncode == 0
+        os.write(self._go, b"!")
+        child, self._child = self._child, 0
+        return os.waitpid(child, 0)[1] == 0
 
     def __exit__(self, *exc: object) -> None:
-        if self._process and self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
+        os.close(self._go)
+        if self._child:
+            with suppress(ProcessLookupError):
+                os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
+
+
+def _write_maps(process: int, commands: Sequence[list[str]]) -> int:
+    if not commands:
+        for name in ("uid_map", "gid_map"):
+            _write(f"/proc/{process}/{name}", f"0 0 {_OWN_IDS}")
+    null = os.open(os.devnull, os.O_WRONLY)
+    quiet = [(os.POSIX_SPAWN_DUP2, null, 2)]
+    for command in commands:
+        if os.waitpid(os.posix_spawn(command[0], command, os.environ, file_actions=quiet), 0)[1]:
+            return 1
+    return 0
 
 
 def subordinate_range(text: str, uid: int, name: str) -> tuple[int, int] | None:

@@ -19,9 +19,10 @@ from executor.rootfs import process, syscalls
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
 from executor.rootfs.confining import confined
 from executor.rootfs.layerdirs import TREE, LayerDirectories, describes_root
-from executor.rootfs.namespaces import Privilege, current_privilege
+from executor.rootfs.mountinfo import mount_of
+from executor.rootfs.namespaces import Privilege, current_privilege, isolate_mounts
 from executor.rootfs.overlaymount import OverlayMount, mount_overlay
-from executor.rootfs.propagation import make_mounts_private
+from executor.rootfs.refusals import overlay_refused
 from executor.rootfs.trial import try_in_child
 from executor.rootfs.unpack import XattrNamespace
 from executor.snapshot.entries import describe
@@ -66,27 +67,33 @@ class OverlayDriver:
             yield
 
     def _try(self) -> None:
-        syscalls.unshare(syscalls.CLONE_NEWNS)
-        make_mounts_private()
+        isolate_mounts()
         folder = self.store.scratch("probe")
+        lower, upper, work, target = (os.path.join(folder, name) for name in ("lower", "upper", "work", "root"))
         try:
-            lower, upper, work, target = (
-                os.path.join(folder, name) for name in ("lower", "upper", "work", "root")
-            )
             for path in (lower, upper, work, target, os.path.join(lower, "d")):
                 os.mkdir(path)
-            mount_overlay(
+            self._try_overlay(
                 OverlayMount(
                     target=target, lowers=[lower], upper=upper, work=work, user_xattrs=self.namespace == "user"
                 )
             )
-            try:
-                os.rmdir(os.path.join(target, "d"))
-                os.mkdir(os.path.join(target, "d"))
-            finally:
-                syscalls.unmount(target, syscalls.MNT_DETACH)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _try_overlay(self, overlay: OverlayMount) -> None:
+        try:
+            mount_overlay(overlay)
+        except OSError as error:
+            home = self.store.home
+            raise UnfitError(overlay_refused(error, home, mount_of(home))) from error
+        try:
+            os.rmdir(os.path.join(overlay.target, "d"))
+            os.mkdir(os.path.join(overlay.target, "d"))
+        except OSError as error:
+            raise UnfitError(f"overlayfs cannot remove and replace a directory: {error.strerror}") from error
+        finally:
+            syscalls.unmount(overlay.target, syscalls.MNT_DETACH)
 
 
 class _Lower:
