@@ -44,10 +44,11 @@ integration: venv ## the tests against real registries, builders and mounts (roo
 	@scripts/apt-ensure $(DEBIAN_PACKAGES)
 	$(BIN)/pytest integration -q -o timeout=600
 
-bench: venv ## time and peak memory on three workloads, beside buildah where it is installed (root)
+bench: venv ## time and memory beside every builder that is found (root); BENCH="--workloads a,b --peers c --rounds 2"
 	@if [ "$$(id -u)" -ne 0 ]; then echo "make bench mounts and chroots: run it as root" >&2; exit 1; fi
 	@scripts/apt-ensure busybox-static docker-registry mmdebstrap skopeo
-	$(BIN)/python -m integration.bench
+	$(BIN)/python -m compileall -q executor runner
+	$(BIN)/python -m integration.bench $(BENCH)
 
 clean: ## remove .venv, caches and build products
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist *.egg-info

@@ -1,1 +1,1 @@
-"""Seconds and peak memory of three workloads, beside buildah where it is installed. Prints; tests nothing."""
+"""Seconds and peak memory of typical builds, beside other builders. Prints; tests nothing."""

@@ -1,162 +1,148 @@
-"""`make bench`: three workloads by krunner and by buildah, medians as a table.
+"""`make bench`: the workloads by krunner and by every peer that is here, in turn; medians, ratios, memory, phases.
 
-    quickstart      the three images of examples/quickstart, built and pushed
-    ten on debian   ten images, each two steps on one Debian base of about 180 MB, built and pushed
-    1 GiB layer     one image with a layer of 1 GiB of random bytes, built and pushed
-
-Every round starts with an empty store and pushes to a repository of its own in a real registry on loopback.
+Each run has a clean state: an empty store or storage, and a registry of its own that holds the bases alone. Rounds
+go A B A B through the tools, so that a busy machine meets all alike. docs/performance.md says how to read it.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
-import itertools
-import json
+import contextlib
 import os
 import shutil
+import statistics
+import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from integration.bench.measure import Measured, measure
-from integration.support.bases import BUSYBOX, debian_archive
-from integration.support.builders import BIN, ROOT
-from integration.support.programs import run
-from integration.support.recipes import make_files
-from integration.support.registries import serve_registry
+from integration.bench.peers import Peer, Place, available, load_debug_image
+from integration.bench.phases import phases_of
+from integration.bench.workloads import WORKLOADS, Workload
+from integration.support.bases import busybox_archive, debian_archive, push_archive
+from integration.support.builders import serve_docker
+from integration.support.programs import ProgramError
+from integration.support.registries import RegistryServer, serve_registry
 
-_IMAGES = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    """One image of a workload: its context folder and its repository below the round's own."""
-
-    context: Path
-    repository: str
+_OURS = ("krunner", "in-place")
+_NOT_CACHED = ("docker",)
+"""Peers that keep no layer cache in a registry."""
+_LARGE = 1 << 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """Images in the order in which they must be built."""
-
-    name: str
-    images: Sequence[Image]
+def main() -> int:
+    """Measure and print; 1 when a run of ours failed."""
+    options = _options()
+    with contextlib.ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="krunner-bench-", dir="/var/tmp")))
+        bench = Bench(work)
+        docker = stack.enter_context(serve_docker(work / "docker")) if shutil.which("dockerd") else None
+        if docker and _wanted("in-place", options.peers):
+            load_debug_image(docker)
+        peers = {name: peer for name, peer in available(docker).items() if _wanted(name, options.peers)}
+        print(f"tools: {', '.join(peers)}; rounds: {options.rounds}", flush=True)
+        for name, make in WORKLOADS.items():
+            if _wanted(name, options.workloads):
+                workload = make(work / "contexts")
+                _show(workload, bench.rounds(workload, peers, options.rounds))
+        return 1 if bench.failed.intersection(_OURS) else 0
 
 
 class Bench:
-    """Prepares the command of one round for each tool; rounds are numbered so that none profits from another."""
+    """Runs workloads below the folder `work`; `failed` names the tools of which a run failed."""
 
-    def __init__(self, work: Path, host: str) -> None:
-        self.work = work
-        self.host = host
-        self._numbers: Iterator[int] = itertools.count(1)
+    def __init__(self, work: Path) -> None:
+        self._work = work
+        self._bases = work / "bases"
+        self.failed: set[str] = set()
+        with serve_registry(self._bases) as registry:
+            for archive in (busybox_archive(), debian_archive()):
+                push_archive(archive, registry.host)
 
-    def krunner(self, workload: Workload) -> Sequence[str | Path]:
-        """`krunner` on a list with every image of the workload."""
-        prefix, folder = self._round()
-        builds = [
-            {
-                "name": image.repository.rpartition("/")[2],
-                "context": str(image.context),
-                "destinations": [f"{prefix}/{image.repository}:1.0"],
-                "args": {"REGISTRY": prefix, "BASE": f"{self.host}/debian", "VERSION": "1.0"},
-                "insecure": True,
-            }
-            for image in workload.images
-        ]
-        file = folder / "builds.yaml"
-        file.write_text(json.dumps({"version": 1, "builds": builds}))  # JSON is YAML
-        return ["env", f"KRUNNER_HOME={folder / 'home'}", BIN / "krunner", file]
+    def rounds(self, workload: Workload, peers: Mapping[str, Peer], rounds: int) -> Mapping[str, list[Measured]]:
+        """`rounds` runs of each peer in turn, by peer; one that fails is told of and left out."""
+        results: dict[str, list[Measured]] = defaultdict(list)
+        for _ in range(rounds):
+            for name, peer in peers.items():
+                if name in self.failed or (workload.cached and name in _NOT_CACHED):
+                    continue
+                try:
+                    found = self._run(workload, peer)
+                except ProgramError as error:
+                    print(f"{name}: {error}", file=sys.stderr)
+                    self.failed.add(name)
+                else:
+                    results[name].append(found)
+        return results
 
-    def buildah(self, workload: Workload) -> Sequence[str | Path]:
-        """A shell script of `buildah bud` and `buildah push`, one after the other."""
-        prefix, folder = self._round()
-        tool = f"buildah --root {folder}/root --runroot {folder}/run --storage-driver overlay"
-        lines = ["set -e"]
-        for image in workload.images:
-            name = f"{prefix}/{image.repository}:1.0"
-            arguments = (
-                f"--build-arg REGISTRY={prefix} --build-arg BASE={self.host}/debian --build-arg VERSION=1.0"
-            )
-            lines += [
-                f"{tool} bud -q --isolation chroot --tls-verify=false {arguments} -t {name} {image.context}",
-                f"{tool} push -q --tls-verify=false {name}",
-            ]
-        return ["sh", "-c", "\n".join(lines)]
+    def _run(self, workload: Workload, peer: Peer) -> Measured:
+        """One run; before it one that fills the cache, where the workload has one."""
+        with self._registry() as registry:
+            cache = f"{registry.host}/cache" if workload.cached else ""
+            for last in (False, True)[not workload.cached :]:
+                place = Place(folder=self._folder(), host=registry.host, cache=cache)
+                with peer.command(workload, place) as command:
+                    os.sync()
+                    found = measure(command)
+                if workload.large:
+                    shutil.rmtree(place.folder, ignore_errors=True)
+            return found
 
-    def _round(self) -> tuple[str, Path]:
-        number = next(self._numbers)
-        folder = self.work / f"round-{number}"
-        folder.mkdir()
-        return f"{self.host}/round-{number}", folder
+    @contextlib.contextmanager
+    def _registry(self) -> Iterator[RegistryServer]:
+        """A registry that holds the bases alone: its files are links to those that were pushed once."""
+        folder = self._folder() / "registry"
+        shutil.copytree(self._bases, folder, copy_function=os.link)
+        (folder / "config.yml").unlink()
+        (folder / "registry.log").unlink()
+        with serve_registry(folder) as registry:
+            yield registry
+        blobs = folder / "docker/registry/v2/blobs"
+        if sum(file.stat().st_size for file in blobs.rglob("data")) > _LARGE:
+            shutil.rmtree(folder)
+
+    def _folder(self) -> Path:
+        """A new folder. It stays to the end unless it is large: after mass deletes ext4 is slow for minutes."""
+        return Path(tempfile.mkdtemp(prefix="run-", dir=self._work))
 
 
-def quickstart(work: Path) -> Workload:
-    """The images of examples/quickstart, in build order."""
-    folder = work / "quickstart"
-    shutil.copytree(ROOT / "examples" / "quickstart", folder, symlinks=True)
-    shutil.copy(BUSYBOX, folder / "base" / "rootfs" / "bin" / "busybox")
-    names = ("base", "service", "tool")
-    return Workload(
-        name="quickstart", images=[Image(context=folder / name, repository=f"quickstart/{name}") for name in names]
+def _show(workload: Workload, results: Mapping[str, Sequence[Measured]]) -> None:
+    """A line for each tool: medians, and krunner's time as a part of the tool's."""
+    print(
+        f"\n{workload.name:14}{'wall s':>9}{'cpu s':>9}{'peak MB':>9}{'krunner is':>12}{'in-place is':>12}",
+        flush=True,
     )
-
-
-def ten_on_debian(work: Path) -> Workload:
-    """Ten images, each with a file of its own and a RUN, on one Debian base."""
-    dockerfile = "ARG BASE\nFROM $BASE\nCOPY file /srv/file\nRUN sha256sum /srv/file > /srv/sum\n"
-    images = []
-    for number in range(_IMAGES):
-        context = work / "ten" / str(number)
-        make_files(context, {"Dockerfile": dockerfile, "file": f"{number}\n" * 1000})
-        images.append(Image(context=context, repository=f"image-{number}"))
-    return Workload(name=f"{_IMAGES} on debian", images=images)
-
-
-def one_gigabyte(work: Path) -> Workload:
-    """One image whose layer does not compress."""
-    context = work / "large"
-    make_files(context, {"Dockerfile": "FROM scratch\nCOPY random /random\n"})
-    with (context / "random").open("wb") as file:
-        for _ in range(1024):
-            file.write(os.urandom(1 << 20))
-    return Workload(name="1 GiB layer", images=[Image(context=context, repository="large")])
-
-
-def main() -> None:
-    """Measure every workload and print the table."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="a part of a workload's name")
-    options = parser.parse_args()
-    tools = ["krunner", *(["buildah"] if shutil.which("buildah") else [])]
-    with tempfile.TemporaryDirectory(prefix="krunner-bench-", dir="/var/tmp") as scratch:
-        work = Path(scratch)
-        with serve_registry(work / "registry") as registry:
-            source, target = f"docker-archive:{debian_archive()}", f"docker://{registry.host}/debian:latest"
-            run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", source, target])
-            bench = Bench(work, registry.host)
+    walls = {name: statistics.median(run.wall for run in runs) for name, runs in results.items()}
+    for name, runs in results.items():
+        cpu = statistics.median(run.cpu for run in runs)
+        peak = statistics.median(run.peak for run in runs)
+        ratios = "".join(f"{walls[ours] / walls[name]:12.2f}" if ours in walls else f"{'':12}" for ours in _OURS)
+        print(f"  {name:12}{walls[name]:9.2f}{cpu:9.2f}{peak / 1e6:9.0f}{ratios}", flush=True)
+    for ours in _OURS:
+        spent = phases_of(run.output for run in results.get(ours, ()))
+        if spent:
             print(
-                f"{'workload':16}{'tool':10}{'wall s':>8}{'cpu s':>8}{'peak MB':>9}{'wall ratio':>12}", flush=True
+                f"  phases of {ours}: " + ", ".join(f"{phase} {spent[phase]:.2f}" for phase in spent), flush=True
             )
-            for make in (quickstart, ten_on_debian, one_gigabyte):
-                workload = make(work)
-                if options.only in workload.name:
-                    _show(bench, workload, tools, options.rounds)
 
 
-def _show(bench: Bench, workload: Workload, tools: Sequence[str], rounds: int) -> None:
-    first: Measured | None = None
-    for tool in tools:
-        prepare: Callable[[Workload], Sequence[str | Path]] = getattr(bench, tool)
-        found = measure(functools.partial(prepare, workload), rounds=rounds)
-        first = first or found
-        numbers = f"{found.wall:8.2f}{found.cpu:8.2f}{found.peak / 1e6:9.0f}{found.wall / first.wall:12.2f}"
-        print(f"{workload.name:16}{tool:10}{numbers}", flush=True)
+def _wanted(name: str, chosen: Sequence[str]) -> bool:
+    return not chosen or name in chosen
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--workloads", type=_names, default=(), help=f"of {', '.join(WORKLOADS)}")
+    parser.add_argument("--peers", type=_names, default=(), help="of those that are printed first")
+    return parser.parse_args()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

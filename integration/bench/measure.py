@@ -1,63 +1,80 @@
-"""Time and peak resident memory of a command, children included."""
+"""Time and peak resident memory of a command, its children and the daemon that works for it included."""
 
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from integration.support.leftovers import descendants
+from integration.support.programs import ProgramError
 
-_POLL = 0.01
+_POLL = 0.02
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to run and time. `daemon` is the process that works for it (0: none).
+
+    Of a daemon's memory counts what it has at work beyond what it had before (its start is not measured either).
+    """
+
+    argv: Sequence[str | Path]
+    env: Mapping[str, str]
+    daemon: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Medians over the rounds: wall and CPU seconds; the largest sum of resident bytes of the process tree."""
+    """One run: wall and CPU seconds, the largest sum of resident bytes, and what was printed."""
 
     wall: float
     cpu: float
     peak: int
-    rounds: int
+    output: str
 
 
-def measure(make_command: Callable[[], Sequence[str | Path]], *, rounds: int) -> Measured:
-    """Run what `make_command` prepares and returns, once a round; only the command itself is timed."""
-    results = [_once(make_command()) for _ in range(rounds)]
-    return Measured(
-        wall=statistics.median(wall for wall, _, _ in results),
-        cpu=statistics.median(cpu for _, cpu, _ in results),
-        peak=int(statistics.median(peak for _, _, peak in results)),
-        rounds=rounds,
-    )
-
-
-def _once(argv: Sequence[str | Path]) -> tuple[float, float, int]:
-    before = os.times()
+def measure(command: Command) -> Measured:
+    """Run the command to its end. Raises ProgramError with its output when it fails."""
+    idle = _resident_of(command.daemon) if command.daemon else 0
+    busy, before = _cpu_of(command.daemon), os.times()
     begin = time.perf_counter()
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        command.argv,
+        env={**os.environ, **command.env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     peaks = [0]
-    watcher = threading.Thread(target=_watch, args=(process.pid, peaks))
+    ended = threading.Event()
+    watcher = threading.Thread(target=_watch, args=((process.pid, command.daemon), peaks, ended.is_set))
     watcher.start()
-    output, _ = process.communicate()
+    printed, _ = process.communicate()
     wall = time.perf_counter() - begin
-    watcher.join()
-    if process.returncode != 0:
-        raise SystemExit(f"{argv[0]} ended with {process.returncode}\n{output.decode(errors='replace')}")
     after = os.times()
+    ended.set()
+    watcher.join()
+    output = printed.decode(errors="replace")
+    if process.returncode != 0:
+        raise ProgramError(f"{command.argv}\nended with {process.returncode}\n{output}")
     cpu = after.children_user - before.children_user + after.children_system - before.children_system
-    return wall, cpu, max(peaks)
+    return Measured(wall=wall, cpu=cpu + _cpu_of(command.daemon) - busy, peak=max(peaks) - idle, output=output)
 
 
-def _watch(pid: int, peaks: list[int]) -> None:
-    while Path(f"/proc/{pid}/statm").exists() and (resident := _resident(pid)):
-        peaks.append(resident + sum(_resident(child) for child in descendants(pid)))
+def _watch(roots: Iterable[int], peaks: list[int], ended: Callable[[], bool]) -> None:
+    while not ended():
+        peaks.append(sum(_resident_of(pid) for pid in roots if pid))
         time.sleep(_POLL)
+
+
+def _resident_of(root: int) -> int:
+    return _resident(root) + sum(_resident(child) for child in descendants(root))
 
 
 def _resident(pid: int) -> int:
@@ -68,3 +85,11 @@ def _resident(pid: int) -> int:
         return 0
     (pss,) = [line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")] or ["0"]
     return int(pss) * 1024
+
+
+def _cpu_of(daemon: int) -> float:
+    """CPU seconds of a daemon and of its children that have ended."""
+    if not daemon:
+        return 0.0
+    fields = Path(f"/proc/{daemon}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / _TICKS
