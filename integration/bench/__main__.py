@@ -81,14 +81,18 @@ class Bench:
         """One run; before it one that fills the cache, where the workload has one."""
         with self._registry() as registry:
             cache = f"{registry.host}/cache" if workload.cached else ""
-            for last in (False, True)[not workload.cached :]:
-                place = Place(folder=self._folder(), host=registry.host, cache=cache)
-                with peer.command(workload, place) as command:
-                    os.sync()
-                    found = measure(command)
-                if workload.large:
-                    shutil.rmtree(place.folder, ignore_errors=True)
-            return found
+            if workload.cached:
+                self._once(workload, peer, registry.host, cache)
+            return self._once(workload, peer, registry.host, cache)
+
+    def _once(self, workload: Workload, peer: Peer, host: str, cache: str) -> Measured:
+        place = Place(folder=self._folder(), host=host, cache=cache)
+        with peer.command(workload, place) as command:
+            os.sync()
+            found = measure(command)
+        if workload.large:
+            shutil.rmtree(place.folder, ignore_errors=True)
+        return found
 
     @contextlib.contextmanager
     def _registry(self) -> Iterator[RegistryServer]:
