@@ -18,7 +18,16 @@ from executor.events import BuildFailed
 from executor.flags import FLAGS, Flag, FlagValue, Support, normalize, refuse_unsupported
 from executor.logsinks import LogFormat, LogSink, wants_color
 from executor.secretflags import parse_agents, parse_secrets
-from executor.spec import BuildSpec, CacheOptions, OutputSpec, RegistryOptions, RetryPolicy, RootfsOptions
+from executor.spec import (
+    BuildSpec,
+    CacheOptions,
+    LayerOptions,
+    OutputSpec,
+    RegistryOptions,
+    RetryPolicy,
+    RootfsOptions,
+    check_layers,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -69,6 +78,7 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
         registry=_registry_options(values),
         rootfs=_rootfs_options(values),
         output=_output(values),
+        layers=_layer_options(values),
         cache=_cache_options(values),
         secrets=parse_secrets(values["secret"], environ),
         ssh=parse_agents(values["ssh"]),
@@ -182,6 +192,16 @@ def _rootfs_options(values: Mapping[str, Any]) -> RootfsOptions:
     )
 
 
+def _layer_options(values: Mapping[str, Any]) -> LayerOptions:
+    try:
+        level = int(values["compression_level"])
+    except ValueError:
+        raise UsageError(f"--compression-level {values['compression_level']!r} is not a number") from None
+    layers = LayerOptions(compression=values["compression"], level=None if level == -1 else level)
+    check_layers(layers, values["image_format"])
+    return layers
+
+
 def _cache_options(values: Mapping[str, Any]) -> CacheOptions:
     places = (*values["cache_repo"], *values["cache_from"])
     if values["cache"] and not places and not values["destination"]:
@@ -218,6 +238,7 @@ def _output(values: Mapping[str, Any]) -> OutputSpec:
         no_push=values["no_push"],
         check_push=not values["skip_push_permission_check"],
         push_retry=RetryPolicy(retries=values["push_retry"]),
+        image_format=values["image_format"],
         tar_path=_absolute(values["tar_path"]),
         oci_layout_path=_absolute(values["oci_layout_path"]),
         digest_file=_absolute(values["digest_file"]),

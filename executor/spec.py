@@ -11,11 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from executor.errors import InternalError
+from executor.errors import InternalError, UsageError
 
 RootfsChoice = Literal["auto", "overlay", "chroot", "in-place"]
 PushPhase = Literal["whole", "content", "tags"]
 SnapshotMode = Literal["full", "redo", "time"]
+Compression = Literal["gzip", "zstd"]
+ImageFormat = Literal["oci", "docker"]
+
+_LEVELS: Mapping[Compression, range] = {"gzip": range(10), "zstd": range(1, 23)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +72,38 @@ class OutputSpec:
     push_retry: RetryPolicy = RetryPolicy()
     keep: str = ""
     defer: bool = False
+    image_format: ImageFormat = "oci"
     tar_path: str = ""
     oci_layout_path: str = ""
     digest_file: str = ""
     image_name_with_digest_file: str = ""
     image_name_tag_with_digest_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerOptions:
+    """How new layers are compressed. `level` is the method's own scale, None for the usual level.
+
+    gzip: 0 (stored) to 9; zstd: 1 to 22, those above 19 need hundreds of MB.
+    """
+
+    compression: Compression = "gzip"
+    level: int | None = None
+
+
+def check_layers(layers: LayerOptions, image_format: ImageFormat) -> None:
+    """Raise UsageError for a level that there is not, or a compression that the format has no name for."""
+    levels = _LEVELS[layers.compression]
+    if layers.level is not None and layers.level not in levels:
+        raise UsageError(
+            f"{layers.compression} has no compression level {layers.level}",
+            hint=f"its levels are {levels.start} to {levels.stop - 1}",
+        )
+    if layers.compression == "zstd" and image_format == "docker":
+        raise UsageError(
+            "images in Docker's format cannot have zstd layers",
+            hint="use gzip, or the image format oci, which has a media type for them",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +180,7 @@ class BuildSpec:
     registry: RegistryOptions = RegistryOptions()
     rootfs: RootfsOptions = RootfsOptions()
     output: OutputSpec = OutputSpec()
+    layers: LayerOptions = LayerOptions()
     cache: CacheOptions = CacheOptions()
     secrets: tuple[SecretSource, ...] = ()
     ssh: Mapping[str, str] = field(default_factory=dict)

@@ -12,11 +12,13 @@ from executor.errors import Location, UsageError
 from executor.spec import (
     BuildSpec,
     CacheOptions,
+    LayerOptions,
     OutputSpec,
     RegistryOptions,
     RetryPolicy,
     RootfsOptions,
     SecretSource,
+    check_layers,
 )
 from runner.caching import cache_options
 from runner.findings import Findings, KeyPath
@@ -119,6 +121,7 @@ class Entry:
             registry=self._registry(),
             rootfs=RootfsOptions(driver=driver, home=overrides.home),
             output=self._output(),
+            layers=self._layers(),
             cache=self._cache(),
             secrets=tuple(self._secrets()),
             ssh={name: self._path_of(socket) for name, socket in self._values.get("ssh", {}).items()},
@@ -163,10 +166,22 @@ class Entry:
             destinations=destinations,
             no_push=self._values.get("no_push", False) or not destinations,
             push_retry=self._retry(),
+            image_format=self._values.get("image_format", "oci"),
             oci_layout_path=self._absolute("oci_layout"),
             tar_path=self._absolute("tar_path"),
             digest_file=self._absolute("digest_file"),
         )
+
+    def _layers(self) -> LayerOptions:
+        layers = LayerOptions(
+            compression=self._values.get("compression", "gzip"), level=self._values.get("compression_level")
+        )
+        try:
+            check_layers(layers, self._values.get("image_format", "oci"))
+        except UsageError as error:
+            key = "compression" if "compression" in self._values else "compression_level"
+            self.note((key,), error.message, error.hint)
+        return layers
 
     def _cache(self) -> CacheOptions:
         options = cache_options(self._values.get("cache", False), self._folder)

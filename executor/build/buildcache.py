@@ -14,6 +14,7 @@ from executor.cache.layercache import LayerCache
 from executor.cache.places import open_place, repository_of
 from executor.errors import Error, StoppedError, UsageError
 from executor.events import Sink, Warned
+from executor.image.formats import format_of
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
 from executor.registry.credentials import Keychain
@@ -50,6 +51,7 @@ def open_cache(
         [open_place(text, writer, store.blobs) for text in written if spec.cache.push],
         sink,
         ttl=spec.cache.ttl,
+        image_format=format_of(spec.output.image_format),
     )
     hurry = False
     try:

@@ -128,7 +128,7 @@ class Engine:
         self.spec = spec
         self.sink = sink
         self.clock = Clock(epoch)
-        self.writer = LayerWriter(supplies.store.blobs, reproducible=spec.reproducible, epoch=epoch)
+        self.writer = LayerWriter(supplies.store.blobs, spec.layers, reproducible=spec.reproducible, epoch=epoch)
         self.records: list[StepRecord] = []
         self.mount_supplies = MountSupplies(
             secrets=Secrets(spec.secrets),

@@ -10,9 +10,9 @@ from executor.events import ImageBuilt, Sink
 from executor.image.annotations import parse_annotations
 from executor.image.config import ImageConfig
 from executor.image.descriptor import Descriptor
+from executor.image.formats import format_of
 from executor.image.layer import Layer
 from executor.image.manifest import Manifest
-from executor.image.mediatypes import OCI_CONFIG, to_oci_layer
 from executor.image.platform import Platform
 from executor.spec import BuildSpec
 from executor.store import Store
@@ -36,16 +36,18 @@ class Assembled:
 
 
 def assemble(state: StageState, spec: BuildSpec, store: Store, clock: Clock, sink: Sink) -> Assembled:
-    """Write the image's configuration and manifest to the store, always in OCI's media types."""
+    """Write the image's configuration and manifest to the store, in the media types of `image_format`.
+
+    Raises ImageError for a layer of the base that has no name in them.
+    """
+    written = format_of(spec.output.image_format)
     config = _config(state, spec, clock)
     config_bytes = config.to_bytes()
-    config_descriptor = Descriptor.of(OCI_CONFIG, config_bytes)
-    layers = tuple(
-        replace(layer, descriptor=replace(layer.descriptor, media_type=to_oci_layer(layer.descriptor.media_type)))
-        for layer in state.layers
-    )
+    config_descriptor = Descriptor.of(written.config, config_bytes)
+    layers = tuple(replace(layer, descriptor=written.layer(layer.descriptor)) for layer in state.layers)
     annotations = parse_annotations(spec.annotations)
     manifest = Manifest(
+        media_type=written.manifest,
         config=config_descriptor,
         layers=tuple(layer.descriptor for layer in layers),
         annotations=annotations.on("manifest", config.platform.normalized()),

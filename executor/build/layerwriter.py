@@ -8,28 +8,41 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import queue
 import threading
 from collections.abc import Iterable
 
-from executor.image.compression import gzip_compressor
+from executor.image.compression import Compressor, gzip_compressor, zstd_compressor
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.layer import Layer
-from executor.image.mediatypes import OCI_LAYER_GZIP
+from executor.image.mediatypes import OCI_LAYER_GZIP, OCI_LAYER_ZSTD
 from executor.image.tar import write_layer
 from executor.snapshot.changes import Change
+from executor.spec import LayerOptions
 from executor.store import BlobStore, BlobWriter
 
 _QUEUED_PIECES = 8
 _REPRODUCIBLE_LEVEL = 6
+_USUAL_ZSTD_LEVEL = 3
+_COMPRESSING_THREADS = 4  # at most: each has some MB in hand
+_MEDIA_TYPES = {"gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
 
 
 class LayerWriter:
     """Makes layers. `epoch` (seconds) is the latest time an entry may have; `reproducible` fixes the bytes."""
 
-    def __init__(self, blobs: BlobStore, *, reproducible: bool = False, epoch: int | None = None) -> None:
+    def __init__(
+        self,
+        blobs: BlobStore,
+        options: LayerOptions | None = None,
+        *,
+        reproducible: bool = False,
+        epoch: int | None = None,
+    ) -> None:
         self._blobs = blobs
+        self._options = options or LayerOptions()
         self._reproducible = reproducible
         self._epoch = epoch
 
@@ -40,7 +53,7 @@ class LayerWriter:
         if first is None:
             return None
         with self._blobs.writer() as blob:
-            stream = _LayerStream(blob, reproducible=self._reproducible)
+            stream = _LayerStream(blob, self._compressor())
             try:
                 entries = ((change.entry, change.content) for change in itertools.chain([first], iterator))
                 write_layer(entries, stream.write, latest_mtime=self._epoch)
@@ -48,16 +61,24 @@ class LayerWriter:
             finally:
                 stream.stop()
             digest = blob.commit()
-            return Layer(descriptor=Descriptor(OCI_LAYER_GZIP, digest, blob.size), diff_id=diff_id)
+            media_type = _MEDIA_TYPES[self._options.compression]
+            return Layer(descriptor=Descriptor(media_type, digest, blob.size), diff_id=diff_id)
+
+    def _compressor(self) -> Compressor:
+        level, threads = self._options.level, min(len(os.sched_getaffinity(0)), _COMPRESSING_THREADS)
+        if self._options.compression == "zstd":
+            return zstd_compressor(level=level or _USUAL_ZSTD_LEVEL, threads=threads)
+        if level is None:
+            level = _REPRODUCIBLE_LEVEL if self._reproducible else 1
+        return gzip_compressor(level=level, reproducible=self._reproducible, threads=threads)
 
 
 class _LayerStream:
     """Takes a tar in large pieces and makes the blob; from the second piece on in a thread of its own."""
 
-    def __init__(self, blob: BlobWriter, *, reproducible: bool) -> None:
+    def __init__(self, blob: BlobWriter, compressor: Compressor) -> None:
         self._blob = blob
-        level = _REPRODUCIBLE_LEVEL if reproducible else 1
-        self._compressor = gzip_compressor(level=level, reproducible=reproducible)
+        self._compressor = compressor
         self._diff_id = hashlib.sha256()
         self._first: bytes | None = None
         self._pieces: queue.Queue[bytes | None] = queue.Queue(_QUEUED_PIECES)

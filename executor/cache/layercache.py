@@ -20,6 +20,7 @@ from executor.cache.places import Place
 from executor.errors import Error, ImageError, StoppedError
 from executor.events import Noted, Sink, Warned
 from executor.image.digest import Digest
+from executor.image.formats import OCI, Format
 from executor.image.layer import Layer
 
 OpenBlob = Callable[[Layer], BinaryIO]
@@ -50,7 +51,8 @@ class _Known:
 class LayerCache:
     """Looks up in `sources` in order, the first place that has a key wins; writes to each of `targets`.
 
-    `ttl` is the age in seconds from which an entry no longer counts. Safe for several threads; close it.
+    `ttl` is the age in seconds from which an entry no longer counts; nor does one whose layer has no name in
+    `image_format`. Safe for several threads; close it.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class LayerCache:
         sink: Sink,
         *,
         ttl: float,
+        image_format: Format = OCI,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._sources = sources
         self._targets = targets
         self._sink = sink
         self._ttl = ttl
+        self._format = image_format
         self._clock = clock
         self._lock = threading.Lock()
         self._known = _Known()
@@ -146,6 +150,10 @@ class LayerCache:
         if entry and entry.created + self._ttl < self._clock():
             age = (self._clock() - entry.created) / 3600
             self._warn(f"the cached layer {place.name}:{key} has expired: it is {age:.1f} h old (--cache-ttl)")
+            return None
+        if entry and entry.layer and not self._format.takes(entry.layer.descriptor):
+            kind, wanted = entry.layer.descriptor.media_type, self._format.name
+            self._warn(f"the cached layer {place.name}:{key} is {kind}, which a {wanted} image cannot have")
             return None
         return entry
 

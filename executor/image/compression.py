@@ -1,7 +1,8 @@
 """Layer compression, as streams: what C libraries do fastest, with our errors.
 
-gzip goes through ISA-L (about three times zlib's speed at level 1), zstd through zstandard. `reproducible` gzip
-uses zlib, whose bytes do not depend on the CPU's vector units. Both are imported when first needed.
+gzip goes through ISA-L (about three times zlib's speed at level 1), from level 4 on and where the bytes must not
+depend on the CPU's vector units through zlib, in blocks side by side; zstd through zstandard and its own threads.
+Neither output depends on the number of threads. Libraries are imported when first needed.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import zlib
 from typing import IO, Any, BinaryIO, Protocol
 
 from executor.errors import ImageError
+from executor.image.blockgzip import BlockGzip
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _BUFFER = 256 * 1024
 _GZIP_WINDOW = 31  # zlib's code for a 32 KiB window with a gzip header
+_FAST_LEVELS = (1, 2, 3)  # those that ISA-L has beside its 0, which is not zlib's "no compression"
 
 
 class Compressor(Protocol):
@@ -28,13 +31,25 @@ class Compressor(Protocol):
         """End the stream and return the rest."""
 
 
-def gzip_compressor(*, level: int = 1, reproducible: bool = False) -> Compressor:
-    """A gzip compressor without name or time in its header. `level` is 0 to 3 (ISA-L) or 0 to 9 (zlib)."""
-    if reproducible or level > 3:
-        return zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
+def gzip_compressor(*, level: int = 1, reproducible: bool = False, threads: int = 1) -> Compressor:
+    """A gzip compressor without name or time in its header. `level` is zlib's, 0 (stored) to 9.
+
+    With `reproducible` equal input gives equal bytes on every CPU.
+    """
+    if reproducible or level not in _FAST_LEVELS:
+        return BlockGzip(level=level, threads=threads)
     from isal import isal_zlib
 
     compressor: Compressor = isal_zlib.compressobj(level, isal_zlib.DEFLATED, _GZIP_WINDOW)
+    return compressor
+
+
+def zstd_compressor(*, level: int = 3, threads: int = 1) -> Compressor:
+    """A zstd compressor. `level` is zstd's, 1 to 22; those above 19 need hundreds of MB."""
+    import zstandard
+
+    # one thread, not none, is what makes the same jobs as many threads do
+    compressor: Compressor = zstandard.ZstdCompressor(level=level, threads=max(threads, 1)).compressobj()
     return compressor
 
 

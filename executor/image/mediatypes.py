@@ -18,8 +18,3 @@ DOCKER_FOREIGN_LAYER_GZIP = "application/vnd.docker.image.rootfs.foreign.diff.ta
 
 INDEXES = (OCI_INDEX, DOCKER_INDEX)
 MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
-
-
-def to_oci_layer(media_type: str) -> str:
-    """The OCI name of a layer's media type, so that Docker layers can stand in an OCI manifest as they are."""
-    return {DOCKER_LAYER: OCI_LAYER, DOCKER_LAYER_GZIP: OCI_LAYER_GZIP}.get(media_type, media_type)

@@ -5,7 +5,7 @@ import pytest
 from executor.cli import command, main, spec_from_flags
 from executor.errors import NotSupportedError, RunError, UsageError
 from executor.flags import FLAGS, Support, normalize
-from executor.spec import CacheOptions, build_spec_from_json
+from executor.spec import CacheOptions, LayerOptions, build_spec_from_json
 
 
 def spec(*words, environ=None):
@@ -120,6 +120,30 @@ def test_the_layer_cache(monkeypatch, tmp_path):
 def test_layer_caches_that_make_no_sense(words, message):
     with pytest.raises(UsageError, match=message):
         spec(*words)
+
+
+def test_compression():
+    assert spec("--no-push").layers == LayerOptions()
+    made = spec("--no-push", "--compression=zstd", "--compression-level=19", "--image-format=oci")
+    assert made.layers == LayerOptions(compression="zstd", level=19)
+    assert spec("--no-push", "--compression-level=-1").layers.level is None
+    assert spec("--no-push", "--image-format=docker").output.image_format == "docker"
+    assert build_spec_from_json(made.to_json()) == made
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--compression=zstd", "--image-format=docker"), "Docker's format cannot have zstd"),
+        (("--compression-level=10",), "gzip has no compression level 10"),
+        (("--compression=zstd", "--compression-level=0"), "zstd has no compression level 0"),
+        (("--compression-level=-2",), "gzip has no compression level -2"),
+        (("--compression-level=fast",), "'fast' is not a number"),
+    ],
+)
+def test_compressions_that_make_no_sense(words, message):
+    with pytest.raises(UsageError, match=message):
+        spec("--no-push", *words)
 
 
 def test_output_paths_are_absolute_and_environment_counts(monkeypatch, tmp_path):

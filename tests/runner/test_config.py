@@ -1,7 +1,7 @@
 import pytest
 
 from executor.errors import InvalidFileError
-from executor.spec import CacheOptions, RetryPolicy, SecretSource, build_spec_from_json
+from executor.spec import CacheOptions, LayerOptions, RetryPolicy, SecretSource, build_spec_from_json
 from runner import config
 from runner.model import Overrides
 
@@ -55,6 +55,9 @@ builds:
     tar_path: /abs/web.tar
     digest_file: ../web.digest
     push: {retries: 5, backoff: {initial: 0.5, max: 7}}
+    compression: gzip
+    compression_level: 9
+    image_format: docker
     cache:
       {repositories: [r.io/c, "dir:layers"], from: ["oci:/abs"], ttl: 36h, copy: false, run: false, push: false}
 """,
@@ -79,6 +82,8 @@ builds:
     assert output.tar_path == "/abs/web.tar"
     assert output.digest_file == str(tmp_path.parent / "web.digest")
     assert output.push_retry == RetryPolicy(retries=5, initial_wait=0.5, max_wait=7.0)
+    assert build.layers == LayerOptions(compression="gzip", level=9)
+    assert output.image_format == "docker"
     assert build.cache == CacheOptions(
         enabled=True,
         repositories=("r.io/c", f"dir:{tmp_path}/layers"),
@@ -238,6 +243,14 @@ CROSS_CHECKS = [
         [("push.backoff", "`initial` is longer than `max`")],
     ),
     ("{name: a, context: web, no_push: true, cache: true}", [("cache", "the cache has no place")]),
+    (
+        "{name: a, context: web, no_push: true, compression: zstd, image_format: docker}",
+        [("compression", "images in Docker's format cannot have zstd layers")],
+    ),
+    (
+        "{name: a, context: web, no_push: true, compression_level: 11}",
+        [("compression_level", "gzip has no compression level 11")],
+    ),
     (
         "{name: a, context: web, no_push: true, secrets: {s: {file: f, env: E}}}",
         [("secrets.s", "both `file` and `env`")],

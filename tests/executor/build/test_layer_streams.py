@@ -16,8 +16,9 @@ from executor.errors import ImageError, RegistryError, StepError, StoppedError
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.layer import EntryType, Layer, LayerEntry
-from executor.image.mediatypes import OCI_LAYER_GZIP
+from executor.image.mediatypes import OCI_LAYER_GZIP, OCI_LAYER_ZSTD
 from executor.snapshot.changes import Change
+from executor.spec import LayerOptions
 from executor.store import Store
 
 NOISE = random.Random(7).randbytes(3_000_000)
@@ -62,6 +63,27 @@ def test_written_layers_read_back(store, tmp_path, size, reproducible):
     assert store.blobs.size(layer.descriptor.digest) == layer.descriptor.size
     member = tarfile.open(fileobj=io.BytesIO(tar)).getmember("file")  # noqa: SIM115
     assert (member.size, member.mode, member.mtime) == (size, 0o640, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "media_type"),
+    [
+        (LayerOptions(level=0), OCI_LAYER_GZIP),
+        (LayerOptions(level=9), OCI_LAYER_GZIP),
+        (LayerOptions(compression="zstd"), OCI_LAYER_ZSTD),
+        (LayerOptions(compression="zstd", level=1), OCI_LAYER_ZSTD),
+    ],
+)
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_every_compression_and_level_reads_back(store, tmp_path, options, media_type, size):
+    (tmp_path / "file").write_bytes(NOISE[:size])
+    change = Change(LayerEntry(name="file", type=EntryType.FILE, mode=0o640, size=size), str(tmp_path / "file"))
+    layer = LayerWriter(store.blobs, options).write([change])
+    assert layer.descriptor.media_type == media_type
+    assert LayerWriter(store.blobs, options).write([change]) == layer
+    assert layer.diff_id == LayerWriter(store.blobs).write([change]).diff_id
+    with LayerSource(store.blobs, Registry(), StopFlag()).open(layer) as stream:
+        assert NOISE[:size] in stream.read()
 
 
 def test_no_changes_no_layer(store):

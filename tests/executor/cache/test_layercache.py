@@ -1,5 +1,6 @@
 """The cache never fails: what goes wrong is a miss and a warning, told once; what is made is found again."""
 
+import dataclasses
 import io
 import threading
 
@@ -8,6 +9,8 @@ import pytest
 from executor.cache.layercache import LayerCache
 from executor.errors import ImageError, RegistryError, StoppedError
 from executor.events import Noted, Warned
+from executor.image.formats import DOCKER, OCI
+from executor.image.mediatypes import OCI_LAYER_ZSTD
 from tests.executor.cache.conftest import entry_of
 
 NOW = 2_000_000
@@ -47,8 +50,10 @@ def told():
 def cache_of(told):
     made = []
 
-    def cache_of(*sources, targets=(), ttl=1e9):
-        made.append(LayerCache(sources, targets, told.append, ttl=ttl, clock=lambda: NOW))
+    def cache_of(*sources, targets=(), ttl=1e9, image_format=OCI):
+        made.append(
+            LayerCache(sources, targets, told.append, ttl=ttl, image_format=image_format, clock=lambda: NOW)
+        )
         return made[-1]
 
     yield cache_of
@@ -114,6 +119,14 @@ def test_age(cache_of, told, layer, ttl, age, found):
 def test_an_expired_entry_does_not_hide_a_fresh_one(cache_of, layer):
     old, new = entry_of(layer, created=0), entry_of(layer, created=NOW)
     assert cache_of(holding(old), holding(new, name="b"), ttl=10).get(old.key).place == "b"
+
+
+def test_a_layer_in_another_compression_serves_where_the_image_can_have_it(cache_of, told, layer):
+    zstd = dataclasses.replace(layer, descriptor=dataclasses.replace(layer.descriptor, media_type=OCI_LAYER_ZSTD))
+    entry, usable = entry_of(zstd), entry_of(layer)
+    assert cache_of(holding(entry)).get(entry.key).entry == entry
+    assert cache_of(holding(entry), holding(usable), image_format=DOCKER).get(entry.key).entry == usable
+    assert [entry.key in text and "a docker image cannot have" in text for text in warnings(told)] == [True]
 
 
 def test_a_damaged_entry_is_a_miss_and_the_place_goes_on(cache_of, told, layer):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from executor.errors import ImageError
 from executor.image import mediatypes
-from executor.image.compression import decompress, gzip_compressor
+from executor.image.compression import decompress, gzip_compressor, zstd_compressor
 
 DATA = random.Random(1).randbytes(400_000) + b"a" * 600_000
 
@@ -60,3 +60,40 @@ def test_closing_closes_the_source():
     source = io.BytesIO(squeeze(DATA))
     decompress(source).close()
     assert source.closed
+
+
+@pytest.mark.parametrize("how", [{"level": 0}, {"level": 4}, {"level": 6}, {"reproducible": True, "level": 6}])
+def test_blocks_side_by_side_are_one_stream_whatever_the_threads(how):
+    data = DATA * 3
+    whole = squeeze(data, **how)
+    assert gzip.decompress(whole) == data
+    assert decompress(io.BytesIO(whole)).read() == data
+    assert {squeeze(data, threads=threads, **how) for threads in (1, 2, 5)} == {whole}
+    pieces = gzip_compressor(threads=3, **how)
+    small = [pieces.compress(data[at : at + 70_001]) for at in range(0, len(data), 70_001)]
+    assert b"".join([*small, pieces.flush()]) == whole, "nor on the pieces that it comes in"
+
+
+@given(st.integers(0, 3), st.integers(-2, 2))
+def test_blocks_end_anywhere(blocks, more):
+    data = bytes(max(blocks * 512 * 1024 + more, 0))
+    compressor = gzip_compressor(level=4, threads=2)
+    assert gzip.decompress(compressor.compress(data) + compressor.flush()) == data
+
+
+def test_blocks_cost_next_to_nothing_in_size():
+    text = b"".join(b"line %d of a text\n" % number for number in range(200_000))
+    compressor = gzip_compressor(level=6, threads=2)
+    size = len(compressor.compress(text)) + len(compressor.flush())
+    assert size < len(gzip.compress(text, 6)) * 1.01
+
+
+@pytest.mark.parametrize("level", [1, 3, 9])
+def test_zstd_reads_back_and_is_the_same_whatever_the_threads(level):
+    results = set()
+    for threads, piece in ((0, 1 << 20), (1, 100_000), (2, 77_777), (4, 1 << 20)):
+        compressor = zstd_compressor(level=level, threads=threads)
+        pieces = [compressor.compress(DATA[at : at + piece]) for at in range(0, len(DATA), piece)]
+        results.add(b"".join([*pieces, compressor.flush()]))
+    (blob,) = results
+    assert decompress(io.BytesIO(blob), mediatypes.OCI_LAYER_ZSTD).read() == DATA
