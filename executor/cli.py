@@ -70,6 +70,7 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
         dockerfile=values["dockerfile"],
         target=values["target"],
         build_args=_build_args(values["build_arg"], environ),
+        build_contexts=dict(_build_context(text) for text in values["build_context"]),
         labels=dict(_pair("--label", text) for text in values["label"]),
         annotations=dict(_pair("--annotation", text) for text in values["annotation"]),
         platforms=tuple(part for text in values["custom_platform"] for part in text.split(",") if part),
@@ -150,6 +151,14 @@ def _pair(flag: str, text: str) -> tuple[str, str]:
     if not equals or not name:
         raise UsageError(f"{flag} {text!r} is not NAME=VALUE")
     return name, value
+
+
+def _build_context(text: str) -> tuple[str, str]:
+    name, value = _pair("--build-context", text)
+    layout = "oci-layout://"
+    if value.startswith(layout):
+        return name, layout + _absolute(value.removeprefix(layout))
+    return name, value if "://" in value or not os.path.isdir(value) else os.path.abspath(value)
 
 
 def _epoch(environ: Mapping[str, str]) -> int | None:

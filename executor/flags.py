@@ -70,6 +70,7 @@ FLAGS: tuple[Flag, ...] = (
     _text("dockerfile", "Path of the Dockerfile, here or in the context", "Dockerfile", short="f"),
     _many("destination", "Image name to push to; may be repeated", short="d"),
     _many("build-arg", "ARG value, NAME=VALUE or NAME to take it from the environment"),
+    _many("build-context", "Named context, NAME=VALUE: a folder, docker-image://, oci-layout://, git or http URL"),
     _many("secret", "Secret for RUN --mount=type=secret: id=ID,src=FILE or id=ID,env=VARIABLE"),
     _many("ssh", "Agent for RUN --mount=type=ssh: default, or ID=SOCKET"),
     _text("target", "Stage to build; the last one when not given"),

@@ -80,7 +80,7 @@ class BuildCache:
         for planned in plan.stages:
             keys = walk.visit(planned)
             if keys:
-                self._keys[planned.stage.index] = keys
+                self._keys[planned.number] = keys
                 self._steps(keys, "", _nothing).prefetch()
 
     def expects_root(self, index: int) -> bool:

@@ -13,11 +13,12 @@ def copy_files(instruction: Copy, stage: Stage) -> None:
     """Carry out a COPY whose variables are expanded."""
     request = _request(instruction, stage, parents=instruction.parents)
     root = stage.root.path
-    if instruction.from_:
+    tree = stage.around.tree_of(instruction, stage.plan)
+    if tree is None:
         source = stage.around.source_root(instruction, stage)
         copy_from_root(request, source.path, root, lambda: stage.around.scratch("copy"))
     else:
-        copy_from_context(request, stage.around.context, root, lambda: stage.around.scratch("copy"))
+        copy_from_context(request, tree, root, lambda: stage.around.scratch("copy"))
 
 
 def add_files(instruction: Add, stage: Stage) -> None:

@@ -14,14 +14,17 @@ from executor.build.bases import BaseImages
 from executor.build.buildcache import BuildCache, open_cache
 from executor.build.cachedsteps import CachedSteps
 from executor.build.clock import Clock
+from executor.build.contexttrees import ContextTrees
 from executor.build.frontend import Frontend, read_frontend
 from executor.build.images import Assembled, assemble
 from executor.build.keywalk import KeyWalk, sources_of
 from executor.build.layersource import LayerSource
 from executor.build.layerwriter import LayerWriter
 from executor.build.mountsupplies import ContextCopies, MountSupplies
+from executor.build.namedcontexts import NamedContexts
 from executor.build.outputs import Outputs
-from executor.build.plan import Base, ImageBase, StageBase, StagePlan, plan_build, source_of
+from executor.build.plan import Base, ContextBase, ImageBase, ScratchBase, StageBase, StagePlan, source_name
+from executor.build.planner import PlanRequest, plan_build, plan_stage
 from executor.build.secrets import Secrets
 from executor.build.sshagent import Agents
 from executor.build.stage import Stage, StageRun
@@ -31,7 +34,7 @@ from executor.build.stepkeys import FileStep
 from executor.build.steps import execute
 from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.context.base import ContextTree, open_context
-from executor.dockerfile.instructions import Copy, Mount
+from executor.dockerfile.instructions import Add, Copy, Mount
 from executor.errors import ImageError, NotSupportedError, PushError, RegistryError
 from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted, Warned
 from executor.image.layer import Layer
@@ -134,7 +137,7 @@ class Engine:
             secrets=Secrets(spec.secrets),
             agents=Agents(spec.ssh),
             caches=supplies.store.caches,
-            context=ContextCopies(frontend.context, supplies.store.scratch),
+            contexts=ContextCopies(supplies.store.scratch),
         )
         self._frontend = frontend
         self._supplies = supplies
@@ -143,9 +146,12 @@ class Engine:
         self._built: dict[int, _Built] = {}
         self._image_roots: dict[tuple[str, Platform], RootFs] = {}
         platform = _platform_of(spec)
-        self.plan = plan_build(
-            frontend.dockerfile, target=spec.target, build_args=spec.build_args, platform=platform
+        contexts = NamedContexts.of(spec.build_contexts)
+        self._trees = ContextTrees(contexts.values, lambda: supplies.store.scratch("context"), sink)
+        self._request = PlanRequest(
+            target=spec.target, build_args=spec.build_args, platforms=(platform,), contexts=contexts
         )
+        self.plan = plan_build(frontend.dockerfile, self._request)
         self.escape = self.plan.escape
 
     @property
@@ -168,7 +174,7 @@ class Engine:
         self._supplies.bases.prefetch(self.plan.images())
         if self._supplies.cache:
             self._supplies.cache.find_keys(
-                KeyWalk(self, self._frontend.dockerfile, self._supplies.bases), self.plan
+                KeyWalk(self, self.plan, self._supplies.bases), self.plan
             )
         while True:
             try:
@@ -184,7 +190,7 @@ class Engine:
         with self._unpacking_bases():
             for planned in self.plan.stages:
                 self._stage(planned)
-        state = self._built[self.plan.target.stage.index].state
+        state = self._built[self.plan.targets[0].number].state
         return assemble(state, self.spec, self._supplies.store, self.clock, self.sink)
 
     def _start_over(self) -> None:
@@ -193,27 +199,30 @@ class Engine:
         self._built.clear()
         self.records.clear()
 
-    def argument(self, name: str) -> str | None:
-        """The value of an ARG that has no default where it is declared."""
-        return self.plan.variables.get(name)
-
     def scratch(self, prefix: str) -> str:
         """A new empty directory in the store's working folder."""
         return self._supplies.store.scratch(prefix)
 
+    def tree_of(self, reader: Copy | Add | Mount, planned: StagePlan) -> ContextTree | None:
+        """The context that `reader` takes its files from, None when that is a stage or an image."""
+        if isinstance(reader, Add) or not source_name(reader):
+            return self.context
+        source = self.plan.source_of(reader, planned)
+        return self._trees.tree(source.name) if isinstance(source, ContextBase) else None
+
     def source_root(self, reader: Copy | Mount, stage: Stage) -> RootFs:
         """The root filesystem that the `from` of a COPY or a mount means in `stage`."""
-        source = source_of(self._frontend.dockerfile, reader, stage.plan.stage)
-        if isinstance(source, ImageBase):
-            return self._image_root(source.reference, stage.plan.platform)
-        return self._needed(source.index, stage).run.root
+        source = self.plan.source_of(reader, stage.plan)
+        if isinstance(source, StageBase):
+            return self._needed(source.number).run.root
+        return self._image_root(source, stage.plan.target)
 
     def source_layers(self, reader: Copy | Mount, stage: Stage) -> tuple[Layer, ...]:
         """The layers of that root filesystem."""
-        source = source_of(self._frontend.dockerfile, reader, stage.plan.stage)
-        if isinstance(source, ImageBase):
-            return self._supplies.bases.get(source.reference, stage.plan.platform).layers
-        return self._needed(source.index, stage).state.layers
+        source = self.plan.source_of(reader, stage.plan)
+        if isinstance(source, StageBase):
+            return self._needed(source.number).state.layers
+        return self._image_layers(source, stage.plan.target)
 
     def close(self) -> None:
         """Close every root filesystem."""
@@ -231,13 +240,13 @@ class Engine:
             yield
 
     def _expects_root(self, planned: StagePlan) -> bool:
-        return self._supplies.cache is None or self._supplies.cache.expects_root(planned.stage.index)
+        return self._supplies.cache is None or self._supplies.cache.expects_root(planned.number)
 
     def _stage(self, planned: StagePlan) -> _Built:
         position = self.plan.stages.index(planned) + 1 if planned in self.plan.stages else 0
         self.sink(
             StageStarted(
-                index=planned.stage.index,
+                index=planned.number,
                 name=planned.stage.name,
                 base=str(planned.base),
                 position=position,
@@ -245,7 +254,7 @@ class Engine:
                 platform=str(planned.platform),
             )
         )
-        start = start_of(planned, self._supplies.bases, lambda index: self._built[index].state)
+        start = start_of(planned, self._supplies.bases, lambda number: self._built[number].state)
         run = StageRun(
             plan=planned,
             around=self,
@@ -261,7 +270,7 @@ class Engine:
         run.finish()
         self.records += run.records
         built = _Built(run.state, run)
-        self._built[planned.stage.index] = built
+        self._built[planned.number] = built
         return built
 
     def _cached_steps(self, planned: StagePlan) -> CachedSteps | None:
@@ -269,57 +278,54 @@ class Engine:
             return None
 
         def upon_of_source(step: FileStep) -> str:
-            sources = sources_of(self._frontend.dockerfile, step, planned.stage)
+            sources = sources_of(self.plan, step, planned)
             return "".join(self._upon(source) for source in sources)
 
-        return self._supplies.cache.steps(planned.stage.index, self._upon(planned.base), upon_of_source)
+        return self._supplies.cache.steps(planned.number, self._upon(planned.base), upon_of_source)
 
     def _upon(self, base: Base) -> str:
-        built = self._built.get(base.index) if isinstance(base, StageBase) else None
+        built = self._built.get(base.number) if isinstance(base, StageBase) else None
         return built.run.cache.upon if built and built.run.cache else ""
 
     def _open_root(self, base: Base, layers: Sequence[Layer]) -> RootFs:
-        parent = self._built[base.index] if isinstance(base, StageBase) else None
+        parent = self._built[base.number] if isinstance(base, StageBase) else None
         if parent and parent.run.has_root and parent.state.layers == layers:
             root = parent.run.root.fork()
         else:
             root = self._drive().open_root(layers, self._supplies.layers.open)
         return self._roots.enter_context(root)
 
-    def _image_root(self, reference: str, platform: Platform) -> RootFs:
-        key = (reference, platform)
+    def _image_root(self, base: Base, platform: Platform) -> RootFs:
+        key = (str(base), platform)
         if key not in self._image_roots:
-            image = self._supplies.bases.get(reference, platform)
-            root = self._drive().open_root(image.layers, self._supplies.layers.open)
+            root = self._drive().open_root(self._image_layers(base, platform), self._supplies.layers.open)
             self._image_roots[key] = self._roots.enter_context(root)
         return self._image_roots[key]
+
+    def _image_layers(self, base: Base, platform: Platform) -> tuple[Layer, ...]:
+        """The layers of an image; scratch has none."""
+        return self._supplies.bases.get(base.reference, platform).layers if isinstance(base, ImageBase) else ()
 
     def _drive(self) -> Driver:
         if self._driver is None:
             self._driver = choose_driver(self._supplies.store, self.spec.rootfs, self.sink)
         return self._driver
 
-    def _needed(self, index: int, stage: Stage) -> _Built:
+    def _needed(self, number: int) -> _Built:
         """A stage by number; one that only an ONBUILD trigger names is built now."""
-        if index not in self._built:
-            extra = plan_build(
-                self._frontend.dockerfile,
-                target=str(index),
-                build_args=self.spec.build_args,
-                platform=stage.plan.platform,
-            )
-            for planned in extra.stages:
-                if planned.stage.index not in self._built:
+        if number not in self._built:
+            for planned in plan_stage(self._frontend.dockerfile, self._request, number):
+                if planned.number not in self._built:
                     self._stage(planned)
-        return self._built[index]
+        return self._built[number]
 
     def _reaches_image(self, planned: StagePlan) -> bool:
         """True when the stage's layers become layers of the image, so that their upload can begin at once."""
-        wanted: StagePlan | None = self.plan.target
+        wanted: StagePlan | None = self.plan.targets[0]
         while wanted is not None:
-            if wanted.stage.index == planned.stage.index:
+            if wanted.number == planned.number:
                 return True
-            wanted = self.plan.stage(wanted.base.index) if isinstance(wanted.base, StageBase) else None
+            wanted = self.plan.stage(wanted.base.number) if isinstance(wanted.base, StageBase) else None
         return False
 
     def _warn(self) -> None:

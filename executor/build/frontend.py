@@ -87,8 +87,13 @@ def _ignore(spec: BuildSpec, dockerfile: str, context: str) -> IgnoreMatcher | N
     own = [f"{dockerfile}{_IGNORE_FILE}"] if dockerfile else []
     for path in (*own, os.path.join(context, _IGNORE_FILE)):
         if os.path.isfile(path):
-            return IgnoreMatcher(parse_ignore(_read(path), path) + excluded, path)
+            return read_ignore_file(path, excluded)
     return IgnoreMatcher(excluded) if excluded else None
+
+
+def read_ignore_file(path: str, more: tuple[str, ...] = ()) -> IgnoreMatcher:
+    """The patterns of an ignore file, then `more`. Raises ContextError, InvalidFileError."""
+    return IgnoreMatcher(parse_ignore(_read(path), path) + more, path)
 
 
 def _excluded(paths: Iterable[str], context: str) -> Iterator[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from executor.build.frontend import read_dockerfile
-from executor.build.plan import plan_build
+from executor.build.namedcontexts import NamedContexts
+from executor.build.planner import PlanRequest, plan_build
 from executor.image.platform import Platform
 from executor.spec import BuildSpec
 
@@ -15,10 +16,10 @@ def base_images(spec: BuildSpec) -> tuple[str, ...]:
     target that cannot be planned, ContextError when the file cannot be read.
     """
     dockerfile = read_dockerfile(spec, spec.context).parsed
-    wanted: dict[str, None] = {}
-    for platform in spec.platforms or (str(Platform.host()),):
-        plan = plan_build(
-            dockerfile, target=spec.target, build_args=spec.build_args, platform=Platform.parse(platform)
-        )
-        wanted |= {reference: None for reference, _ in plan.images()}
-    return tuple(wanted)
+    request = PlanRequest(
+        target=spec.target,
+        build_args=spec.build_args,
+        platforms=tuple(map(Platform.parse, spec.platforms)) or (Platform.host(),),
+        contexts=NamedContexts.of(spec.build_contexts),
+    )
+    return tuple(dict.fromkeys(reference for reference, _ in plan_build(dockerfile, request).images()))

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from executor.build.bases import BaseImages
 from executor.build.cachedsteps import StagePlanKeys, StepPlan
 from executor.build.copy import gives_nothing_away
-from executor.build.plan import Source, StageBase, StagePlan, source_name, source_of
+from executor.build.plan import Base, BuildPlan, ImageBase, StageBase, StagePlan, source_name
 from executor.build.stage import Surroundings
 from executor.build.starting import start_of
 from executor.build.state import StageState
 from executor.build.stepkeys import FileStep, Inputs, no_key, step_key
 from executor.build.steps import execute
 from executor.cache.key import CacheKey, LayerRules, base_key
-from executor.dockerfile.instructions import Copy, Dockerfile, Mount, Run, Stage
+from executor.dockerfile.instructions import Copy, Mount, Run
 from executor.errors import Error, InternalError
 from executor.image.platform import Platform
 from executor.rootfs.base import RootFs
@@ -53,17 +53,17 @@ class _DryStage:
 class KeyWalk:
     """Walks the stages of a plan in order; `keys` fills up, by number of stage."""
 
-    def __init__(self, around: Surroundings, dockerfile: Dockerfile, bases: BaseImages) -> None:
+    def __init__(self, around: Surroundings, plan: BuildPlan, bases: BaseImages) -> None:
         self.keys: dict[int, StagePlanKeys] = {}
         self._around = around
-        self._dockerfile = dockerfile
+        self._plan = plan
         self._bases = bases
         self._states: dict[int, StageState] = {}
         self._rules = layer_rules(around.spec)
 
     def visit(self, planned: StagePlan) -> StagePlanKeys | None:
         """The keys of a stage whose sources were visited; None when it cannot even be begun."""
-        index = planned.stage.index
+        number = planned.number
         try:
             start = start_of(planned, self._bases, self._state)
             key = self._start_key(planned, start.state)
@@ -77,44 +77,49 @@ class KeyWalk:
         except (Error, OSError):
             complete = False
         final = stage.key if complete else None
-        self._states[index] = stage.state
-        self.keys[index] = StagePlanKeys(
+        self._states[number] = stage.state
+        self.keys[number] = StagePlanKeys(
             steps=tuple(stage.steps),
             final=final,
             whole=self._whole(final) if stage.steps else None,
             platform=planned.platform,
         )
-        return self.keys[index]
+        return self.keys[number]
 
     def _start_key(self, planned: StagePlan, state: StageState) -> CacheKey:
         if isinstance(planned.base, StageBase):
-            return self._final(planned.base.index)
+            return self._final(planned.base.number)
         return base_key(planned.platform, state.image.diff_ids, self._rules)
 
-    def _state(self, index: int) -> StageState:
-        if index not in self._states:
-            raise no_key(f"stage {index}")
-        return self._states[index]
+    def _state(self, number: int) -> StageState:
+        if number not in self._states:
+            raise no_key(f"stage {number}")
+        return self._states[number]
 
     def _inputs(self, planned: StagePlan) -> Inputs:
         def source(reader: Copy | Mount) -> CacheKey:
-            return self._source_key(source_of(self._dockerfile, reader, planned.stage), planned.platform)
+            return self._source_key(self._plan.source_of(reader, planned), planned.target)
 
         around = self._around
         return Inputs(
-            context=around.context, source=source, scratch=lambda: around.scratch("key"), sink=around.sink
+            tree=lambda reader: around.tree_of(reader, planned),
+            source=source,
+            scratch=lambda: around.scratch("key"),
+            sink=around.sink,
         )
 
-    def _source_key(self, source: Source, platform: Platform) -> CacheKey:
+    def _source_key(self, source: Base, platform: Platform) -> CacheKey:
         if isinstance(source, StageBase):
-            return self._final(source.index)
-        image = self._bases.get(source.reference, platform)
-        return base_key(platform, image.config.diff_ids, self._rules)
+            return self._final(source.number)
+        layers = (
+            self._bases.get(source.reference, platform).config.diff_ids if isinstance(source, ImageBase) else ()
+        )
+        return base_key(platform, layers, self._rules)
 
-    def _final(self, index: int) -> CacheKey:
-        known = self.keys.get(index)
+    def _final(self, number: int) -> CacheKey:
+        known = self.keys.get(number)
         if known is None or known.final is None:
-            raise no_key(f"stage {index}")
+            raise no_key(f"stage {number}")
         return known.final
 
     def _whole(self, final: CacheKey | None) -> CacheKey | None:
@@ -122,12 +127,12 @@ class KeyWalk:
         return CacheKey.of(final, "single snapshot") if final and self._rules.single_snapshot else None
 
 
-def sources_of(dockerfile: Dockerfile, step: FileStep, stage: Stage) -> tuple[Source, ...]:
-    """The stages and images that a step reads from."""
+def sources_of(plan: BuildPlan, step: FileStep, planned: StagePlan) -> tuple[Base, ...]:
+    """The stages, images and named contexts that a step reads from."""
     readers: tuple[Copy | Mount, ...] = (step,) if isinstance(step, Copy) else ()
     if isinstance(step, Run):
         readers = step.mounts
-    return tuple(source_of(dockerfile, reader, stage) for reader in readers if source_name(reader))
+    return tuple(plan.source_of(reader, planned) for reader in readers if source_name(reader))
 
 
 def layer_rules(spec: BuildSpec) -> LayerRules:

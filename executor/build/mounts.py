@@ -100,11 +100,12 @@ class _Preparation:
 
     def _bind_source(self, mount: Mount) -> str:
         path = _source(mount)
-        if source_name(mount):
-            return _existing(self.stage.around.source_root(mount, self.stage).path, path, mount)
-        if mount.get("from"):  # scratch
+        if mount.get("from") and not source_name(mount):  # scratch
             return _existing(self._scratch(), path, mount)
-        return self.stage.around.mount_supplies.context.shared(path)
+        tree = self.stage.around.tree_of(mount, self.stage.plan)
+        if tree is None:
+            return _existing(self.stage.around.source_root(mount, self.stage).path, path, mount)
+        return self.stage.around.mount_supplies.contexts.shared(tree, path)
 
     def _add_cache(self, mount: Mount) -> None:
         key = self._cache_key(mount)
@@ -121,7 +122,9 @@ class _Preparation:
         """A cache is another one if its first content is: that of another source, or a directory of an owner."""
         parts = [mount.get("id") or posixpath.normpath(_written_target(mount))]
         if source_name(mount):
-            parts += [layer.diff_id for layer in self.stage.around.source_layers(mount, self.stage)]
+            tree = self.stage.around.tree_of(mount, self.stage.plan)
+            layers = () if tree else self.stage.around.source_layers(mount, self.stage)
+            parts += [tree.path] if tree else [layer.diff_id for layer in layers]
         if _is_owned(mount):
             parts.append(f"{_owner(mount)} {_mode(mount, _CACHE_MODE):o}")
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
@@ -131,7 +134,10 @@ class _Preparation:
             os.chown(directory, *_owner(mount))
             os.chmod(directory, _mode(mount, _CACHE_MODE))
         elif source_name(mount):
-            copy_tree(self.stage.around.source_root(mount, self.stage).path, directory, CopyRules())
+            tree = self.stage.around.tree_of(mount, self.stage.plan)
+            contexts = self.stage.around.mount_supplies.contexts
+            first = contexts.shared(tree, "/") if tree else self.stage.around.source_root(mount, self.stage).path
+            copy_tree(first, directory, CopyRules())
 
     def _add_secret(self, mount: Mount) -> None:
         target, variable = _written_target(mount), mount.get("env")

@@ -20,28 +20,28 @@ _CONTEXT_MODE = 0o755
 class ContextCopies:
     """Parts of the context as a command may see them: without what is ignored, everything owned by 0:0."""
 
-    def __init__(self, context: ContextTree, scratch: Callable[[str], str]) -> None:
-        self._tree = SourceTree.of_context(context)
+    def __init__(self, scratch: Callable[[str], str]) -> None:
         self._scratch = scratch
-        self._made: dict[str, str] = {}
+        self._made: dict[tuple[str, str], str] = {}
 
-    def shared(self, source: str) -> str:
+    def shared(self, context: ContextTree, source: str) -> str:
         """The host path of a copy of the path `source` that all mounts of the build share, read-only.
 
         Raises StepError when it is not in the context, OSError when it cannot be copied.
         """
-        if source not in self._made:
-            self._made[source] = self._copy(source)
-        return self._made[source]
+        key = (context.path, source)
+        if key not in self._made:
+            self._made[key] = self._copy(SourceTree.of_context(context), source)
+        return self._made[key]
 
-    def _copy(self, source: str) -> str:
-        found = self._tree.at(source)
+    def _copy(self, tree: SourceTree, source: str) -> str:
+        found = tree.at(source)
         target = os.path.join(self._scratch("context-mount"), "copy")
         if found.path == "/":  # the context itself has the mode of a new directory, whatever it has here
             os.mkdir(target)
             os.chmod(target, _CONTEXT_MODE)
         owner = None if gives_nothing_away() else (0, 0)
-        copy_tree(found.host, target, CopyRules(owner=owner, choose=self._tree.choose(found, (), ())))
+        copy_tree(found.host, target, CopyRules(owner=owner, choose=tree.choose(found, (), ())))
         return target
 
 
@@ -52,4 +52,4 @@ class MountSupplies:
     secrets: Secrets
     agents: Agents
     caches: CacheMounts
-    context: ContextCopies
+    contexts: ContextCopies

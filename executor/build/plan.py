@@ -1,29 +1,18 @@
 """The build as data, before anything is read or run: which stages, on which bases, in which order.
 
 Pure: neither disk nor network. What only a base image can tell (its ONBUILD triggers, its PATH) is not here; a
-trigger that names a stage makes the engine build that stage when it meets it.
+trigger that names a stage makes the engine build that stage when it meets it. `planner.py` makes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from executor.dockerfile.expansion import expand_from
-from executor.dockerfile.instructions import (
-    Add,
-    Copy,
-    Dockerfile,
-    From,
-    Mount,
-    Run,
-    Stage,
-    StageInstruction,
-    Workdir,
-)
-from executor.dockerfile.stages import find_target, global_variables, source_stage, stage_by_name
-from executor.errors import Diagnostic, Error, InvalidFileError, NotSupportedError, UsageError
+from executor.dockerfile.instructions import Copy, Dockerfile, Mount, Run, Stage, StageInstruction
+from executor.dockerfile.stages import source_stage
+from executor.errors import Diagnostic, InvalidFileError, NotSupportedError, UsageError
 from executor.image.platform import Platform
 from executor.image.reference import Reference
 
@@ -38,12 +27,12 @@ class ScratchBase:
 
 @dataclass(frozen=True, slots=True)
 class StageBase:
-    """FROM an earlier stage of the same file."""
+    """FROM an earlier stage of the same file; `number` is that of its plan."""
 
-    index: int
+    number: int
 
     def __str__(self) -> str:
-        return f"stage {self.index}"
+        return f"stage {self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,100 +45,103 @@ class ImageBase:
         return self.reference
 
 
-Base: TypeAlias = ScratchBase | StageBase | ImageBase
-Source: TypeAlias = StageBase | ImageBase
+@dataclass(frozen=True, slots=True)
+class ContextBase:
+    """The files of a named build context."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"build context {self.name}"
+
+
+Base: TypeAlias = ScratchBase | StageBase | ImageBase | ContextBase
+"""What a stage builds on, or takes files from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePlan:
-    """A stage that the target needs. `sources` are what its instructions copy from, in order of first use."""
+    """A stage that a target needs, for one platform or for several that it serves alike.
 
+    `number` is the stage's index in the file, plus the count of stages for each platform before this one's.
+    `platform` is what it runs on, `target` what TARGETPLATFORM says. `variables` are what FROM and ARG can see;
+    `sources` what its instructions take files from, in order of first use. `prelude` fills the root of a stage
+    that begins with the files of a named context; `replaced` is one whose name such a context has.
+    """
+
+    number: int
     stage: Stage
     base: Base
     platform: Platform
-    sources: tuple[Source, ...]
+    target: Platform
+    variables: Mapping[str, str]
+    sources: tuple[Base, ...]
     needs_root: bool
+    prelude: Copy | None = None
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildPlan:
-    """The stages to build, dependencies first, target last. `variables` are what FROM lines and ARGs can see."""
+    """The stages to build, dependencies first, and the `targets`, which become the images: one a platform.
 
+    `shared` maps the numbers of stages that another platform's serves to that one's. `context` tells what a name
+    stands for that is no stage's.
+    """
+
+    dockerfile: Dockerfile
     stages: tuple[StagePlan, ...]
-    variables: Mapping[str, str]
-    escape: str
+    targets: tuple[StagePlan, ...]
+    shared: Mapping[int, int]
+    context: Callable[[str], Base | None]
 
     @property
-    def target(self) -> StagePlan:
-        """The stage that becomes the image."""
-        return self.stages[-1]
+    def escape(self) -> str:
+        """The Dockerfile's escape character."""
+        return self.dockerfile.directives.escape
 
-    def stage(self, index: int) -> StagePlan | None:
-        """The planned stage of that number in the file, None when the target does not need it."""
-        return next((planned for planned in self.stages if planned.stage.index == index), None)
+    def stage(self, number: int) -> StagePlan | None:
+        """The planned stage of that number, None when no target needs it."""
+        return next((planned for planned in self.stages if planned.number == number), None)
 
     def images(self) -> tuple[tuple[str, Platform], ...]:
         """Every image that is needed, with its platform, in order of first use."""
         wanted: dict[tuple[str, Platform], None] = {}
         for planned in self.stages:
-            for base in (planned.base, *planned.sources):
+            used = [(planned.base, planned.platform), *((source, planned.target) for source in planned.sources)]
+            for base, platform in used:
                 if isinstance(base, ImageBase):
-                    wanted[base.reference, planned.platform] = None
+                    wanted[base.reference, platform] = None
         return tuple(wanted)
 
+    def source_of(self, reader: Copy | Mount, planned: StagePlan) -> Base:
+        """What the `from` of `reader` means in `planned`: an earlier stage, a named context, else an image.
 
-def plan_build(
-    dockerfile: Dockerfile, *, target: str = "", build_args: Mapping[str, str], platform: Platform
-) -> BuildPlan:
-    """Decide what to build for `target` ('' for the last stage) on `platform`.
+        Raises InvalidFileError for a stage that comes later, and for a name that cannot be an image's.
+        """
+        if planned.prelude == reader:
+            return planned.base
+        return source_of(self.dockerfile, reader, planned.stage, self._numbers(planned), self.context)
 
-    Raises UsageError for an unknown target, InvalidFileError for a FROM that cannot be understood or stages that
-    need each other, NotSupportedError for a flag in a needed stage that this version does not execute.
-    """
-    variables = global_variables(dockerfile, build_args, platform_arguments(platform))
-    planner = _Planner(dockerfile, variables, platform)
-    planner.visit(find_target(dockerfile, target))
-    return BuildPlan(
-        stages=tuple(planner.planned.values()), variables=variables, escape=dockerfile.directives.escape
-    )
+    def _numbers(self, planned: StagePlan) -> Callable[[int], int]:
+        first = planned.number - planned.stage.index
+        return lambda index: self.shared.get(first + index, first + index)
 
 
-def platform_arguments(target: Platform) -> dict[str, str]:
-    """The TARGET* and BUILD* arguments that BuildKit predefines for FROM lines and for ARG without a default."""
-    arguments = {}
-    for prefix, platform in (("TARGET", target), ("BUILD", Platform.host())):
-        arguments[f"{prefix}PLATFORM"] = str(platform)
-        arguments[f"{prefix}OS"] = platform.os
-        arguments[f"{prefix}ARCH"] = platform.architecture
-        arguments[f"{prefix}VARIANT"] = platform.variant
-    return arguments
-
-
-def render(plan: BuildPlan) -> str:
-    """The plan as stable text, for people and for golden tests."""
-    lines: list[str] = []
-    for planned in plan.stages:
-        name = f" ({planned.stage.name})" if planned.stage.name else ""
-        root = "" if planned.needs_root else ", no root filesystem"
-        lines.append(f"stage {planned.stage.index}{name} from {planned.base} for {planned.platform}{root}")
-        lines += [f"  {first_line(instruction.source)}" for instruction in planned.stage.instructions]
-    return "\n".join(lines) + "\n"
-
-
-def first_line(source: str) -> str:
-    """The instruction on one line: what a step is called in messages."""
-    first, _, rest = source.partition("\n")
-    return f"{first} …" if rest else first
-
-
-def source_of(dockerfile: Dockerfile, reader: Copy | Mount, stage: Stage) -> Source:
-    """What the `from` of `reader` means in `stage`: an earlier stage by name (COPY: or number), else an image."""
+def source_of(
+    dockerfile: Dockerfile,
+    reader: Copy | Mount,
+    stage: Stage,
+    number: Callable[[int], int],
+    context: Callable[[str], Base | None],
+) -> Base:
+    """See `BuildPlan.source_of`; `number` is that of the plan of the stage with an index."""
     name = source_name(reader)
     found = source_stage(dockerfile, name, stage, reader.location, numbers=isinstance(reader, Copy))
     if found:
-        return StageBase(found.index)
+        return StageBase(number(found.index))
     try:
-        return ImageBase(str(Reference.parse(name)))
+        return context(name) or ImageBase(str(Reference.parse(name)))
     except UsageError as error:
         raise InvalidFileError([Diagnostic(reader.location, error.message, hint=error.hint)]) from error
 
@@ -162,62 +154,21 @@ def source_name(reader: Copy | Mount) -> str:
     return "" if name == "scratch" else name
 
 
-class _Planner:
-    """Walks the stages depth first from the target; `planned` fills in build order."""
+def render(plan: BuildPlan) -> str:
+    """The plan as stable text, for people and for golden tests."""
+    lines: list[str] = []
+    for planned in plan.stages:
+        name = f" ({planned.stage.name})" if planned.stage.name else ""
+        root = "" if planned.needs_root else ", no root filesystem"
+        lines.append(f"stage {planned.number}{name} from {planned.base} for {planned.platform}{root}")
+        lines += [f"  {first_line(instruction.source)}" for instruction in planned.stage.instructions]
+    return "\n".join(lines) + "\n"
 
-    def __init__(self, dockerfile: Dockerfile, variables: Mapping[str, str], platform: Platform) -> None:
-        self._dockerfile = dockerfile
-        self._variables = variables
-        self._platform = platform
-        self.planned: dict[int, StagePlan] = {}
 
-    def visit(self, stage: Stage) -> None:
-        if stage.index in self.planned:
-            return
-        for instruction in stage.instructions:
-            refuse_unsupported(instruction)
-        written = expand_from(stage.base, self._variables, escape=self._dockerfile.directives.escape)
-        base = self._base(stage, written)
-        sources = tuple(dict.fromkeys(self._sources(stage)))
-        for source in (base, *sources):
-            if isinstance(source, StageBase):
-                self.visit(self._dockerfile.stages[source.index])
-        needs_root = any(isinstance(step, Run | Copy | Add | Workdir) for step in stage.instructions)
-        self.planned[stage.index] = StagePlan(
-            stage=stage,
-            base=base,
-            platform=self._stage_platform(stage, written),
-            sources=sources,
-            needs_root=needs_root,
-        )
-
-    def _base(self, stage: Stage, written: From) -> Base:
-        if written.image == "scratch":
-            return ScratchBase()
-        earlier = stage_by_name(self._dockerfile, written.image, stage.index)
-        if earlier:
-            return StageBase(earlier.index)
-        try:
-            return ImageBase(str(Reference.parse(written.image)))
-        except UsageError as error:
-            raise _fault(stage, error.message, error.hint) from error
-
-    def _stage_platform(self, stage: Stage, written: From) -> Platform:
-        if not written.platform:
-            return self._platform
-        try:
-            return Platform.parse(written.platform)
-        except Error as error:
-            raise _fault(stage, f"--platform={stage.base.platform}: {error.message}", error.hint) from error
-
-    def _sources(self, stage: Stage) -> Iterator[Source]:
-        for instruction in stage.instructions:
-            readers: tuple[Copy | Mount, ...] = ()
-            if isinstance(instruction, Copy):
-                readers = (instruction,)
-            elif isinstance(instruction, Run):
-                readers = instruction.mounts
-            yield from (source_of(self._dockerfile, each, stage) for each in readers if source_name(each))
+def first_line(source: str) -> str:
+    """The instruction on one line: what a step is called in messages."""
+    first, _, rest = source.partition("\n")
+    return f"{first} …" if rest else first
 
 
 def refuse_unsupported(instruction: StageInstruction) -> None:
@@ -245,7 +196,3 @@ def _unsupported_flags(instruction: StageInstruction) -> tuple[tuple[bool, str, 
             )
         case _:
             return ()
-
-
-def _fault(stage: Stage, message: str, hint: str) -> InvalidFileError:
-    return InvalidFileError([Diagnostic(stage.base.location, message, hint=hint, excerpt=stage.base.source)])

@@ -66,7 +66,7 @@ class _Output:
         masked = self._stage.around.mount_supplies.secrets.mask(line)
         plan = self._stage.plan
         self._stage.around.sink(
-            CommandOutput(stream=stream, line=masked, stage=plan.stage.index, platform=str(plan.platform))
+            CommandOutput(stream=stream, line=masked, stage=plan.number, platform=str(plan.platform))
         )
         self.tail.append(masked)
         del self.tail[:-_TAIL_LINES]

@@ -16,7 +16,7 @@ from executor.build.plan import StagePlan, first_line
 from executor.build.state import StageState
 from executor.build.stepkeys import FileStep
 from executor.context.base import ContextTree
-from executor.dockerfile.instructions import Copy, Mount, StageInstruction
+from executor.dockerfile.instructions import Add, Copy, Mount, StageInstruction
 from executor.events import LayerWritten, Sink, StepFinished, StepStarted
 from executor.image.layer import Layer
 from executor.rootfs.base import RootFs
@@ -52,12 +52,12 @@ class Surroundings(Protocol):
     def context(self) -> ContextTree:
         """The build context."""
 
-    def argument(self, name: str) -> str | None:
-        """The value of an ARG without a default: a build argument or a global one, None when there is none."""
-
     @property
     def mount_supplies(self) -> MountSupplies:
         """What the mounts of RUNs draw on."""
+
+    def tree_of(self, reader: Copy | Add | Mount, planned: StagePlan) -> ContextTree | None:
+        """The context that `reader` takes its files from in `planned`, None when that is a stage or an image."""
 
     def source_root(self, reader: Copy | Mount, stage: Stage) -> RootFs:
         """The root that the `from` of a COPY or a mount means in `stage`."""
@@ -164,7 +164,7 @@ class StageRun:
         if layer is not None:
             self.around.sink(
                 LayerWritten(
-                    stage=self.plan.stage.index,
+                    stage=self.plan.number,
                     digest=layer.descriptor.digest,
                     size=layer.descriptor.size,
                     seconds=time.monotonic() - started,
@@ -180,7 +180,7 @@ class StageRun:
     def step(self, position: int, instructions: Sequence[StageInstruction]) -> Iterator[None]:
         """Tell of an instruction before and after, and keep the record of it."""
         text = first_line(instructions[position - 1].source)
-        stage, platform = self.plan.stage.index, str(self.plan.platform)
+        stage, platform = self.plan.number, str(self.plan.platform)
         layers, started = len(self.state.layers), time.monotonic()
         self.around.sink(
             StepStarted(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from executor.build.bases import BaseImages
-from executor.build.plan import ImageBase, ScratchBase, StageBase, StagePlan
+from executor.build.plan import ContextBase, ImageBase, ScratchBase, StageBase, StagePlan
 from executor.build.state import StageState, child_state, image_state, scratch_state
 from executor.dockerfile.instructions import StageInstruction
 from executor.dockerfile.parser import parse_trigger
@@ -27,21 +27,26 @@ def start_of(planned: StagePlan, bases: BaseImages, parent: Callable[[int], Stag
     Raises what BaseImages.get raises, StepError for a trigger that cannot be read.
     """
     state, triggers = _begin(planned, bases, parent)
-    return Start(state, (*_triggered(planned, triggers), *planned.stage.instructions))
+    prelude = (planned.prelude,) if planned.prelude else ()
+    return Start(state, (*prelude, *_triggered(planned, triggers), *planned.stage.instructions))
 
 
 def _begin(
     planned: StagePlan, bases: BaseImages, parent: Callable[[int], StageState]
 ) -> tuple[StageState, tuple[str, ...]]:
     match planned.base:
-        case ScratchBase():
+        case ScratchBase() | ContextBase():
             return scratch_state(planned.platform), ()
-        case StageBase(index):
-            before = parent(index)
+        case StageBase(number):
+            before = parent(number)
             return child_state(before), before.config.on_build
         case ImageBase(reference):
             image = bases.get(reference, planned.platform)
-            return image_state(image.config, image.layers), image.config.config.on_build
+            state = image_state(image.config, image.layers)
+            triggers = image.config.config.on_build
+            if planned.replaced:  # they wait for the stages that build on it
+                return state.with_config(replace(state.config, on_build=triggers)), ()
+            return state, triggers
 
 
 def _triggered(planned: StagePlan, triggers: tuple[str, ...]) -> Iterator[StageInstruction]:

@@ -35,11 +35,12 @@ FileStep = Run | Copy | Add | Workdir
 class Inputs:
     """Where a step's inputs come from.
 
-    `source` gives the key of the stage or image that a COPY's --from or a mount's `from` means, and raises
-    ContextError when that has none. `scratch` makes an empty directory, for downloads.
+    `tree` gives the context that a COPY, an ADD or a mount takes its files from, None when that is a stage or an
+    image; `source` then gives its key, and raises ContextError when it has none. `scratch` makes an empty
+    directory, for downloads.
     """
 
-    context: ContextTree
+    tree: Callable[[Copy | Add | Mount], ContextTree | None]
     source: Callable[[Copy | Mount], CacheKey]
     scratch: Callable[[], str]
     sink: Sink
@@ -85,20 +86,23 @@ def _mount(mount: Mount, inputs: Inputs) -> dict[str, Any]:
     Of secrets and caches only the options count, not what is in them.
     """
     facts: dict[str, Any] = {"type": mount.type, "options": [list(option) for option in mount.options]}
-    if source_name(mount):
-        facts["from"] = inputs.source(mount).hex
-    elif mount.type == "bind" and not mount.get("from"):
-        tree = SourceTree.of_context(inputs.context)
+    shows_context = mount.type == "bind" and not mount.get("from")
+    context = inputs.tree(mount) if shows_context or source_name(mount) else None
+    if context:
+        tree = SourceTree.of_context(context)
         found = tree.at(mount.get("source", "src") or "/")
         facts["content"] = content_digest(found.host, choose=tree.choose(found, (), ()))
+    elif source_name(mount):
+        facts["from"] = inputs.source(mount).hex
     return facts
 
 
 def _copy_key(parent: CacheKey, step: Copy, state: StageState, inputs: Inputs) -> CacheKey:
-    if step.from_:
+    tree = inputs.tree(step)
+    if tree is None:
         found = [{"from": inputs.source(step).hex, "sources": list(step.sources)}]
     else:
-        found = [facts for source in step.sources for facts in _context_inputs(step, source, inputs)]
+        found = [facts for source in step.sources for facts in _context_inputs(step, source, tree)]
     flags = {**_shared_flags(step), "parents": step.parents}
     return copy_key(
         parent,
@@ -112,8 +116,12 @@ def _copy_key(parent: CacheKey, step: Copy, state: StageState, inputs: Inputs) -
 
 def _add_key(parent: CacheKey, step: Add, state: StageState, inputs: Inputs) -> CacheKey:
     found: list[dict[str, Any]] = []
+    tree = inputs.tree(step)
     for source in step.sources:
-        found += [_remote(source, step, inputs)] if is_remote(source) else _context_inputs(step, source, inputs)
+        if is_remote(source):
+            found.append(_remote(source, step, inputs))
+        elif tree:
+            found += _context_inputs(step, source, tree)
     flags = {
         **_shared_flags(step),
         "checksum": step.checksum,
@@ -134,9 +142,9 @@ def _shared_flags(step: Copy | Add) -> dict[str, Any]:
     return {"chown": step.chown, "chmod": step.chmod, "link": step.link, "excludes": list(step.excludes)}
 
 
-def _context_inputs(step: Copy | Add, source: str, inputs: Inputs) -> Iterator[dict[str, Any]]:
+def _context_inputs(step: Copy | Add, source: str, context: ContextTree) -> Iterator[dict[str, Any]]:
     """What `source` names in the context: of a file the name too, which it keeps in a destination directory."""
-    tree = SourceTree.of_context(inputs.context)
+    tree = SourceTree.of_context(context)
     mode = parse_chmod(step.chmod)
     parents = isinstance(step, Copy) and step.parents
     for found, choose in select(tree, source, excludes=step.excludes, parents=parents):

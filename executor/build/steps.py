@@ -110,7 +110,7 @@ def _declare_args(stage: Stage, instruction: Arg) -> None:
         if given is None and default is not None:
             given = expand_word_at(default, stage.state.environment, instruction, escape=stage.around.escape)
         elif given is None:
-            given = stage.around.argument(name)
+            given = stage.plan.variables.get(name)
         values[name] = given
         stage.state = metadata.with_arg(stage.state, {name: given})
     stage.note(metadata.arg_text(values))

@@ -7,7 +7,9 @@ import pytest
 from executor.build.bases import BaseImage
 from executor.build.frontend import read_frontend
 from executor.build.keywalk import KeyWalk
-from executor.build.plan import plan_build
+from executor.build.plan import source_name
+from executor.build.planner import PlanRequest, plan_build
+from executor.dockerfile.instructions import Add
 from executor.errors import NotFoundError
 from executor.events import discard
 from executor.image.config import ContainerConfig, ImageConfig
@@ -35,6 +37,10 @@ def image(*contents, **config):
 IMAGES = {"docker.io/library/base:latest": image("1", "2"), "docker.io/library/tools:latest": image("3")}
 
 
+def named(reader):
+    return not isinstance(reader, Add) and source_name(reader)
+
+
 class FakeBases:
     def __init__(self, images):
         self.images = images
@@ -55,7 +61,7 @@ def keys(tmp_path):
         (tmp_path / "Dockerfile").write_text(text)
         spec = BuildSpec(context=str(context), dockerfile=str(tmp_path / "Dockerfile"), **options)
         frontend = read_frontend(spec, str(context))
-        plan = plan_build(frontend.dockerfile, build_args=spec.build_args, platform=HOST)
+        plan = plan_build(frontend.dockerfile, PlanRequest(build_args=spec.build_args, platforms=(HOST,)))
 
         def scratch(prefix):
             folder = tmp_path / f"{prefix}-{len(list(tmp_path.iterdir()))}"
@@ -64,9 +70,9 @@ def keys(tmp_path):
 
         around = SimpleNamespace(
             spec=spec, sink=discard, escape=plan.escape, context=frontend.context, scratch=scratch,
-            argument=plan.variables.get,
+            tree_of=lambda reader, _: None if named(reader) else frontend.context,
         )  # fmt: skip
-        walk = KeyWalk(around, frontend.dockerfile, FakeBases(images))
+        walk = KeyWalk(around, plan, FakeBases(images))
         visited = [walk.visit(planned) for planned in plan.stages]
         if full:
             return [step.key for stage in visited if stage for step in stage.steps]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
@@ -27,10 +27,14 @@ class Around:
 
     store: Store
     mount_supplies: MountSupplies
-    roots: dict[str, str] = field(default_factory=dict)
+    roots: dict[str, str]
+    context: ContextTree
 
     def scratch(self, prefix):
         return self.store.scratch(prefix)
+
+    def tree_of(self, mount, _planned):
+        return None if mount.get("from") else self.context
 
     def source_root(self, mount, _stage):
         return SimpleNamespace(path=self.roots[mount.get("from")])
@@ -50,9 +54,9 @@ def around(tmp_path):
             secrets=Secrets([SecretSource(id="s", env="S")], {"S": "value"}),
             agents=Agents({}),
             caches=store.caches,
-            context=ContextCopies(ContextTree(str(context), None), store.scratch),
+            contexts=ContextCopies(store.scratch),
         )
-        yield Around(store, supplies, {"made": str(made)})
+        yield Around(store, supplies, {"made": str(made)}, ContextTree(str(context)))
 
 
 @pytest.fixture
@@ -63,7 +67,7 @@ def prepare(around):
         def act(*flags, cwd="/w"):
             words = " ".join(f"--mount={flag}" for flag in flags)
             (step,) = parse(f"FROM a\nRUN {words} true\n".encode(), "Dockerfile").stages[0].instructions
-            stage = SimpleNamespace(around=around, state=SimpleNamespace(cwd=cwd, environment={}))
+            stage = SimpleNamespace(around=around, plan=None, state=SimpleNamespace(cwd=cwd, environment={}))
             return stack.enter_context(prepared_mounts(step, stage))
 
         yield act

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from executor.build.plan import plan_build, platform_arguments, render
+from executor.build.namedcontexts import NamedContexts
+from executor.build.plan import ContextBase, ImageBase, ScratchBase, StageBase, render
+from executor.build.planner import PlanRequest, plan_build, plan_stage, platform_arguments
 from executor.dockerfile.parser import parse
 from executor.errors import InvalidFileError, NotSupportedError, UsageError
 from executor.image.platform import Platform
@@ -17,8 +19,17 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "plan"
 AMD64 = Platform("linux", "amd64")
 
 
-def plan(text, *, target="", platform=AMD64, **args):
-    return plan_build(parse(text), target=target, build_args=args, platform=platform)
+def request(*platforms, target="", contexts=None, **args):
+    return PlanRequest(
+        target=target,
+        build_args=args,
+        platforms=platforms or (AMD64,),
+        contexts=NamedContexts.of(contexts or {}),
+    )
+
+
+def plan(text, *platforms, **options):
+    return plan_build(parse(text), request(*platforms, **options))
 
 
 @pytest.mark.parametrize("case", sorted(GOLDEN.iterdir()), ids=lambda path: path.name)
@@ -76,11 +87,115 @@ def test_unknown_target():
 
 
 def test_platform_of_a_stage_and_its_arguments():
-    made = plan("FROM --platform=$TARGETPLATFORM a\n", platform=Platform("linux", "arm", "v7"))
-    assert made.target.platform == Platform("linux", "arm", "v7")
+    made = plan("FROM --platform=$TARGETPLATFORM a\n", Platform("linux", "arm", "v7"))
+    assert made.targets[0].platform == Platform("linux", "arm", "v7")
     arguments = platform_arguments(Platform("linux", "arm", "v7"))
     assert (arguments["TARGETARCH"], arguments["TARGETVARIANT"]) == ("arm", "v7")
 
 
 def test_args_reach_from():
-    assert str(plan("ARG V=1\nFROM a:$V\n", V="2").target.base) == "docker.io/library/a:2"
+    assert str(plan("ARG V=1\nFROM a:$V\n", V="2").targets[0].base) == "docker.io/library/a:2"
+
+
+ARM64 = Platform("linux", "arm64")
+CROSS = """\
+FROM --platform=$BUILDPLATFORM golang AS tools
+RUN install
+FROM tools AS build
+ARG TARGETARCH
+RUN build $TARGETARCH
+FROM alpine
+COPY --from=build /x /x
+COPY --from=tools /y /y
+"""
+
+
+def test_stages_of_the_build_platform_are_planned_once():
+    made = plan(CROSS, AMD64, ARM64)
+    assert [(planned.number, planned.platform) for planned in made.stages] == [
+        (0, Platform.host()),
+        (1, Platform.host()),
+        (2, AMD64),
+        (4, Platform.host()),
+        (5, ARM64),
+    ]
+    assert made.shared == {3: 0}
+    assert [target.number for target in made.targets] == [2, 5]
+    assert made.targets[1].sources == (StageBase(4), StageBase(0))
+    assert made.stage(4).base == StageBase(0)
+    reader = made.targets[1].stage.instructions[1]
+    assert made.source_of(reader, made.targets[1]) == StageBase(0)
+
+
+def test_a_global_argument_that_differs_keeps_stages_apart():
+    text = "ARG TAG=$TARGETARCH\nFROM --platform=$BUILDPLATFORM a AS b\n{}RUN x\n"
+    assert len(plan(text.format(""), AMD64, ARM64).stages) == 1
+    assert len(plan(text.format("ARG TAG\n"), AMD64, ARM64).stages) == 2
+    assert len(plan(text.format("ARG TAG=x\n"), AMD64, ARM64, TAG="same").stages) == 1
+
+
+def test_what_is_copied_from_an_image_is_of_the_target_platform():
+    text = "FROM --platform=$BUILDPLATFORM a\nCOPY --from=tool /t /t\n"
+    tool = "docker.io/library/tool:latest"
+    assert (tool, ARM64) in plan(text, ARM64).images()
+    assert len(plan(text, AMD64, ARM64).stages) == 2
+
+
+def test_triggers_keep_stages_apart():
+    text = "FROM --platform=$BUILDPLATFORM a AS b\nONBUILD ARG TARGETARCH\nFROM b\n"
+    assert [planned.number for planned in plan(text, AMD64, ARM64).stages] == [0, 1, 3]
+    wanted = PlanRequest(platforms=(AMD64, ARM64), apart=(0,))
+    assert len(plan_build(parse("FROM --platform=$BUILDPLATFORM a\n"), wanted).stages) == 2
+
+
+def test_a_stage_on_a_stage_runs_on_its_platform():
+    made = plan("FROM --platform=linux/s390x a AS b\nFROM b\n")
+    assert made.targets[0].platform == Platform("linux", "s390x")
+
+
+def test_a_stage_by_number_for_a_trigger():
+    made = plan_stage(parse(CROSS), request(AMD64, ARM64), 4)
+    assert [planned.number for planned in made] == [3, 4]
+
+
+def test_named_contexts_stand_in_for_images_and_sources():
+    contexts = {
+        "golang": "docker-image://host.io/go:1",
+        "docker.io/library/alpine:latest": "./rootfs",
+        "host/tool:2": "oci-layout:///layout:x",
+        "empty": "docker-image://scratch",
+    }
+    made = plan(
+        "FROM golang AS a\nFROM alpine\nCOPY --from=host/tool:2 a b\nCOPY --from=empty a b\nCOPY --from=a c d\n",
+        contexts=contexts,
+    )
+    target = made.targets[0]
+    assert made.stages[0].base == ImageBase("host.io/go:1")
+    assert target.base == ContextBase("alpine")
+    assert target.sources == (ImageBase("oci-layout:///layout:x"), ScratchBase(), StageBase(0))
+    assert made.source_of(target.prelude, target) == target.base
+
+
+def test_a_named_context_replaces_a_stage_and_what_it_needs():
+    made = plan("FROM a AS base\nRUN x\nFROM base AS src\nRUN y\nFROM src\n", contexts={"src": "/files"})
+    assert [(planned.number, planned.base, planned.replaced) for planned in made.stages] == [
+        (1, ContextBase("src"), True),
+        (2, StageBase(1), False),
+    ]
+    assert made.stages[0].stage.instructions == ()
+    assert made.stages[0].prelude.sources == ("/",)
+
+
+@pytest.mark.parametrize(
+    ("contexts", "message"),
+    [
+        ({"context": "x"}, "a meaning of its own"),
+        ({"A_b": "x"}, "cannot be the name"),
+        ({"a": ""}, "is empty"),
+        ({"a": "x", "a:latest": "y"}, "the same name"),
+        ({"a": "docker-image://UP/x:y:z"}, "is not a"),
+    ],
+)
+def test_faults_of_named_contexts(contexts, message):
+    with pytest.raises(UsageError, match=message):
+        NamedContexts.of(contexts)
