@@ -1,21 +1,37 @@
-"""What happens during a run, as values. Everything a report shows is made from these; the core prints nothing."""
+"""What happens during a run, as values. Everything a report shows is made from these; the core prints nothing.
+
+Each has `at`, seconds by a clock that never jumps (time.monotonic(), if not said otherwise). Reports tell times by
+it alone, so that a recorded run (`eventstream.py`) gives the same reports again.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
 from executor.events import Event
 from runner.outcome import Outcome, RunReport
 
 
+def _clock() -> float:
+    return field(default_factory=time.monotonic, compare=False)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run begins: `images` are the names in build order, `jobs` how many may be built at once."""
+    """A run begins: `images` are the names in build order, `jobs` how many may be built at once. `time` is UTC."""
 
     file: str
     images: tuple[str, ...]
     jobs: int
+    time: datetime = field(default_factory=_utc_now, compare=False)
+    at: float = _clock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +41,7 @@ class ImageStarted:
     name: str
     position: int
     total: int
+    at: float = _clock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +50,7 @@ class ImageEvent:
 
     name: str
     event: Event
+    at: float = _clock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +59,7 @@ class ImageOutput:
 
     name: str
     line: str
+    at: float = _clock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +67,22 @@ class ImageFinished:
     """An image is built, failed, was stopped or is skipped."""
 
     outcome: Outcome
+    at: float = _clock()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWarned:
+    """Something about the run as a whole that the user should know."""
+
+    message: str
+    at: float = _clock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimePassed:
     """Some seconds went by while images are built, whether something happened or not."""
+
+    at: float = _clock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +90,11 @@ class RunFinished:
     """The last event of a run."""
 
     report: RunReport
+    at: float = _clock()
 
 
 RunEvent: TypeAlias = (
-    RunStarted | ImageStarted | ImageEvent | ImageOutput | ImageFinished | TimePassed | RunFinished
+    RunStarted | ImageStarted | ImageEvent | ImageOutput | ImageFinished | RunWarned | TimePassed | RunFinished
 )
 
 

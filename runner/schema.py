@@ -75,7 +75,7 @@ class _SchemaError(Protocol):
     absolute_path: Any
 
 
-def text(name: Literal["builds", "result"] = "builds") -> str:
+def text(name: Literal["builds", "result", "events"] = "builds") -> str:
     """A schema, as JSON. It is package data of an installed runner and lies beside it in a checkout."""
     file = f"{name}.schema.json"
     packaged = resources.files("runner").joinpath("schemas", file)

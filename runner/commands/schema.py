@@ -8,9 +8,9 @@ import click
 
 
 @click.command("schema")
-@click.argument("name", type=click.Choice(["builds", "result"]), default="builds")
-def command(name: Literal["builds", "result"]) -> None:
-    """Print the JSON schema of the builds file, for editors and other programs, or of the report result.json."""
+@click.argument("name", type=click.Choice(["builds", "result", "events"]), default="builds")
+def command(name: Literal["builds", "result", "events"]) -> None:
+    """Print the JSON schema of the builds file, of the report result.json, or of a line of the events."""
     from runner import schema
 
     print(schema.text(name), end="")

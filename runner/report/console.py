@@ -27,6 +27,7 @@ from runner.runevents import (
     RunEvent,
     RunFinished,
     RunStarted,
+    RunWarned,
     TimePassed,
 )
 
@@ -72,9 +73,7 @@ class Console:
             case ImageStarted():
                 self._start(event)
             case ImageEvent():
-                self._show(event.name, log_lines(event.event))
-                if isinstance(event.event, events.Warned):
-                    self._note(Note.of_warning(event.name, event.event))
+                self._tell(event)
             case ImageOutput():
                 self._show(event.name, [Line(event.line)])
             case ImageFinished():
@@ -82,12 +81,10 @@ class Console:
             case TimePassed():
                 for name, text in self._heartbeat.beats():
                     self._show(name, [Line(text, "dim")])
+            case RunWarned():
+                self._write(paint(f"krunner: warning: {event.message}", "yellow", enabled=self._log.colour))
             case RunFinished():
                 write_line(self._results.stream, table(event.report, colour=self._results.colour))
-
-    def warn(self, message: str) -> None:
-        """Show something about the run as a whole."""
-        self._write(paint(f"krunner: warning: {message}", "yellow", enabled=self._log.colour))
 
     def _begin(self, event: RunStarted) -> None:
         self._has_sections = event.jobs == 1 and self._verbosity != "quiet"  # interleaved lines cannot be folded
@@ -102,6 +99,11 @@ class Console:
             self._section = event.name
             self._write(self._markup.begin(event.name, f"{event.name}: {title}"))
         self._show(event.name, [Line(title, "bold")])
+
+    def _tell(self, event: ImageEvent) -> None:
+        self._show(event.name, log_lines(event.event))
+        if isinstance(event.event, events.Warned):
+            self._note(Note.of_warning(event.name, event.event))
 
     def _show(self, name: str, lines: Iterator[Line] | list[Line], *, always: bool = False) -> None:
         for line in lines:

@@ -7,7 +7,6 @@ Each is replaced whole (temp + rename) when an image begins or ends, and every f
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from runner.report.lines import Line, log_lines, outcome_line
 from runner.report.logfile import LogFile
 from runner.report.names import ambiguous, digests, dotenv
 from runner.report.record import RunRecord
+from runner.report.replacing import replace
 from runner.report.result import result
 from runner.runevents import (
     ImageEvent,
@@ -28,6 +28,7 @@ from runner.runevents import (
     RunEvent,
     RunFinished,
     RunStarted,
+    RunWarned,
     TimePassed,
 )
 
@@ -56,7 +57,7 @@ class ReportFolder:
         folder = Path(os.path.abspath(path))
         try:
             (folder / _LOGS).mkdir(parents=True, exist_ok=True)
-            _replace(folder / "digests.txt", b"")
+            replace(folder / "digests.txt", b"")
         except OSError as error:
             raise UsageError(
                 f"cannot write reports to {path}: {error.strerror}",
@@ -81,17 +82,22 @@ class ReportFolder:
             self._is_broken = True
             self._warn(f"no more reports: cannot write to {self._path}: {error.strerror}")
 
+    def close(self) -> None:
+        """Close the logs of images that have not ended."""
+        for log in self._logs.values():
+            log.close()
+
     def _write(self, event: RunEvent) -> None:
         match event:
             case ImageEvent():
-                self._log(event.name, log_lines(event.event))
+                self._log(event.name, event, log_lines(event.event))
             case ImageOutput():
-                self._log(event.name, [Line(event.line)])
+                self._log(event.name, event, [Line(event.line)])
             case ImageStarted():
                 self._logs[event.name] = LogFile(self._path / _LOGS / f"{event.name}.log")
                 self._write_files()
             case ImageFinished():
-                self._log(event.outcome.name, [outcome_line(event.outcome)])
+                self._log(event.outcome.name, event, [outcome_line(event.outcome)])
                 if log := self._logs.pop(event.outcome.name, None):
                     log.close()
                 self._write_files()
@@ -100,28 +106,19 @@ class ReportFolder:
                 self._write_files()
             case TimePassed() | RunFinished():
                 self._write_files()
+            case RunWarned():
+                pass
 
-    def _log(self, name: str, lines: Iterable[Line]) -> None:
+    def _log(self, name: str, event: RunEvent, lines: Iterable[Line]) -> None:
         if log := self._logs.get(name):  # an image that is skipped has none
-            log.write(self._record.seconds - (self._record.images[name].start or 0.0), lines)
+            begun = self._record.images[name].start or 0.0
+            log.write(max(self._record.since_start(event) - begun, 0.0), lines)
 
     def _write_files(self) -> None:
         for name, content in _FILES.items():
-            _replace(self._path / name, content(self._record))
+            replace(self._path / name, content(self._record))
 
     def _tell_ambiguous(self, images: tuple[str, ...]) -> None:
         if doubtful := ambiguous(images):
             names = ", ".join(name for name in images if name in doubtful)
             self._warn(f"images.env leaves out {names}: as names of variables they are the same")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees all of the old or all of the new. Readable as the umask says."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise

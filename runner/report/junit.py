@@ -3,7 +3,8 @@
     testsuites > testsuite (the file) > testcase (an image) > properties, then failure, error or skipped
 
 An image that failed to build or to push is a failure; a bug of ours, an unfit machine, and an image that was
-stopped or never finished are errors.
+stopped or never finished are errors. Attempts before the last are what Surefire writes for tests run again: a
+flakyFailure where the image was built in the end, else a rerunFailure.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from runner.outcome import Outcome
-from runner.report.record import ImageRecord, RunRecord
+from runner.report.imagerecord import ImageRecord
+from runner.report.record import RunRecord
 from runner.report.style import duration
 
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
@@ -59,7 +61,18 @@ def _test_case(image: ImageRecord, group: str) -> ET.Element:
         ET.SubElement(case, "error", type="Unfinished", message="the run ended before this image was finished")
     elif image.outcome.status != "built":
         case.append(_problem(image, image.outcome))
+    case.extend(_earlier_attempts(image))
     return case
+
+
+def _earlier_attempts(image: ImageRecord) -> Iterator[ET.Element]:
+    """Jenkins and others show the case as flaky; those who do not know the elements skip them."""
+    tag = "flakyFailure" if image.outcome and image.outcome.is_usable else "rerunFailure"
+    for attempt in image.attempts:
+        message = xml_text(attempt.message)
+        again = ET.Element(tag, type=attempt.kind, message=message.split("\n", 1)[0])
+        ET.SubElement(again, "stackTrace").text = message
+        yield again
 
 
 def _properties(image: ImageRecord) -> Iterator[tuple[str, str]]:
@@ -74,6 +87,8 @@ def _properties(image: ImageRecord) -> Iterator[tuple[str, str]]:
         count = f"{len(stage.steps)} step{'' if len(stage.steps) == 1 else 's'}"
         cached = f", {stage.cached} cached" if stage.cached else ""
         yield title, f"{count}{cached} in {duration(stage.seconds)}, from {stage.base}"
+    if image.attempts:
+        yield "attempts", str(len(image.attempts) + 1)
     if image.retries:
         yield "retries", str(len(image.retries))
     for retry in image.retries:

@@ -9,9 +9,9 @@ import dataclasses
 from datetime import datetime
 from typing import Any
 
-from executor import events
 from runner.outcome import Outcome
-from runner.report.record import ImageRecord, RunRecord, Stage
+from runner.report.imagerecord import FailedAttempt, ImageRecord, Stage, TransferEvent
+from runner.report.record import RunRecord
 
 RESULT_VERSION = 1
 
@@ -28,6 +28,7 @@ def result(record: RunRecord) -> dict[str, Any]:
         "finished": report is not None,
         "exit_code": report.exit_code if report else None,
         "signal": report.signal if report else 0,
+        "warnings": list(record.warnings),
         "images": {name: _image(image, record) for name, image in record.images.items()},
     }
 
@@ -38,34 +39,82 @@ def _image(image: ImageRecord, record: RunRecord) -> dict[str, Any]:
         "status": image.state,
         "started": None if image.start is None else _iso(record.time_of(image.start)),
         "seconds": _rounded(image.outcome.seconds if image.outcome else running),
+        "attempts": len(image.attempts) + (image.start is not None),
         "digest": image.digest,
         "size": image.size,
         "layers": image.layers,
-        "cache_hits": sum(stage.cached for stage in image.stages),
+        "cache_hits": image.cached,
         "platform": image.result.get("platform", ""),
         "driver": image.result.get("driver", "") or image.driver,
         "pushed": list(image.pushed),
+        "phases": _phases(image),
         "pulls": [_transfer(start, event) for start, event in image.pulls],
+        "unpacks": [_transfer(start, event) for start, event in image.unpacks],
         "stages": [_stage(stage) for stage in image.stages],
+        "blobs": [_transfer(start, event) for start, event in image.blobs],
         "pushes": [_transfer(start, event) for start, event in image.pushes],
+        "failed_attempts": [_attempt(attempt) for attempt in image.attempts],
         "retries": [dataclasses.asdict(event) for event in image.retries],
         "warnings": [dataclasses.asdict(event) for event in image.warnings],
         "error": _error(image.outcome),
         "log": "" if image.start is None else f"logs/{image.name}.log",
-        **_metadata(image),
+        **metadata(image),
     }
+
+
+def metadata(image: ImageRecord) -> dict[str, Any]:
+    """What the metadata file of buildx says of a target. Digests are there as soon as the image is built."""
+    keys = {
+        "containerimage.config.digest": image.result.get("config_digest", ""),
+        "containerimage.digest": image.digest,
+        "image.name": ",".join(push.reference for _, push in image.pushes),
+    }
+    return {key: value for key, value in keys.items() if value}
+
+
+def bake_metadata(record: RunRecord) -> dict[str, Any]:
+    """The document that `docker buildx bake --metadata-file` writes, of the images that are built by now."""
+    return {name: metadata(image) for name, image in record.images.items() if image.digest}
+
+
+def _phases(image: ImageRecord) -> dict[str, float]:
+    """Seconds by kind of work. They are sums: what ran side by side counts as often."""
+    steps = [step for stage in image.stages for step in stage.steps]
+    layers = sum(step.layer_seconds for step in steps)
+    phases = {
+        "pull": sum(event.seconds for _, event in image.pulls),
+        "unpack": sum(event.seconds for _, event in image.unpacks),
+        "steps": max(sum(step.seconds or 0.0 for step in steps) - layers, 0.0),
+        "layers": layers,
+        "upload": sum(event.seconds for _, event in image.blobs),
+        "push": sum(event.seconds for _, event in image.pushes),
+    }
+    return {name: _rounded(seconds) for name, seconds in phases.items()}
 
 
 def _stage(stage: Stage) -> dict[str, Any]:
     steps = [
-        {**dataclasses.asdict(step), "start": _rounded(step.start), "seconds": _maybe_rounded(step.seconds)}
+        {
+            **dataclasses.asdict(step),
+            "start": _rounded(step.start),
+            "seconds": _maybe_rounded(step.seconds),
+            "layer_seconds": _rounded(step.layer_seconds),
+        }
         for step in stage.steps
     ]
-    return {"index": stage.index, "name": stage.name, "base": stage.base, "steps": steps}
+    return {**dataclasses.asdict(stage), "start": _rounded(stage.start), "steps": steps}
 
 
-def _transfer(start: float, event: events.PullFinished | events.PushFinished) -> dict[str, Any]:
+def _transfer(start: float, event: TransferEvent) -> dict[str, Any]:
     return {**dataclasses.asdict(event), "start": _rounded(start), "seconds": _rounded(event.seconds)}
+
+
+def _attempt(attempt: FailedAttempt) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(attempt),
+        "start": _rounded(attempt.start),
+        "seconds": _rounded(attempt.seconds),
+    }
 
 
 def _error(outcome: Outcome | None) -> dict[str, Any] | None:
@@ -73,16 +122,6 @@ def _error(outcome: Outcome | None) -> dict[str, Any] | None:
         return None
     names = ("kind", "message", "hint", "retryable", "file", "line")
     return {name: getattr(outcome, name) for name in names}
-
-
-def _metadata(image: ImageRecord) -> dict[str, str]:
-    """What bake's metadata file says of a target. Digests are there as soon as the image is built."""
-    keys = {
-        "containerimage.digest": image.digest,
-        "containerimage.config.digest": image.result.get("config_digest", ""),
-        "image.name": ",".join(push.reference for _, push in image.pushes),
-    }
-    return {key: value for key, value in keys.items() if value}
 
 
 def _iso(moment: datetime) -> str:

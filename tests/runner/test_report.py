@@ -4,6 +4,7 @@ import json
 import pytest
 
 from executor import events
+from runner.eventstream import from_document
 from runner.outcome import Outcome, RunReport
 from runner.report.console import Console, Paper
 from runner.report.jsonlines import JsonLines
@@ -139,7 +140,7 @@ def test_json_lines_hold_every_event():
     for event in [*(ImageEvent(name="a", event=e) for e in EVENTS), TimePassed(), RunFinished(report=REPORT)]:
         sink(event)
     documents = [json.loads(line) for line in log.getvalue().splitlines()]
-    assert [events.from_json(document["event"]) for document in documents] == EVENTS
+    assert [from_document(document).event for document in documents] == EVENTS
     (report,) = [json.loads(line) for line in results.getvalue().splitlines()]
     assert report["report"]["outcomes"][0]["digest"] == DIGEST
     assert report["time"].endswith("Z")

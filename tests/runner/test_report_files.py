@@ -1,5 +1,6 @@
 """What the report files say of a run, made from events; junit.xml is read as a CI server would."""
 
+import dataclasses
 import json
 import os
 import re
@@ -18,9 +19,10 @@ from executor.errors import Diagnostic, InvalidFileError, Location, StepError, U
 from runner import schema
 from runner.outcome import Outcome, RunReport
 from runner.report.folder import ReportFolder
+from runner.report.imagerecord import TAIL_LINES
 from runner.report.junit import junit, xml_text
 from runner.report.names import ambiguous, digests, dotenv, variable
-from runner.report.record import TAIL_LINES, RunRecord
+from runner.report.record import RunRecord
 from runner.report.result import result
 from runner.runevents import (
     ImageEvent,
@@ -61,9 +63,11 @@ WEB = [
         name="web",
         event=events.PullFinished(reference="r/x:1", digest=DIGEST, layers=2, size=28_300_000, seconds=1.5),
     ),
+    ImageEvent(name="web", event=events.LayerUnpacked(digest=LAYER, size=900, downloaded=True, seconds=1.0)),
     ImageEvent(name="web", event=events.StageStarted(index=0, name="make", base="r/x:1", position=1, total=1)),
     ImageEvent(name="web", event=events.StepStarted(stage=0, position=1, total=2, instruction="RUN make")),
     ImageEvent(name="web", event=events.CommandOutput(stream="stdout", line="gcc x.c")),
+    ImageEvent(name="web", event=events.LayerWritten(stage=0, digest=LAYER, size=5000, seconds=0.5)),
     ImageEvent(
         name="web",
         event=events.StepFinished(
@@ -79,6 +83,10 @@ WEB = [
     ImageEvent(name="web", event=events.Warned(message="old syntax", location="Dockerfile:3")),
     ImageEvent(name="web", event=events.ImageBuilt(digest=DIGEST, size=3000, layers=4)),
     ImageEvent(name="web", event=events.RetryScheduled(action="push", error="503", attempt=2, wait=1.25)),
+    ImageEvent(
+        name="web",
+        event=events.BlobPushed(repository="r/web", digest=LAYER, size=5000, how="sent", seconds=0.75),
+    ),
     ImageEvent(name="web", event=push("r/web:1")),
     ImageEvent(name="web", event=push("r/web:2")),
     ImageEvent(
@@ -89,7 +97,12 @@ WEB = [
     ),
     ImageFinished(outcome=BUILT),
 ]
-BEGUN = RunStarted(file="a/builds.v2.yaml", images=("web", "bad", "upon"), jobs=2)
+BEGUN = RunStarted(
+    file="a/builds.v2.yaml",
+    images=("web", "bad", "upon"),
+    jobs=2,
+    time=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+)
 REST = [
     ImageStarted(name="bad", position=2, total=3),
     ImageEvent(name="bad", event=events.StepStarted(stage=0, position=1, total=2, instruction="RUN make")),
@@ -101,11 +114,10 @@ END = RunFinished(report=RunReport(outcomes=(BUILT, BAD, SKIPPED), seconds=7.25)
 
 
 def recorded(*told):
-    """A record whose clock goes on by a second with each event."""
-    seconds = iter(range(1000))
-    record = RunRecord(now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), clock=lambda: float(next(seconds)))
-    for event in told:
-        record.note(event)
+    """A record of events a second apart."""
+    record = RunRecord()
+    for at, event in enumerate(told):
+        record.note(dataclasses.replace(event, at=100.0 + at))
     return record
 
 
@@ -234,14 +246,17 @@ class TestResult:
                 "index": 0,
                 "name": "make",
                 "base": "r/x:1",
+                "platform": "",
+                "start": 5.0,
                 "steps": [
                     {
                         "position": 1,
                         "instruction": "RUN make",
-                        "start": 5.0,
+                        "start": 6.0,
                         "seconds": 2.0,
                         "layer_digest": LAYER,
                         "layer_size": 5000,
+                        "layer_seconds": 0.5,
                         "cached": True,
                     }
                 ],
@@ -255,6 +270,49 @@ class TestResult:
         assert (image["status"], image["driver"], image["platform"]) == ("built", "overlay", "linux/amd64")
         assert (image["digest"], image["size"], image["layers"]) == (DIGEST, 3000, 4)
         assert (image["error"], image["log"]) == (None, "logs/web.log")
+
+    def test_where_the_time_went(self):
+        image = result(recorded(BEGUN, *WEB))["images"]["web"]
+        assert image["phases"] == {
+            "pull": 1.5,
+            "unpack": 1.0,
+            "steps": 1.5,
+            "layers": 0.5,
+            "upload": 0.75,
+            "push": 0.5,
+        }
+        assert image["unpacks"] == [
+            {"digest": LAYER, "size": 900, "downloaded": True, "start": 3.0, "seconds": 1.0}
+        ]
+        (blob,) = image["blobs"]
+        assert (blob["repository"], blob["how"], blob["size"]) == ("r/web", "sent", 5000)
+
+    def test_attempts_before_the_last(self):
+        first = [
+            ImageEvent(name="web", event=events.BuildStarted(name="web", dockerfile="D", context=".")),
+            *WEB[1:6],
+            ImageEvent(
+                name="web",
+                event=events.BuildFailed(
+                    kind="RegistryError", message="503", hint="", exit_code=75, retryable=True
+                ),
+            ),
+            ImageEvent(
+                name="web", event=events.RetryScheduled(action="build web", error="503", attempt=1, wait=1)
+            ),
+        ]
+        record = recorded(BEGUN, WEB[0], *first, *WEB[1:])
+        image = result(record)["images"]["web"]
+        conforms(result(record))
+        assert image["failed_attempts"] == [
+            {"start": 2.0, "seconds": 7.0, "kind": "RegistryError", "message": "503"}
+        ]
+        assert (image["attempts"], len(image["stages"]), len(image["pulls"])) == (2, 1, 1)
+        case = cases(junit(record))["web"]
+        assert [
+            (item.tag, item.get("type"), item.findtext("stackTrace")) for item in case if item.tag != "properties"
+        ] == [("flakyFailure", "RegistryError", "503")]
+        assert ("attempts", "2") in properties(case)
 
     def test_the_keys_of_bake(self):
         image = result(recorded(BEGUN, *WEB))["images"]["web"]
@@ -296,7 +354,7 @@ class TestNames:
 
     def test_a_destination_counts_although_another_failed(self):
         failed = Outcome(name="web", status="push failed", kind="PushError", message="m", digest=DIGEST)
-        record = recorded(BEGUN, *WEB[:11], ImageFinished(outcome=failed))
+        record = recorded(BEGUN, *WEB[:14], ImageFinished(outcome=failed))
         assert digests(record) == f"r/web:1@{DIGEST}\n"
 
     def test_dotenv_as_gitlab_reads_it(self):
@@ -305,7 +363,7 @@ class TestNames:
         assert all(re.fullmatch(r"[A-Z_][A-Z0-9_]*=[^\s'\"#]+", line) for line in text.splitlines())
 
     def test_dotenv_of_an_image_that_was_not_pushed(self):
-        assert dotenv(recorded(BEGUN, *WEB[:9])) == f"WEB_DIGEST={DIGEST}\n"
+        assert dotenv(recorded(BEGUN, *WEB[:11])) == f"WEB_DIGEST={DIGEST}\n"
 
     @pytest.mark.parametrize(
         ("name", "expected"), [("web", "WEB"), ("web-app.1_x", "WEB_APP_1_X"), ("2048", "_2048")]
@@ -365,7 +423,7 @@ class TestFolder:
         assert text[-1] == "pushed in 3.5 s"
 
     def test_the_files_are_renewed_as_time_passes(self, folder, tmp_path):
-        for event in [BEGUN, *WEB[:8]]:
+        for event in [BEGUN, *WEB[:9]]:
             folder(event)
         assert json.loads((tmp_path / "reports/result.json").read_bytes())["images"]["web"]["stages"] == []
         folder(TimePassed())
@@ -373,11 +431,11 @@ class TestFolder:
         folder(WEB[-1])
 
     def test_a_log_can_be_followed(self, folder, tmp_path):
-        for event in [BEGUN, REST[0]]:
-            folder(event)
-        folder(ImageOutput(name="bad", line="first\nsecond \udc80"))
+        output = ImageOutput(name="bad", line="first\nsecond \udc80")
+        for at, event in enumerate([BEGUN, REST[0], output]):
+            folder(dataclasses.replace(event, at=float(at)))
         text = (tmp_path / "reports/logs/bad.log").read_text()
-        assert re.fullmatch(r" +0\.0  first\n          second \\udc80\n", text)
+        assert re.fullmatch(r" +1\.0  first\n          second \\udc80\n", text)
         folder(REST[-2])
 
     def test_an_earlier_run_leaves_nothing_in_the_files(self, folder, tmp_path, warnings):

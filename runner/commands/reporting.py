@@ -1,0 +1,138 @@
+"""The options that say what a run tells whom, and the sink that they ask for."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import click
+
+from executor.errors import UsageError
+from executor.eventlines import open_events
+from runner.eventstream import EventsFile
+from runner.report.cimarkup import markup_for
+from runner.report.console import Console, Paper, Verbosity
+from runner.report.folder import ReportFolder
+from runner.report.jsonlines import JsonLines
+from runner.report.metadatafile import MetadataFile
+from runner.report.style import wants_colour
+from runner.runevents import RunSink, RunWarned, each
+
+LogFormat = Literal["text", "color", "json"]
+_REPORT_DIR = "krunner-report"
+
+
+def _not_for_children(_context: click.Context, _parameter: click.Parameter, value: int | None) -> int | None:
+    """A descriptor that the workers' commands would hold open never ends for who reads it."""
+    if value is not None:
+        with contextlib.suppress(OSError):  # told when it is opened
+            os.set_inheritable(value, False)
+    return value
+
+
+_OPTIONS = (
+    click.option(
+        "--log-format", type=click.Choice(["text", "color", "json"]), help="Default: color on a terminal."
+    ),
+    click.option(
+        "--report-dir",
+        type=click.Path(),
+        envvar="KRUNNER_REPORT_DIR",
+        default=_REPORT_DIR,
+        show_default=True,
+        help="Folder for report.html, junit.xml, result.json, digests.txt, images.env and logs; '' for none.",
+    ),
+    click.option("--metadata-file", type=click.Path(), default="", help="Digests as `buildx bake` writes them."),
+    click.option("--events-file", type=click.Path(), default="", help="Everything that happens, as JSON lines."),
+    click.option(
+        "--events-fd",
+        type=click.IntRange(0),
+        metavar="N",
+        callback=_not_for_children,
+        help="The same to an open file descriptor.",
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Show failures and the table only."),
+    click.option("-v", "--verbose", is_flag=True, help="Show what is done beside the steps."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reporting:
+    """Who is told. '' and None: nobody."""
+
+    log_format: LogFormat | None
+    report_dir: str
+    metadata_file: str
+    events_file: str
+    events_fd: int | None
+    quiet: bool
+    verbose: bool
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What no image may have in its context, absolute."""
+        folder = ReportFolder.paths_below(self.report_dir) if self.report_dir else ()
+        return (*folder, *(os.path.abspath(path) for path in (self.metadata_file, self.events_file) if path))
+
+    def sink(self) -> RunSink:
+        """Takes the events of the run. Raises UsageError for what cannot be written."""
+        show = self._console()
+        told = (*self._streams(), show)
+
+        def warn(message: str) -> None:
+            each(*told)(RunWarned(message=message))
+
+        return each(*self._files(warn), *told)  # what is shown is in the files already
+
+    def _streams(self) -> Iterator[RunSink]:
+        descriptor = open_events(self.events_fd, self.events_file)
+        if descriptor is not None:
+            yield EventsFile(descriptor)
+
+    def _files(self, warn: Callable[[str], None]) -> Iterator[RunSink]:
+        """The sinks that write reports. Without `--report-dir` a place that takes none is no reason to stop."""
+        if self.metadata_file:
+            yield MetadataFile(self.metadata_file, warn)
+        if not self.report_dir:
+            return
+        try:
+            yield ReportFolder.create(self.report_dir, warn)
+        except UsageError as error:
+            source = click.get_current_context().get_parameter_source("report_dir")
+            if source is not click.core.ParameterSource.DEFAULT:
+                raise
+            warn(error.message)
+
+    def _console(self) -> RunSink:
+        if self.log_format == "json":
+            return JsonLines(sys.stderr, sys.stdout)
+        verbosity: Verbosity = "quiet" if self.quiet else "verbose" if self.verbose else "normal"
+        log, results = (
+            Paper(
+                stream,
+                colour=self.log_format == "color" or (not self.log_format and wants_colour(stream, os.environ)),
+            )
+            for stream in (sys.stderr, sys.stdout)
+        )
+        return Console(log, results, verbosity=verbosity, markup=markup_for(os.environ))
+
+
+def with_reporting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a Reporting, given to `command` as the one value `reporting`."""
+    names = tuple(Reporting.__dataclass_fields__)
+
+    @functools.wraps(command)
+    def with_reporting(*args: Any, **options: Any) -> Any:
+        reporting = Reporting(**{name: options.pop(name) for name in names})
+        if reporting.quiet and reporting.verbose:
+            raise UsageError("-q and -v contradict each other", hint="use one of them")
+        return command(*args, reporting=reporting, **options)
+
+    for option in reversed(_OPTIONS):
+        with_reporting = option(with_reporting)
+    return with_reporting

@@ -1,0 +1,122 @@
+"""The events of a run as JSON lines, and back: what was written gives the same events, and so the same reports.
+
+`schemas/events.schema.json` describes the lines, docs/events.md tells how to use them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from executor import events
+from executor.errors import UsageError
+from executor.eventlines import Moment, event_document, head, image_span, write_line
+from runner.outcome import Outcome, RunReport
+from runner.runevents import (
+    ImageEvent,
+    ImageFinished,
+    ImageOutput,
+    ImageStarted,
+    RunEvent,
+    RunFinished,
+    RunStarted,
+)
+
+_KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in RunEvent.__args__ if kind is not ImageEvent}
+_ENVELOPE = ("version", "time", "at", "type", "image", "span", "parent")
+
+
+class RunDocuments:
+    """Makes documents of a run's events, in their order; `at` counts from the RunStarted."""
+
+    def __init__(self) -> None:
+        self._began: Moment | None = None
+
+    def document(self, event: RunEvent) -> dict[str, Any]:
+        """The event as JSON values."""
+        if isinstance(event, RunStarted) or self._began is None:
+            self._began = Moment(event.at, event.time if isinstance(event, RunStarted) else datetime.now(UTC))
+        moment = Moment.since(self._began, event.at)
+        if isinstance(event, ImageEvent):
+            return event_document(event.event, moment, event.name)
+        return {**head(type(event).__name__, moment), **_fields(event)}
+
+
+def _fields(event: RunEvent) -> dict[str, Any]:
+    fields = dataclasses.asdict(event)
+    for name in ("at", "time"):
+        fields.pop(name, None)
+    match event:
+        case ImageStarted() | ImageOutput():
+            return {**_image(fields.pop("name")), **fields}
+        case ImageFinished():
+            return {**_image(event.outcome.name), **fields}
+        case RunFinished():
+            return {"span": "run", "report": {**fields["report"], "exit_code": event.report.exit_code}}
+        case _:
+            return {"span": "run", **fields}
+
+
+def _image(name: str) -> dict[str, str]:
+    return {"image": name, "span": image_span(name), "parent": "run"}
+
+
+class EventsFile:
+    """A RunSink that writes every event as a line to a file descriptor; when that takes no more, it is silent."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._documents = RunDocuments()
+
+    def __call__(self, event: RunEvent) -> None:
+        """Write one event."""
+        self._descriptor = write_line(self._descriptor, self._documents.document(event))
+
+
+def read_events(lines: Iterable[bytes]) -> Iterator[RunEvent]:
+    """The events of a stream that an EventsFile wrote. Raises UsageError at a line that is none.
+
+    A last line that is cut short, as a killed run leaves it, ends the stream.
+    """
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield from_document(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if not line.endswith(b"\n"):
+                return
+            raise UsageError(f"line {number} of the events is no event of this version") from error
+
+
+def from_document(document: Mapping[str, Any]) -> RunEvent:
+    """The inverse of `RunDocuments.document`. Raises KeyError, TypeError or ValueError for anything else."""
+    if document["version"] != events.EVENTS_VERSION:
+        raise ValueError(f"version {document['version']}")
+    kind, at = document["type"], float(document["at"])
+    fields = {name: value for name, value in document.items() if name not in _ENVELOPE}
+    if kind not in _KINDS:
+        return ImageEvent(name=document["image"], event=events.from_json({"type": kind, **fields}), at=at)
+    match kind:
+        case "RunStarted":
+            fields |= {"images": tuple(fields["images"]), "time": datetime.fromisoformat(document["time"])}
+        case "ImageStarted" | "ImageOutput":
+            fields["name"] = document["image"]
+        case "ImageFinished":
+            fields["outcome"] = _outcome(fields["outcome"])
+        case "RunFinished":
+            fields["report"] = _report(fields["report"])
+        case _:
+            pass
+    event: RunEvent = _KINDS[kind](**fields, at=at)
+    return event
+
+
+def _outcome(fields: Mapping[str, Any]) -> Outcome:
+    return Outcome(**{**fields, "pushed": tuple(fields["pushed"])})
+
+
+def _report(fields: Mapping[str, Any]) -> RunReport:
+    outcomes = tuple(map(_outcome, fields["outcomes"]))
+    return RunReport(outcomes=outcomes, seconds=fields["seconds"], signal=fields["signal"])
