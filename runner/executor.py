@@ -5,20 +5,32 @@ Imports are late: the first happens in the zygote, the second when Dockerfiles a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from executor.diagnosis import Diagnosis
 from executor.spec import BuildSpec
 from runner.plan import BaseImages
 from runner.worker import BuildEntry
 from runner.zygote import EntryLoader
 
 
+def _diagnose(home: str) -> Diagnosis:
+    from executor.build.diagnose import diagnose
+
+    return diagnose(home)
+
+
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """`load_build` imports what a build needs and returns the entry; `base_images` reads a Dockerfile's bases."""
+    """`load_build` imports what a build needs and returns the entry; `base_images` reads a Dockerfile's bases.
+
+    `diagnose` finds what this machine allows, with the store in a folder ('' for the default).
+    """
 
     load_build: EntryLoader
     base_images: BaseImages
+    diagnose: Callable[[str], Diagnosis] = _diagnose
 
 
 def _load_build() -> BuildEntry:

@@ -24,7 +24,7 @@ class CredentialHelper:
     """One helper. Answers are kept for five minutes, since cloud tokens expire; a failure is told once."""
 
     def __init__(self, name: str, sink: Sink, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._program = f"docker-credential-{name}"
+        self.program = f"docker-credential-{name}"
         self._sink = sink
         self._clock = clock
         self._lock = threading.Lock()
@@ -42,11 +42,11 @@ class CredentialHelper:
 
     def _ask(self, server: str) -> Credential | None:
         try:
-            output = _run(self._program, server)
-            return _credential(output, self._program) if output else None
+            output = _run(self.program, server)
+            return _credential(output, self.program) if output else None
         except _UnusableError as error:
             if not self._warned:
-                self._sink(Warned(message=f"the credential helper {self._program} {error}; going on without it"))
+                self._sink(Warned(message=f"the credential helper {self.program} {error}; going on without it"))
             self._warned = True
             return None
 

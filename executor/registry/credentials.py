@@ -8,10 +8,14 @@ $XDG_RUNTIME_DIR/containers/auth.json. Secrets are held as `Secret`, which does 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from shutil import which
 from typing import TYPE_CHECKING, NoReturn
 
+from executor.diagnosis import CredentialsFinding
+from executor.errors import InvalidFileError
 from executor.events import Sink, discard
 
 if TYPE_CHECKING:
@@ -102,6 +106,34 @@ class Keychain:
         """The credential for `repository` (without its registry) at `registry`, None to be anonymous."""
         found = (config.lookup(registry, repository) for config in self._configs)
         return next(filter(None, found), None)
+
+
+def credential_sources(environ: Mapping[str, str] = os.environ) -> Iterator[CredentialsFinding]:
+    """Where `Keychain.from_environment` looks, and what is there; nobody is asked for a secret."""
+    from executor.registry.dockerconfig import parse_docker_config, read_docker_config
+
+    if text := environ.get("DOCKER_AUTH_CONFIG", ""):
+        yield _finding("$DOCKER_AUTH_CONFIG", lambda: parse_docker_config(text.encode(), "", discard))
+    for path in _config_files(environ):
+        yield _finding(path, partial(read_docker_config, path, discard))
+
+
+def _finding(source: str, read: Callable[[], DockerConfig | None]) -> CredentialsFinding:
+    try:
+        config = read()
+    except InvalidFileError as error:
+        problems = tuple(diagnostic.message for diagnostic in error.diagnostics)
+        return CredentialsFinding(source=source, found=True, problems=problems)
+    if config is None:
+        return CredentialsFinding(source=source, found=False)
+    helpers = tuple((registry, helper.program) for registry, helper in config.helpers())
+    return CredentialsFinding(
+        source=source,
+        found=True,
+        registries=config.registries(),
+        helpers=helpers,
+        problems=tuple(f"{name} is not on PATH" for name in {name: 0 for _, name in helpers} if not which(name)),
+    )
 
 
 def _config_files(environ: Mapping[str, str]) -> Iterator[str]:

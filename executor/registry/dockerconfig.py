@@ -35,6 +35,16 @@ class DockerConfig:
         self._helpers = helpers
         self._store = store
 
+    def registries(self) -> tuple[str, ...]:
+        """The registries that the file itself has credentials for, in alphabetical order."""
+        return tuple(sorted(self._auths))
+
+    def helpers(self) -> Iterator[tuple[str, CredentialHelper]]:
+        """The helpers by registry; the general one is that of `*`."""
+        yield from sorted(self._helpers.items(), key=lambda item: item[0])
+        if self._store:
+            yield "*", self._store
+
     def lookup(self, registry: str, repository: str) -> Credential | None:
         """The credential for a repository: a helper named for it, the file's own entry, the general helper."""
         scopes = list(_scopes(f"{canonical_host(registry)}/{repository}"))

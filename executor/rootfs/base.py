@@ -27,10 +27,11 @@ OpenLayer = Callable[[Layer], BinaryIO]
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Whether a driver works here, and the reason in one line when it does not."""
+    """Whether a driver works here, and whether commands can run; in one line why not, or what they lack."""
 
     usable: bool
     reason: str = ""
+    commands: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

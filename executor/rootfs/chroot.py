@@ -67,12 +67,13 @@ class ChrootDriver:
     def probe(self) -> Probe:
         """Enter a directory of the store, in a forked child, where that is of use."""
         if self.no_commands:
-            return Probe(True, f"without RUN: {self.no_commands}")
+            return Probe(True, f"without RUN: {self.no_commands}", commands=False)
         folder = self.store.scratch("probe")
         try:
-            return try_in_child(lambda: _try_chroot(folder))
+            probe = try_in_child(lambda: _try_chroot(folder))
         finally:
             os.rmdir(folder)
+        return probe if not probe.usable or self.mounts else Probe(True, "commands find an empty /proc")
 
     def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> ChrootRoot:
         """See `Driver.open_root`."""

@@ -38,9 +38,14 @@ class Permit:
 
 def permit() -> Permit:
     """Leave to change `/`. Raises UnfitError outside of a container of our image."""
-    _refuse(_what_is_missing() or ("" if any(_signs_of_a_container()) else "this is no container"))
+    _refuse(_what_is_missing() or ("" if is_container() else "this is no container"))
     root = os.stat("/")
     return Permit(root.st_dev, root.st_ino)
+
+
+def is_container() -> bool:
+    """Whether there are signs that this is a container."""
+    return any(_signs_of_a_container())
 
 
 def _refuse(reason: str) -> None:

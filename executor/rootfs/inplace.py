@@ -74,8 +74,10 @@ class InPlaceDriver:
         """
         stays = [path for path in sorted(staying(self.store.home)) if not _is_a_containers_own(path)]
         found = next((path for path in stays if os.path.lexists(resolve(tree, path))), "")
-        if found and self._gives_way and self._trees.probe() == Probe(True):
-            return found
+        if found and self._gives_way:
+            by_chroot = self._trees.probe()
+            if by_chroot.usable and by_chroot.commands:
+                return found
         if any(f"{cwd}/".startswith(f"{path}/") for path in stays):
             raise UnfitError(
                 f"no command can run in {cwd} in place: this container uses that directory itself",

@@ -18,8 +18,11 @@ _CAPABILITIES = (
     *("MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF"),
     *("CHECKPOINT_RESTORE",),
 )
-NEEDED_FOR_FILES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_MKNOD", "CAP_SETFCAP")
-NEEDED_FOR_USER = ("CAP_SETGID", "CAP_SETUID")
+# To unpack files of any owner, mode and kind, and to run commands as any user.
+NEEDED_BY_IMAGES = (
+    *("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_MKNOD", "CAP_SETFCAP"),
+    *("CAP_SETGID", "CAP_SETUID"),
+)
 _UNCONFINED = "unconfined"
 
 
