@@ -1,0 +1,135 @@
+"""Twenty images in one container that may mount nothing, and the same twenty where overlayfs may be mounted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from integration.debugimage import twenty
+from integration.debugimage.twenty import IMAGES
+from integration.support import bases
+from integration.support.builders import BIN, Docker
+from integration.support.compare import compare_configs, compare_trees
+from integration.support.container import started
+from integration.support.flatten import flatten
+from integration.support.gate import serve_gate
+from integration.support.images import StoredImage, read_layout
+from integration.support.outside import Seen, differences, look_at
+from integration.support.registries import RegistryServer
+
+_ENDS = {image.name: image.ends for image in IMAGES}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A run of the list: its exit status, what it printed, its folder, and what was seen before each image."""
+
+    status: int
+    output: str
+    folder: Path
+    before: Mapping[str, Seen]
+    after: Seen
+
+    @property
+    def ends(self) -> Mapping[str, str]:
+        """What became of each image."""
+        document = json.loads((self.folder.parent / "krunner-report" / "result.json").read_text())
+        return {name: image["status"] for name, image in document["images"].items()}
+
+    def image(self, name: str) -> StoredImage:
+        """An image as it was written into an OCI layout."""
+        return read_layout(self.folder / "out" / name)
+
+
+@pytest.fixture(scope="module")
+def host(debian_host: str, base_host: str, registry: RegistryServer) -> str:
+    """The registry with all bases."""
+    bases.push_archive(bases.toolbox_archive(), registry.host)
+    assert debian_host == base_host
+    return base_host
+
+
+@pytest.fixture(scope="module")
+def in_place(krunner_images: Docker, work: Path, host: str) -> Iterator[Session]:
+    """The list in a container of default capabilities, whose shell has a strict umask."""
+    workspace = work / "twenty" / "in-place"
+    workspace.mkdir(parents=True)
+    seen: dict[str, Seen] = {}
+    with (
+        started(krunner_images, workspace) as container,
+        serve_gate(lambda name: seen.setdefault(name, look_at(container))) as gate,
+    ):
+        twenty.lay_out(workspace / "list", {"base": host, "push": gate, "gate": gate})
+        seen[""] = look_at(container)
+        script = "umask 077; exec krunner --rootfs=in-place list/builds.yaml"
+        done = container.run("/bin/sh", "-c", script)
+        assert container.run("/bin/sh", "-c", "pwd; ps | grep -c '[k]runner'").output == "/workspace\n0\n"
+        yield Session(
+            status=done.status,
+            output=done.output,
+            folder=workspace / "list",
+            before=seen,
+            after=look_at(container),
+        )
+
+
+@pytest.fixture(scope="module")
+def overlay(work: Path, host: str) -> Session:
+    """The list by overlayfs, on this machine."""
+    workspace = work / "twenty" / "overlay"
+    workspace.mkdir(parents=True)
+    with serve_gate(lambda _name: None) as gate:
+        twenty.lay_out(workspace / "list", {"base": host, "push": gate, "gate": gate})
+        words = [BIN / "krunner", "--rootfs=overlay", f"--home={work / 'home-twenty'}", "list/builds.yaml"]
+        done = subprocess.run(
+            words, cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+    return Session(status=done.returncode, output=done.stdout, folder=workspace / "list", before={}, after={})
+
+
+def test_each_image_ends_as_it_is_meant_to(in_place: Session) -> None:
+    assert in_place.ends == _ENDS, in_place.output
+    assert in_place.status == 1
+
+
+@pytest.mark.parametrize("position", range(len(IMAGES)), ids=[image.name for image in IMAGES])
+def test_the_root_is_as_it_was_after(in_place: Session, position: int) -> None:
+    following = IMAGES[position + 1].name if position + 1 < len(IMAGES) else None
+    now, before = in_place.before[following] if following else in_place.after, in_place.before[""]
+    assert differences(now, before) == {}
+
+
+def test_overlay_ends_the_same(overlay: Session) -> None:
+    assert overlay.ends == _ENDS, overlay.output
+    assert overlay.status == 1
+
+
+@pytest.mark.parametrize("name", [image.name for image in IMAGES if image.ends != "failed"])
+def test_overlay_makes_the_same(in_place: Session, overlay: Session, name: str) -> None:
+    ours, theirs = without_common_layers(in_place.image(name), overlay.image(name))
+    found = [*compare_trees(flatten(ours), flatten(theirs)), *compare_configs(ours.config, theirs.config)]
+    assert not [str(one) for one in found]
+    assert root_entries(ours) == root_entries(theirs)
+
+
+def without_common_layers(one: StoredImage, other: StoredImage) -> tuple[StoredImage, StoredImage]:
+    """Two images without the lowest layers, as long as these are the same."""
+    common = 0
+    while common < min(len(one.layers), len(other.layers)) and one.layers[common] == other.layers[common]:
+        common += 1
+    return replace(one, layers=one.layers[common:]), replace(other, layers=other.layers[common:])
+
+
+def root_entries(image: StoredImage) -> list[list[tuple[int, int, int]]]:
+    """What each layer says of `/` itself."""
+    found = []
+    for number in range(len(image.layers)):
+        with image.open_layer(number) as archive:
+            roots = [member for member in archive if member.name.strip("./") == ""]
+            found.append([(member.mode, member.uid, member.gid) for member in roots])
+    return found
