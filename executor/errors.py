@@ -13,6 +13,7 @@
     │   └── NotFoundError     1   404
     ├── PushError             3   built, but not (fully) pushed
     ├── UnfitError            4   the machine is unfit: no mounts, no disk, a root that cannot be cleaned
+    ├── TimedOutError         1   the time that an image may take is over
     ├── StoppedError        130   SIGINT (130) or SIGTERM (143)
     └── InternalError        70   a bug of ours
 
@@ -170,6 +171,15 @@ class UnfitError(Error):
     """This machine or container cannot do the job: missing privilege, full disk, a root that stays dirty."""
 
     exit_code = 4
+
+
+class TimedOutError(Error):
+    """The time that an image may take is over. `seconds` is that time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"not done after {seconds:g} s, the image's timeout", hint="allow more time, or build less"
+        )
 
 
 class StoppedError(Error):

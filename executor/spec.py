@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from executor.errors import InternalError, UsageError
 
 RootfsChoice = Literal["auto", "overlay", "chroot", "in-place"]
-PushPhase = Literal["whole", "content", "tags"]
+PushPhase = Literal["content", "whole"]
 SnapshotMode = Literal["full", "redo", "time"]
 Compression = Literal["gzip", "zstd"]
 ImageFormat = Literal["oci", "docker"]
@@ -195,7 +195,7 @@ class BuildSpec:
 class PushSpec:
     """An image that a build has left in the folder `keep` of the store in `home`, to be pushed where it says there.
 
-    `phase`: "content" sends all but the tags, "tags" the tags alone, "whole" both.
+    `phase`: "content" sends the blobs, which nobody sees, "whole" also manifests and tags.
     """
 
     name: str

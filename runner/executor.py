@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from executor.diagnosis import Diagnosis
 from executor.spec import BuildSpec
 from runner.plan import BaseImages
-from runner.worker import BuildEntry
+from runner.worker import JobEntry
 from runner.zygote import EntryLoader
 
 
@@ -23,21 +23,21 @@ def _diagnose(home: str) -> Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """`load_build` imports what a build needs and returns the entry; `base_images` reads a Dockerfile's bases.
+    """`load_entry` imports what a build needs and returns the entry; `base_images` reads a Dockerfile's bases.
 
     `diagnose` finds what this machine allows, with the store in a folder ('' for the default).
     """
 
-    load_build: EntryLoader
+    load_entry: EntryLoader
     base_images: BaseImages
     diagnose: Callable[[str], Diagnosis] = _diagnose
 
 
-def _load_build() -> BuildEntry:
+def _load_entry() -> JobEntry:
     from executor.build import worker
 
     worker.preload()
-    return worker.run_build
+    return worker.run_job
 
 
 def _base_images(spec: BuildSpec) -> tuple[str, ...]:
@@ -46,4 +46,4 @@ def _base_images(spec: BuildSpec) -> tuple[str, ...]:
     return base_images(spec)
 
 
-INSTALLED = Executor(load_build=_load_build, base_images=_base_images)
+INSTALLED = Executor(load_entry=_load_entry, base_images=_base_images)

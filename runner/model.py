@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from executor.errors import Location
-from executor.spec import BuildSpec, RootfsChoice
+from executor.spec import BuildSpec, RetryPolicy, RootfsChoice
+
+PushMode = Literal["each", "end", "all-or-nothing"]
+"""When images are pushed: each once it is built, all at the end, or all at the end unless one of them failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSpec:
-    """One image of the list. `references` are the destinations in normal form; `location` is the entry's place."""
+    """One image of the list. `references` are the destinations in normal form; `location` is the entry's place.
+
+    `timeout` is in seconds, 0 for none. `retry`: how often a build begins again that failed for a reason that may
+    pass.
+    """
 
     name: str
     build: BuildSpec
     references: tuple[str, ...] = ()
     location: Location
+    timeout: float = 0.0
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
 
-    def with_local_images(self, digests: Mapping[str, str]) -> BuildSpec:
+    def job(self, digests: Mapping[str, str], push: PushMode) -> BuildSpec:
         """The build, told which references were built before it in this run (reference → manifest digest)."""
-        return dataclasses.replace(self.build, local_images=dict(digests))
+        output = dataclasses.replace(self.build.output, defer=push != "each" and bool(self.build.output.keep))
+        return dataclasses.replace(self.build, local_images=dict(digests), output=output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +41,7 @@ class RunConfig:
 
     file: str
     images: tuple[ImageSpec, ...]
+    push: PushMode = "each"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,13 +14,15 @@ from typing import Literal, TypeAlias
 
 from executor import errors
 
-Status: TypeAlias = Literal["built", "push failed", "failed", "stopped", "skipped"]
+Status: TypeAlias = Literal["built", "push failed", "not pushed", "failed", "stopped", "skipped"]
 _WORST_FIRST = (errors.UnfitError.exit_code, errors.InternalError.exit_code, 1, 75, errors.PushError.exit_code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One image's end. `digest` and `size` (bytes) are known once it is built, also when its push failed.
+    """One image's end; one that is not pushed is built and was held back. `attempts` counts its builds.
+
+    `digest` and `size` (bytes) are known once it is built, also when its push failed.
 
     `kind` is the class name of the error, `message` and `hint` its words; of a skipped image `message` is the
     cause. `file` and `line` are where the user's file is at fault, if it is. `pushed` are the `repo:tag@digest`
@@ -39,16 +41,17 @@ class Outcome:
     retryable: bool = False
     file: str = ""
     line: int = 0
+    attempts: int = 1
 
     @property
     def is_usable(self) -> bool:
         """Whether the image is in the store, so that others can be built upon it."""
-        return self.status in ("built", "push failed")
+        return self.status in ("built", "push failed", "not pushed")
 
     @property
     def exit_code(self) -> int:
         """What this image alone would make the run exit with. The status of a RUN is never passed on."""
-        if self.status == "push failed":
+        if self.status in ("push failed", "not pushed"):
             return errors.PushError.exit_code
         if self.status != "failed":
             return 0

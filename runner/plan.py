@@ -13,7 +13,7 @@ from typing import Protocol
 from executor.errors import Diagnostic, Error, InvalidFileError, UsageError
 from executor.spec import BuildSpec
 from runner.findings import Findings
-from runner.model import ImageSpec, RunConfig
+from runner.model import ImageSpec, PushMode, RunConfig
 from runner.references import normalise
 
 
@@ -37,9 +37,10 @@ class PlannedImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """The images in the order in which they are built one by one."""
+    """The images in the order in which they are built one by one, and when they are pushed."""
 
     images: tuple[PlannedImage, ...]
+    push: PushMode = "each"
 
     def describe(self) -> str:
         """The order as text, one image a line: number, name, and what it needs."""
@@ -60,7 +61,7 @@ def plan(config: RunConfig, base_images: BaseImages) -> RunPlan:
     findings = Findings()
     needs = {image.name: _needs(image, owners, base_images, findings) for image in config.images}
     findings.check()
-    return RunPlan(images=tuple(_ordered(config.images, needs)))
+    return RunPlan(images=tuple(_ordered(config.images, needs)), push=config.push)
 
 
 def _needs(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from executor import events
-from executor.errors import InternalError, PushError, StoppedError, UnfitError
+from executor.errors import InternalError, PushError, StoppedError, TimedOutError, UnfitError
 from executor.spec import BuildResult, build_result_from_json
 from runner.outcome import Outcome
 from runner.runevents import ImageEvent, ImageOutput, RunEvent
@@ -18,6 +18,7 @@ from runner.workers import Ended, Launched
 
 _READ_BYTES = 1 << 16
 _LONGEST_LINE = 1 << 24
+_AFTER_THE_BUILD = (PushError.__name__, TimedOutError.__name__)
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
 
 
@@ -51,15 +52,20 @@ class _Lines:
 
 
 class RunningImage:
-    """Reads a worker's two pipes. `halted` says that the run itself has asked the worker to end."""
+    """Reads a worker's two pipes. `halted` says that the run has no use for it any more, `timed_out` that its
+    `timeout` (seconds, 0: none) is over; `asked` and `killed` what was done about it, `end_at` when the next step
+    is due by time.monotonic().
+    """
 
-    def __init__(self, name: str, launched: Launched) -> None:
+    def __init__(self, name: str, launched: Launched, *, timeout: float = 0.0) -> None:
         self.name = name
         self.number = launched.number
-        self.halted = False
+        self.timeout = timeout
+        self.halted = self.timed_out = self.asked = self.killed = False
         self._pipes = {fd: _Lines(fd) for fd in (launched.events, launched.output)}
         self._event_fd = launched.events
         self._started = time.monotonic()
+        self.end_at = self._started + timeout if timeout else float("inf")
         self._digest = ""
         self._size = 0
         self._last: events.BuildSucceeded | events.BuildFailed | None = None
@@ -86,6 +92,8 @@ class RunningImage:
         match self._last:
             case events.BuildSucceeded(result=document):
                 return self._built(build_result_from_json(document))
+            case _ if self.timed_out:
+                return self._failed(events.BuildFailed.of(TimedOutError(self.timeout)))
             case events.BuildFailed() as failure:
                 return self._failed(failure)
             case None:
@@ -120,7 +128,7 @@ class RunningImage:
         )
 
     def _failed(self, failure: events.BuildFailed) -> Outcome:
-        push_failed = failure.kind == PushError.__name__ and self._digest
+        push_failed = failure.kind in _AFTER_THE_BUILD and self._digest
         stopped = self.halted or failure.kind == StoppedError.__name__
         return Outcome(
             name=self.name,

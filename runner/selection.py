@@ -58,13 +58,12 @@ def select(plan: RunPlan, selection: Selection) -> RunPlan:
         raise UsageError("no image is left to build", hint="--skip counts more than --only")
     if selection.shard:
         kept = _share(selection.shard, [name for name in needs if name in kept], needs)
-    return RunPlan(
-        images=tuple(
-            dataclasses.replace(planned, needs=tuple(name for name in planned.needs if name in kept))
-            for planned in plan.images
-            if planned.image.name in kept
-        )
+    images = tuple(
+        dataclasses.replace(planned, needs=tuple(name for name in planned.needs if name in kept))
+        for planned in plan.images
+        if planned.image.name in kept
     )
+    return dataclasses.replace(plan, images=images)
 
 
 def _matching(patterns: Iterable[str], names: Iterable[str], option: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""What a worker process does: read a spec, build, write events as JSON lines, and end.
+"""What a worker process does: read a job, build or push, write events as JSON lines, and end.
 
 The last line is always a BuildSucceeded or a BuildFailed, unless the process is killed.
 """
@@ -17,34 +17,35 @@ from typing import Any, Protocol, TypeAlias
 
 from executor import events
 from executor.errors import Error, InternalError, StoppedError
-from executor.spec import BuildResult, BuildSpec, build_spec_from_json
+from executor.spec import BuildResult, Job, job_from_json
 
 Emit: TypeAlias = Callable[[dict[str, Any]], None]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LAST = frozenset({"BuildSucceeded", "BuildFailed"})
 
 
-class BuildEntry(Protocol):
-    """The one door into the executor: builds an image and tells of it by JSON events (`executor.events.to_json`).
+class JobEntry(Protocol):
+    """The one door into the executor: builds or pushes an image and tells of it by JSON events
+    (`executor.events.to_json`).
 
     Raises executor.errors.Error.
     """
 
-    def __call__(self, spec: BuildSpec, emit: Emit) -> BuildResult:
+    def __call__(self, job: Job, emit: Emit) -> BuildResult:
         """`emit` may be called from any thread and does not raise."""
 
 
-def serve(entry: BuildEntry, spec_file: int, event_pipe: int) -> int:
-    """Build the spec in the file `spec_file`, write events to `event_pipe` (file descriptors); the exit status.
+def serve(entry: JobEntry, job_file: int, event_pipe: int) -> int:
+    """Do the job in the file `job_file`, write events to `event_pipe` (file descriptors); the exit status.
 
     Called with STOP_SIGNALS blocked.
     """
     writer = _EventWriter(event_pipe)
     try:
         _stop_on_signals()
-        with os.fdopen(spec_file, "rb") as stream:
-            spec = build_spec_from_json(json.load(stream))
-        writer.end(events.BuildSucceeded(result=entry(spec, writer).to_json()))
+        with os.fdopen(job_file, "rb") as stream:
+            job = job_from_json(json.load(stream))
+        writer.end(events.BuildSucceeded(result=entry(job, writer).to_json()))
     except Error as error:
         return _failed(writer, error)
     except Exception as error:  # noqa: BLE001  # the border of the process: whatever it is, the run must hear of it

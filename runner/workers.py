@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from executor.errors import InternalError
-from executor.spec import BuildSpec
+from executor.spec import Job, job_to_json
 from runner import zygote
 
 _BROKEN_HINT = "the installation may be damaged: install krunner anew, and if that does not help, report it"
@@ -44,8 +44,8 @@ class WorkerPool(Protocol):
     def fileno(self) -> int:
         """Readable when `receive` has something to say."""
 
-    def launch(self, spec: BuildSpec) -> Launched:
-        """Start a worker on `spec`. Raises InternalError when that is no longer possible."""
+    def launch(self, job: Job) -> Launched:
+        """Start a worker on `job`. Raises InternalError when that is no longer possible."""
 
     def signal(self, number: int, signal_number: int) -> None:
         """Send a signal to a worker; SIGKILL to its process group. Nothing happens to one that is gone."""
@@ -78,13 +78,13 @@ class ZygotePool:
         """The socket to the zygote."""
         return self._control.fileno()
 
-    def launch(self, spec: BuildSpec) -> Launched:
-        """Hand `spec` over in an anonymous file, so that neither side can block on a full pipe."""
+    def launch(self, job: Job) -> Launched:
+        """Hand `job` over in an anonymous file, so that neither side can block on a full pipe."""
         number, self._next = self._next, self._next + 1
         event_reader, event_writer = os.pipe2(os.O_CLOEXEC)
         output_reader, output_writer = os.pipe2(os.O_CLOEXEC)
-        spec_file = _anonymous_file(json.dumps(spec.to_json()).encode())
-        handed_over = [spec_file, event_writer, output_writer]
+        job_file = _anonymous_file(json.dumps(job_to_json(job)).encode())
+        handed_over = [job_file, event_writer, output_writer]
         try:
             self._send({"do": "launch", "worker": number}, handed_over)
         except InternalError:
@@ -162,7 +162,7 @@ class ZygotePool:
 
 
 def _anonymous_file(data: bytes) -> int:
-    fd = os.memfd_create("spec", os.MFD_CLOEXEC)
+    fd = os.memfd_create("job", os.MFD_CLOEXEC)
     with os.fdopen(os.dup(fd), "wb") as stream:
         stream.write(data)
     os.lseek(fd, 0, os.SEEK_SET)

@@ -2,7 +2,7 @@
 
 It is driven over a socket of packets, each a JSON object, fds beside it:
 
-    → {"do": "launch", "worker": 1} + fds: spec file, event pipe, output pipe
+    → {"do": "launch", "worker": 1} + fds: job file, event pipe, output pipe
     → {"do": "signal", "worker": 1, "number": 15}
     ← {"started": 1, "pid": 4711}    {"refused": 1, "reason": "…"}    {"ended": 1, "status": wait status}
     ← {"broken": "why the import failed"}
@@ -26,7 +26,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from runner import worker
 
-EntryLoader: TypeAlias = Callable[[], worker.BuildEntry]
+EntryLoader: TypeAlias = Callable[[], worker.JobEntry]
 PACKET_BYTES = 4096
 _GRACE_SECONDS = 10.0
 _KILL_SECONDS = 2.0
@@ -50,7 +50,7 @@ def run(control: socket.socket, load: EntryLoader) -> NoReturn:
         os._exit(status)
 
 
-def _loaded(control: socket.socket, load: EntryLoader) -> worker.BuildEntry | None:
+def _loaded(control: socket.socket, load: EntryLoader) -> worker.JobEntry | None:
     try:
         entry = load()
     except Exception as error:  # noqa: BLE001  # whatever an import can raise; the run is told
@@ -66,7 +66,7 @@ def _loaded(control: socket.socket, load: EntryLoader) -> worker.BuildEntry | No
 class _Zygote:
     """Forks, signals and reaps. `_workers` maps the caller's numbers to pids of processes not yet reaped."""
 
-    def __init__(self, control: socket.socket, entry: worker.BuildEntry) -> None:
+    def __init__(self, control: socket.socket, entry: worker.JobEntry) -> None:
         self._control = control
         self._entry = entry
         self._workers: dict[int, int] = {}
@@ -115,12 +115,12 @@ class _Zygote:
     def _become_worker(self, fds: list[int]) -> NoReturn:
         status = 70
         try:
-            spec_file, event_pipe, output_pipe = fds
+            job_file, event_pipe, output_pipe = fds
             os.setsid()
             self._forget()
             _redirect(output_pipe)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            status = worker.serve(self._entry, spec_file, event_pipe)
+            status = worker.serve(self._entry, job_file, event_pipe)
         except Exception:  # noqa: BLE001  # nothing may unwind into the zygote's loop
             traceback.print_exc()
         finally:

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from typing import BinaryIO, Protocol
 
 from executor.build.stopping import StopFlag
-from executor.build.transfers import Meter
+from executor.build.transfers import Meter, Sent
 from executor.errors import Error, ImageError
 from executor.events import LayerUnpacked, Sink, discard
 from executor.image.compression import decompress
@@ -87,7 +87,7 @@ class LayerSource:
         """The compressed bytes as registries hold them."""
         self.ensure(layer)
         stream, meter = self._blobs.open(layer.descriptor.digest), Meter(self._sink, "push", layer.descriptor)
-        return io.BufferedReader(_Sent(stream, self._stop, meter), _PIECE)
+        return io.BufferedReader(Sent(stream, self._stop, meter), _PIECE)
 
     def _produce(self, layer: Layer, put: Callable[[bytes], bool]) -> None:
         """Feed the uncompressed tar to `put` until it declines."""
@@ -113,29 +113,6 @@ class LayerSource:
         self.downloaded += layer.descriptor.size
         meter = Meter(self._sink, "pull", layer.descriptor)
         return io.BufferedReader(_KeptDownload(stream, self._blobs.writer(), layer, meter), _PIECE)
-
-
-class _Sent(io.RawIOBase):
-    """A stream for an upload, which ends when the build is stopped."""
-
-    def __init__(self, stream: BinaryIO, stop: StopFlag, meter: Meter) -> None:
-        self._stream = stream
-        self._stop = stop
-        self._meter = meter
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer has no len()
-        self._stop.check()
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        self._meter.add(len(data))
-        return len(data)
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
 
 
 class _KeptDownload(io.RawIOBase):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import BinaryIO, Literal
 
+from executor.build.stopping import StopFlag
 from executor.events import Sink, TransferAdvanced
 from executor.image.descriptor import Descriptor
 
@@ -43,3 +45,26 @@ class Meter:
                     total=self._blob.size,
                 )
             )
+
+
+class Sent(io.RawIOBase):
+    """A stream for an upload, which ends when the build is stopped."""
+
+    def __init__(self, stream: BinaryIO, stop: StopFlag, meter: Meter) -> None:
+        self._stream = stream
+        self._stop = stop
+        self._meter = meter
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer has no len()
+        self._stop.check()
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self._meter.add(len(data))
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

@@ -1,4 +1,4 @@
-"""The entry for a worker process: a spec in, events out as JSON objects, errors as the last of them."""
+"""The entry for a worker process: a job in, events out as JSON objects, errors as the last of them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 from executor import events
 from executor.errors import Error, InternalError
-from executor.spec import BuildResult, BuildSpec
+from executor.spec import BuildResult, BuildSpec, Job
 
 _LATE_IMPORTS = (
     "executor.build.engine",
+    "executor.build.pushing",
     "isal.igzip",
     "isal.isal_zlib",
     "requests",
@@ -26,18 +27,19 @@ def preload() -> None:
         importlib.import_module(name)
 
 
-def run_build(spec: BuildSpec, emit: Callable[[dict[str, Any]], None]) -> BuildResult:
-    """Build `spec` in this process, which has one thread, and give every event to `emit`.
+def run_job(job: Job, emit: Callable[[dict[str, Any]], None]) -> BuildResult:
+    """Build or push in this process, which has one thread, and give every event to `emit`.
 
-    Raises what `engine.build` raises, after the BuildFailed event that tells of it.
+    Raises what `engine.build` and `pushing.push` raise, after the BuildFailed event that tells of it.
     """
     from executor.build.engine import build
+    from executor.build.pushing import push
 
     def sink(event: events.Event) -> None:
         emit(events.to_json(event))
 
     try:
-        return build(spec, sink)
+        return build(job, sink) if isinstance(job, BuildSpec) else push(job, sink)
     except Error as error:
         sink(events.BuildFailed.of(error))
         raise

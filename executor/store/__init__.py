@@ -3,5 +3,6 @@
 from executor.store.blobs import BlobStore, BlobWriter
 from executor.store.layout import Store, default_home
 from executor.store.unpacked import UnpackedLayers
+from executor.store.unpushed import Unpushed, UnpushedImages
 
-__all__ = ["BlobStore", "BlobWriter", "Store", "UnpackedLayers", "default_home"]
+__all__ = ["BlobStore", "BlobWriter", "Store", "UnpackedLayers", "Unpushed", "UnpushedImages", "default_home"]

@@ -4,6 +4,7 @@
     HOME/unpacked/<key>/fs         a layer or a flattened chain of layers, as the drivers need it
     HOME/images/<hex>.json         where the layers of an image built here can be found in registries
     HOME/caches/<key>/<n>          what RUN --mount=type=cache keeps
+    HOME/unpushed/<name>/          images that registries still lack: see unpushed.py
     HOME/work/<session>/…          what a running process is making; its owner holds a lock on <session>.lock
     HOME/locks/<key>.lock          one writer per unpacked key
 
@@ -25,8 +26,9 @@ from executor.store.blobs import BlobStore
 from executor.store.cachemounts import CacheMounts
 from executor.store.provenance import ImageSources
 from executor.store.unpacked import UnpackedLayers
+from executor.store.unpushed import UnpushedImages
 
-_FOLDERS = ("blobs/sha256", "unpacked", "images", "caches", "work", "locks")
+_FOLDERS = ("blobs/sha256", "unpacked", "images", "caches", "unpushed", "work", "locks")
 
 
 def default_home() -> str:
@@ -52,6 +54,7 @@ class Store:
         self.unpacked = UnpackedLayers(os.path.join(home, "unpacked"), os.path.join(home, "locks"), session)
         self.caches = CacheMounts(os.path.join(home, "caches"), os.path.join(home, "locks"), session)
         self.sources = ImageSources(os.path.join(home, "images"))
+        self.unpushed = UnpushedImages(os.path.join(home, "unpushed"), self.blobs, session)
 
     @classmethod
     def open(cls, home: str = "") -> Self:

@@ -50,13 +50,14 @@ def command(
         settings=options.pop("settings"),
     )
     # Forked before anything here could start a thread; it imports the executor while the file is read.
-    pool = ZygotePool.start(invocation.executor.load_build)
+    pool = ZygotePool.start(invocation.executor.load_entry)
     try:
         run_plan = select(planned_run(file, invocation, overrides), options.pop("selection"))
         names = tuple(planned.image.name for planned in run_plan.images)
         sink = reporting.sink()
         with SignalPipe() as signals:
             sink(RunStarted(file="<stdin>" if file == "-" else file, images=names, jobs=options["jobs"]))
-            return Scheduler(run_plan, pool, signals, sink, RunOptions(**options)).run().exit_code
+            run_options = RunOptions(push=run_plan.push, **options)
+            return Scheduler(run_plan, pool, signals, sink, run_options).run().exit_code
     finally:
         pool.close()

@@ -117,7 +117,7 @@ class Console:
             self._section = ""
             self._write(self._markup.end(outcome.name))
         self._show(outcome.name, [outcome_line(outcome)], always=outcome.status != "built")
-        if outcome.status in ("failed", "push failed"):
+        if outcome.status in ("failed", "push failed", "not pushed"):
             self._note(Note.of_outcome(outcome))
 
     def _note(self, note: Note) -> None:

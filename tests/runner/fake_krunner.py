@@ -147,4 +147,4 @@ def load():
 
 
 if __name__ == "__main__":
-    sys.exit(main(executor=Executor(load_build=load, base_images=INSTALLED.base_images)))
+    sys.exit(main(executor=Executor(load_entry=load, base_images=INSTALLED.base_images)))

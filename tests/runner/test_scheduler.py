@@ -9,10 +9,11 @@ import pytest
 
 from executor import events
 from executor.errors import InternalError, Location
-from executor.spec import BuildResult, BuildSpec
+from executor.spec import BuildResult, BuildSpec, OutputSpec, PushSpec, RetryPolicy
+from runner.crew import Patience
 from runner.model import ImageSpec
 from runner.plan import PlannedImage, RunPlan
-from runner.runevents import ImageFinished, ImageStarted, RunFinished, TimePassed
+from runner.runevents import ImageEvent, ImageFinished, ImageStarted, RunFinished, TimePassed
 from runner.scheduler import RunOptions, Scheduler
 from runner.workers import Ended, Launched
 
@@ -106,15 +107,20 @@ def hang(pool, number):
 def run():
     opened = []
 
-    def run_script(script, needs=(), signals=(), **options):
+    def run_script(script, needs=(), signals=(), timeout=0, retry=None, keep=(), **options):
         needs = dict(needs)
+        patience = {name: options.pop(name) for name in ("grace", "kill_grace", "tick") if name in options}
         images = tuple(
             PlannedImage(
                 image=ImageSpec(
                     name=name,
-                    build=BuildSpec(context=".", name=name),
+                    build=BuildSpec(
+                        context=".", name=name, output=OutputSpec(keep=f"{name}-kept" if name in keep else "")
+                    ),
                     references=(f"r/{name}:1",),
                     location=Location("f"),
+                    timeout=timeout,
+                    retry=retry or RetryPolicy(),
                 ),
                 needs=needs.get(name, ()),
             )
@@ -122,7 +128,8 @@ def run():
         )
         pool, source, seen = ByHand(script), NoSignals(*signals), []
         opened.extend([pool, source])
-        report = Scheduler(RunPlan(images=images), pool, source, seen.append, RunOptions(**options)).run()
+        run_options = RunOptions(patience=Patience(**patience), **options)
+        report = Scheduler(RunPlan(images=images), pool, source, seen.append, run_options).run()
         assert isinstance(seen[-1], RunFinished)
         assert {e.outcome.name for e in seen if isinstance(e, ImageFinished)} == set(script)
         return report, pool, seen
@@ -259,3 +266,153 @@ def test_a_busy_run_is_not_told_more_often(run):
 
     _, _, seen = run({"a": chat})
     assert not any(isinstance(event, TimePassed) for event in seen)
+
+
+def fail(**failure):
+    def play(pool, number):
+        event = {"kind": "StepError", "message": "no", "hint": "", "exit_code": 1, "retryable": False, **failure}
+        pool.tell(number, events.BuildFailed(**event))
+        pool.end(Ended(number, event["exit_code"]))
+
+    return play
+
+
+def in_turn(*plays):
+    left = list(plays)
+
+    def play(pool, number):
+        left.pop(0)(pool, number)
+
+    return play
+
+
+temporary = fail(kind="RegistryError", message="503", exit_code=75, retryable=True)
+SOON = RetryPolicy(retries=2, initial_wait=0.02, max_wait=0.02)
+
+
+def test_a_temporary_failure_is_built_again(run):
+    report, pool, seen = run(
+        {"a": in_turn(temporary, temporary, succeed), "b": succeed}, {"b": ("a",)}, retry=SOON
+    )
+    assert statuses(report) == {"a": "built", "b": "built"}
+    assert [spec.name for spec in pool.launched] == ["a", "a", "a", "b"]
+    assert report.outcomes[0].attempts == 3
+    retries = [e.event for e in seen if isinstance(e, ImageEvent) and isinstance(e.event, events.RetryScheduled)]
+    assert [(retry.attempt, retry.error) for retry in retries] == [(1, "503"), (2, "503")]
+    assert all(0 <= retry.wait <= 0.02 for retry in retries)
+    assert [e.position for e in seen if isinstance(e, ImageStarted)] == [1, 2]
+
+
+def test_tries_end(run):
+    report, pool, _ = run({"a": temporary, "b": succeed}, {"b": ("a",)}, retry=SOON)
+    assert statuses(report) == {"a": "failed", "b": "skipped"}
+    assert (len(pool.launched), report.outcomes[0].attempts, report.exit_code) == (3, 3, 75)
+
+
+@pytest.mark.parametrize("play", [fail(), fail(kind="UnfitError", exit_code=4)])
+def test_what_would_fail_again_is_not_tried_again(run, play):
+    report, pool, _ = run({"a": play}, retry=SOON)
+    assert (statuses(report), len(pool.launched)) == ({"a": "failed"}, 1)
+
+
+def test_an_image_that_waits_for_another_try_holds_nobody_up(run):
+    patient = RetryPolicy(retries=1, initial_wait=0.3, max_wait=0.3)
+    _, pool, _ = run({"a": in_turn(temporary, succeed), "b": succeed}, retry=patient)
+    assert sorted(spec.name for spec in pool.launched[:2]) == ["a", "b"] or pool.launched[0].name == "a"
+
+
+def test_a_signal_ends_the_wait_for_another_try(run):
+    forever = RetryPolicy(retries=9, initial_wait=1e6, max_wait=1e6)
+    report, _, _ = run({"a": temporary, "b": succeed}, {"b": ("a",)}, signals=(signal.SIGTERM,), retry=forever)
+    assert statuses(report) == {"a": "stopped", "b": "skipped"}
+    assert report.exit_code == 143
+
+
+def test_an_image_that_takes_too_long_is_ended(run):
+    """First SIGTERM; this one minds SIGKILL only."""
+    report, pool, _ = run({"a": dies_of_sigkill, "b": succeed}, timeout=0.05, grace=0.05)
+    assert statuses(report) == {"a": "failed", "b": "built"}
+    assert pool.signalled == [(1, signal.SIGTERM), (1, signal.SIGKILL)]
+    assert report.outcomes[0].message == "not done after 0.05 s, the image's timeout"
+    assert report.exit_code == 1
+
+
+def dies_of_sigkill(pool, number):
+    def signalled(target, signal_number):
+        pool.signalled.append((target, signal_number))
+        if signal_number == signal.SIGKILL:
+            pool.end(Ended(target, -signal_number))
+
+    pool.signal = signalled
+
+
+def test_an_image_that_is_late_to_push_is_built(run):
+    def late(pool, number):
+        pool.tell(number, events.ImageBuilt(digest="sha256:5", size=7, layers=1))
+        dies_of_sigkill(pool, number)
+
+    report, _, _ = run({"a": late}, timeout=0.05, grace=0.01)
+    assert [(o.status, o.digest, o.kind) for o in report.outcomes] == [
+        ("push failed", "sha256:5", "TimedOutError")
+    ]
+
+
+def pushed(pool, number):
+    spec = pool.launched[number - 1]
+    pool.tell(number, events.BuildSucceeded(result=result(f"sha256:{spec.name}").to_json()))
+    pool.end(Ended(number, 0))
+
+
+def jobs(pool):
+    return [(j.name, j.phase) if isinstance(j, PushSpec) else (j.name, "build") for j in pool.launched]
+
+
+def test_pushes_at_the_end(run):
+    script = {"a": pushed, "b": fail(), "c": pushed, "d": pushed}
+    report, pool, seen = run(script, {"c": ("a",)}, keep=("a", "b", "c"), push="end")
+    assert jobs(pool) == [
+        ("a", "build"),
+        ("b", "build"),
+        ("c", "build"),
+        ("d", "build"),
+        ("a", "whole"),
+        ("c", "whole"),
+    ]
+    assert [spec.output.defer for spec in pool.launched[:4]] == [True, True, True, False]
+    assert statuses(report) == {"a": "built", "b": "failed", "c": "built", "d": "built"}
+    assert report.outcomes[0].pushed == ("r:1",)
+    ended = [e.outcome.name for e in seen if isinstance(e, ImageFinished)]
+    assert ended[:2] == ["b", "d"]
+    assert sorted(ended[2:]) == ["a", "c"]
+
+
+def test_all_or_nothing_sends_all_content_before_the_first_tag(run):
+    report, pool, _ = run({"a": pushed, "b": pushed}, keep="ab", push="all-or-nothing")
+    assert jobs(pool)[2:] == [("a", "content"), ("b", "content"), ("a", "whole"), ("b", "whole")]
+    assert (statuses(report), report.exit_code) == ({"a": "built", "b": "built"}, 0)
+
+
+def test_nothing_is_pushed_when_not_all_is_built(run):
+    report, pool, _ = run({"a": pushed, "b": fail()}, keep="ab", push="all-or-nothing")
+    assert jobs(pool) == [("a", "build"), ("b", "build")]
+    assert statuses(report) == {"a": "not pushed", "b": "failed"}
+    assert report.outcomes[0].message == "b is not built, and all images are pushed or none"
+    assert report.outcomes[0].hint == "`krunner push --resume` pushes what is built"
+
+
+def test_nothing_is_tagged_when_content_is_missing(run):
+    script = {"a": pushed, "b": in_turn(pushed, fail(kind="PushError", message="denied", exit_code=3))}
+    report, pool, _ = run(script, keep="ab", push="all-or-nothing")
+    assert jobs(pool)[2:] == [("a", "content"), ("b", "content")]
+    assert [(o.status, o.message.split(",")[0]) for o in report.outcomes] == [
+        ("not pushed", "the content of b could not be sent"),
+        ("push failed", "denied"),
+    ]
+    assert report.exit_code == 3
+
+
+def test_fail_fast_holds_for_pushes_too(run):
+    script = {"a": in_turn(pushed, fail(kind="PushError", message="no", exit_code=3)), "b": in_turn(pushed, hang)}
+    report, pool, _ = run(script, keep="ab", push="end", fail_fast=True, grace=0.01, kill_grace=0.01)
+    assert report.outcomes[0].status == "push failed"
+    assert (2 + 2, signal.SIGTERM) in pool.signalled
