@@ -61,9 +61,9 @@ class OutputSpec:
     """Where the built image goes. Paths are absolute, '' when not wanted.
 
     `destinations` are image references; `no_push` leaves them as names only (in the tar and the digest files).
-    `check_push` asks the registries for permission before the build. `keep` names the folder, in the store's folder
-    for such images, where the image waits until all destinations have it, '' for none; with `defer` the tags are
-    left to a later PushSpec, and only layers are sent.
+    `check_push` asks the registries for permission before the build. `keep` names the folder, in the store's for
+    such images, where the image waits until all destinations have it, '' for none; with `defer` the tags are left
+    to a later PushSpec, and only blobs are sent.
     """
 
     destinations: tuple[str, ...] = ()
@@ -193,7 +193,7 @@ class BuildSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushSpec:
-    """An image that a build has left in the folder `keep` of the store in `home`, to be pushed where it says there.
+    """An image that a build has left in the folder `keep` of the store in `home`, to be pushed where that says.
 
     `phase`: "content" sends the blobs, which nobody sees, "whole" also manifests and tags.
     """
