@@ -7,7 +7,7 @@ PATHS := executor runner tests integration
 
 # What the integration tests drive: registries, second builders, and tools that read what we write.
 DEBIAN_PACKAGES := buildah busybox-static ca-certificates crun default-jre-headless docker-registry docker.io groovy \
-	mmdebstrap openssl skopeo umoci
+	mmdebstrap openssl qemu-user-static skopeo umoci
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo image check format integration bench clean

@@ -157,8 +157,9 @@ class BuildSpec:
     before it. `build_contexts` maps names to directories, git or http URLs, `docker-image://REFERENCE` or
     `oci-layout://PATH[:TAG|@DIGEST]`; relative paths start at the working directory. `platforms` are
     `os/arch[/variant]`, none for this machine's; several make an index. `annotations` have buildx's keys:
-    `[KIND[PLATFORM]:]KEY`, a kind being manifest, index, manifest-descriptor or index-descriptor. `local_images` maps references built earlier in the session to manifest digests in the store,
-    so that they are neither pulled nor looked up. `context_excludes` are absolute paths that are never part of
+    `[KIND[PLATFORM]:]KEY`, a kind being manifest, index, manifest-descriptor or index-descriptor. `local_images`
+    maps references built earlier in the session to manifest digests in the store, so that they are neither pulled
+    nor looked up. `context_excludes` are absolute paths that are never part of
     the context, such as reports that are being written. `source_date_epoch` is in seconds; None: not set.
     `ssh` maps ids of ssh agents to their sockets, '' for the one that SSH_AUTH_SOCK names.
     """
@@ -228,10 +229,21 @@ class StepRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildResult:
-    """A built image. `digest` is the manifest's, `size` the sum of its compressed layers in bytes.
+class PlatformResult:
+    """The image for one platform; `size` is the sum of its compressed layers in bytes."""
 
-    `pushed` are the `repo:tag@digest` names that registries now hold.
+    platform: str
+    digest: str
+    config_digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildResult:
+    """A built image. `digest` is its manifest's, `size` the sum of its compressed layers in bytes.
+
+    Of several platforms, `digest` is the index's, `config_digest` '', and `platform` names all, with commas; the
+    images one by one are `manifests`. `pushed` are the `repo:tag@digest` names that registries now hold.
     """
 
     digest: str
@@ -244,6 +256,7 @@ class BuildResult:
     destinations: tuple[str, ...] = ()
     pushed: tuple[str, ...] = ()
     steps: tuple[StepRecord, ...] = ()
+    manifests: tuple[PlatformResult, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON values."""

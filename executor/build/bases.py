@@ -11,17 +11,18 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from executor.build.layoutimages import import_image, is_layout
 from executor.errors import ImageError
-from executor.events import PullFinished, PullStarted, Sink
+from executor.events import PullFinished, PullStarted, Sink, Warned
 from executor.image.config import ImageConfig, config_from_bytes
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.layer import Layer
-from executor.image.manifest import Manifest, parse_manifest
+from executor.image.manifest import Index, Manifest, parse_manifest
 from executor.image.platform import Platform
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
-from executor.registry.pull import resolve
+from executor.registry.pull import chosen, resolve
 from executor.store import Store
 
 _THREADS = 4
@@ -78,7 +79,9 @@ class BaseImages:
     def _resolve(self, reference: str, platform: Platform) -> BaseImage:
         local = self._local.get(reference)
         if local:
-            return self._from_store(reference, Digest.parse(local))
+            return self._from_store(reference, Digest.parse(local), platform)
+        if is_layout(reference):
+            return self._from_store(reference, import_image(reference, platform, self._store).digest, platform)
         started = time.monotonic()
         self._sink(PullStarted(reference=reference))
         parsed = Reference.parse(reference)
@@ -97,10 +100,15 @@ class BaseImages:
         )
         return image
 
-    def _from_store(self, reference: str, digest: Digest) -> BaseImage:
+    def _from_store(self, reference: str, digest: Digest, platform: Platform) -> BaseImage:
         manifest_bytes = self._store.blobs.read(digest)
-        manifest = _single(parse_manifest(manifest_bytes), reference)
-        config_bytes = self._store.blobs.read(manifest.config.digest)
+        parsed = parse_manifest(manifest_bytes)
+        if isinstance(parsed, Index):
+            return self._from_store(reference, chosen(parsed, reference, platform).digest, platform)
+        config_bytes = self._store.blobs.read(parsed.config.digest)
+        found = config_from_bytes(config_bytes).platform
+        if not found.serves(platform):
+            self._sink(Warned(message=f"{reference} is for {found}, not for {platform} as asked"))
         return _base_image(reference, digest, manifest_bytes, config_bytes, self._store.sources.get(digest), "")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from executor.build.bases import BaseImages
 from executor.build.buildcache import BuildCache, open_cache
@@ -16,14 +16,14 @@ from executor.build.cachedsteps import CachedSteps
 from executor.build.clock import Clock
 from executor.build.contexttrees import ContextTrees
 from executor.build.frontend import Frontend, read_frontend
-from executor.build.images import Assembled, assemble
+from executor.build.images import BuiltImage, assemble, check_outputs, combine, result_of, store_image
 from executor.build.keywalk import KeyWalk, sources_of
 from executor.build.layersource import LayerSource
 from executor.build.layerwriter import LayerWriter
 from executor.build.mountsupplies import ContextCopies, MountSupplies
 from executor.build.namedcontexts import NamedContexts
 from executor.build.outputs import Outputs
-from executor.build.plan import Base, ContextBase, ImageBase, ScratchBase, StageBase, StagePlan, source_name
+from executor.build.plan import Base, ContextBase, ImageBase, StageBase, StagePlan, source_name
 from executor.build.planner import PlanRequest, plan_build, plan_stage
 from executor.build.secrets import Secrets
 from executor.build.sshagent import Agents
@@ -35,8 +35,9 @@ from executor.build.steps import execute
 from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.context.base import ContextTree, open_context
 from executor.dockerfile.instructions import Add, Copy, Mount
-from executor.errors import ImageError, NotSupportedError, PushError, RegistryError
+from executor.errors import ImageError, PushError, RegistryError
 from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted, Warned
+from executor.image.annotations import parse_annotations
 from executor.image.layer import Layer
 from executor.image.platform import Platform
 from executor.registry.client import RegistryClient
@@ -67,15 +68,10 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
         frontend = read_frontend(spec, folder)
         engine = stack.enter_context(_engine(spec, sink, store, frontend, stop))
         image, pushed = engine.run()
-        result = BuildResult(
-            digest=image.manifest.digest,
-            media_type=image.manifest.media_type,
-            config_digest=image.config_descriptor.digest,
-            size=image.size,
-            platform=str(image.config.platform),
+        result = replace(
+            result_of(image, spec),
             driver=engine.driver_name,
             seconds=round(time.monotonic() - started, 3),
-            destinations=spec.output.destinations,
             pushed=pushed,
             steps=tuple(engine.records),
         )
@@ -145,11 +141,14 @@ class Engine:
         self._roots = ExitStack()
         self._built: dict[int, _Built] = {}
         self._image_roots: dict[tuple[str, Platform], RootFs] = {}
-        platform = _platform_of(spec)
+        self._platforms = tuple(dict.fromkeys(map(Platform.parse, spec.platforms)))
+        self._annotations = parse_annotations(spec.annotations)
+        platforms = self._platforms or (Platform.host(),)
+        check_outputs(spec, self._annotations, platforms)
         contexts = NamedContexts.of(spec.build_contexts)
         self._trees = ContextTrees(contexts.values, lambda: supplies.store.scratch("context"), sink)
         self._request = PlanRequest(
-            target=spec.target, build_args=spec.build_args, platforms=(platform,), contexts=contexts
+            target=spec.target, build_args=spec.build_args, platforms=platforms, contexts=contexts
         )
         self.plan = plan_build(frontend.dockerfile, self._request)
         self.escape = self.plan.escape
@@ -164,7 +163,7 @@ class Engine:
         """The driver in use, '' when the build needed none."""
         return self._driver.name if self._driver else ""
 
-    def run(self) -> tuple[Assembled, tuple[str, ...]]:
+    def run(self) -> tuple[BuiltImage, tuple[str, ...]]:
         """Build the image, push it and write it where it was asked for; also the names that registries now hold.
 
         When a cached layer proves damaged, all begins again without it: a cache must not fail a build.
@@ -172,10 +171,9 @@ class Engine:
         self._warn()
         self._supplies.outputs.check_permissions()
         self._supplies.bases.prefetch(self.plan.images())
+        self._keep_triggers_apart()
         if self._supplies.cache:
-            self._supplies.cache.find_keys(
-                KeyWalk(self, self.plan, self._supplies.bases), self.plan
-            )
+            self._supplies.cache.find_keys(KeyWalk(self, self.plan, self._supplies.bases), self.plan)
         while True:
             try:
                 image = self._image()
@@ -185,13 +183,32 @@ class Engine:
                     raise
                 self._start_over()
 
-    def _image(self) -> Assembled:
-        """Build every stage that the target needs and assemble the image."""
+    def _keep_triggers_apart(self) -> None:
+        """Plan anew when a stage that serves several platforms turns out to begin with ONBUILD triggers."""
+        shared = set(self.plan.shared.values())
+        apart = {
+            planned.stage.index
+            for planned in self.plan.stages
+            if planned.number in shared
+            and isinstance(planned.base, ImageBase)
+            and self._supplies.bases.get(planned.base.reference, planned.platform).config.config.on_build
+        }
+        if apart:
+            self.plan = plan_build(self._frontend.dockerfile, replace(self._request, apart=apart))
+
+    def _image(self) -> BuiltImage:
+        """Build every stage that the targets need, assemble an image of each, and an index of several."""
         with self._unpacking_bases():
             for planned in self.plan.stages:
                 self._stage(planned)
-        state = self._built[self.plan.targets[0].number].state
-        return assemble(state, self.spec, self._supplies.store, self.clock, self.sink)
+        store = self._supplies.store
+        images = [
+            assemble(self._built[target.number].state, self.spec, platform, self._annotations, self.clock)
+            for target, platform in zip(self.plan.targets, self._platforms or (None,), strict=True)
+        ]
+        for image in images:
+            store_image(image, store, self.sink)
+        return combine(images, self.spec, self._annotations, store)
 
     def _start_over(self) -> None:
         self._roots.close()
@@ -321,11 +338,12 @@ class Engine:
 
     def _reaches_image(self, planned: StagePlan) -> bool:
         """True when the stage's layers become layers of the image, so that their upload can begin at once."""
-        wanted: StagePlan | None = self.plan.targets[0]
-        while wanted is not None:
-            if wanted.number == planned.number:
-                return True
-            wanted = self.plan.stage(wanted.base.number) if isinstance(wanted.base, StageBase) else None
+        for target in self.plan.targets:
+            wanted: StagePlan | None = target
+            while wanted is not None:
+                if wanted.number == planned.number:
+                    return True
+                wanted = self.plan.stage(wanted.base.number) if isinstance(wanted.base, StageBase) else None
         return False
 
     def _warn(self) -> None:
@@ -334,12 +352,6 @@ class Engine:
         unused = sorted(set(self.spec.build_args) - self._frontend.known_args())
         if unused:
             self.sink(Warned(message=f"build arguments that no ARG declares: {', '.join(unused)}"))
-
-
-def _platform_of(spec: BuildSpec) -> Platform:
-    if len(spec.platforms) > 1:
-        raise NotSupportedError(f"one platform at a time, not {', '.join(spec.platforms)}")
-    return Platform.parse(spec.platforms[0]) if spec.platforms else Platform.host()
 
 
 def _ignore(_layer: Layer) -> None:

@@ -10,7 +10,7 @@ import contextlib
 from typing import BinaryIO
 
 from executor.build.digestfiles import write_digest_files, writing
-from executor.build.images import Assembled
+from executor.build.images import Assembled, BuiltImage, result_of
 from executor.build.layersource import LayerSource
 from executor.build.pushing import Pushable, Pusher, keep
 from executor.errors import PushError
@@ -22,7 +22,7 @@ from executor.image.layout import write_layout
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
 from executor.registry.push import PushBlob, check_push_permission
-from executor.spec import BuildResult, BuildSpec
+from executor.spec import BuildSpec
 from executor.store import Store
 
 
@@ -32,8 +32,8 @@ class Outputs:
     def __init__(
         self, spec: BuildSpec, store: Store, layers: LayerSource, client: RegistryClient, sink: Sink
     ) -> None:
+        self._spec = spec
         self._wanted = spec.output
-        self._registry = spec.registry
         self._store = store
         self._layers = layers
         self._client = client
@@ -52,7 +52,7 @@ class Outputs:
         for target in {target.registry: target for target in reversed(self._targets)}.values():
             self._pusher.begin(target.name, self._push_blob(layer))
 
-    def deliver(self, image: Assembled) -> tuple[str, ...]:
+    def deliver(self, image: BuiltImage) -> tuple[str, ...]:
         """Write and push `image`; the `repository:tag@digest` names that registries now hold.
 
         With `defer` none does: the image waits in the store, and its layers are sent. Raises PushError when a
@@ -62,14 +62,14 @@ class Outputs:
         self._write_files(image)
         pushed = self._push(image) if self._targets else ()
         if not self._wanted.defer:
-            write_digest_files(self._wanted, image.manifest.digest)
+            write_digest_files(self._wanted, image.root.digest)
         return pushed
 
     def close(self) -> None:
         """Give up uploads that nobody waits for."""
         self._pusher.close()
 
-    def _write_files(self, image: Assembled) -> None:
+    def _write_files(self, image: BuiltImage) -> None:
         wanted = self._wanted
         if wanted.oci_layout_path or wanted.tar_path:
             for layer in image.layers:
@@ -79,35 +79,42 @@ class Outputs:
         if wanted.tar_path:
             writing(wanted.tar_path, lambda path: self._write_archive(image, path))
 
-    def _write_layout(self, image: Assembled, path: str) -> None:
+    def _write_layout(self, image: BuiltImage, path: str) -> None:
         name = str(self._names[0]) if self._names else ""
-        write_layout(path, image.manifest, image.manifest_bytes, self._open, name=name)
+        write_layout(path, image.root, image.document, self._open, name=name)
 
-    def _write_archive(self, image: Assembled, path: str) -> None:
-        write_archive(path, image.manifest_bytes, self._open, tags=[name for name in self._names if name.tag])
+    def _write_archive(self, image: BuiltImage, path: str) -> None:
+        write_archive(path, image.document, self._open, tags=[name for name in self._names if name.tag])
 
     def _open(self, descriptor: Descriptor) -> BinaryIO:
         return self._store.blobs.open(descriptor.digest)
 
-    def _push(self, image: Assembled) -> tuple[str, ...]:
+    def _push(self, image: BuiltImage) -> tuple[str, ...]:
         pushable = self._pushable(image)
         if self._wanted.keep:
-            keep(self._store, pushable, self._wanted, self._registry, _result(image))
+            keep(self._store, pushable, self._wanted, self._spec.registry, result_of(image, self._spec))
         if self._wanted.defer:
             with contextlib.suppress(PushError):  # the sink knows, and the push to come tries again
                 self._pusher.send_content(pushable, self._targets)
             return ()
-        digest = image.manifest.digest
+        digest = image.root.digest
         pushed: list[Reference] = []
         try:
             self._pusher.push(pushable, self._targets, pushed.append)
         finally:
             if self._wanted.keep:
                 self._store.unpushed.settle(self._wanted.keep, digest, map(str, pushed))
-        self._remember_sources(image)
+        for each in image.images:
+            self._remember_sources(each)
         return tuple(f"{target}@{digest}" for target in pushed)
 
-    def _pushable(self, image: Assembled) -> Pushable:
+    def _pushable(self, image: BuiltImage) -> Pushable:
+        children = tuple(map(self._single, image.images))
+        if not image.is_index:
+            return children[0]
+        return Pushable(descriptor=image.root, document=image.document, children=children)
+
+    def _single(self, image: Assembled) -> Pushable:
         blobs = [self._push_blob(layer) for layer in image.layers]
         config = image.config_descriptor
         blobs.append(PushBlob(descriptor=config, source="", open=lambda: self._open(config)))
@@ -123,16 +130,3 @@ class Outputs:
             return self._layers.open_blob(layer)
 
         return PushBlob(descriptor=layer.descriptor, source=layer.source, open=opened)
-
-
-def _result(image: Assembled) -> BuildResult:
-    """What is known of the image when its push begins."""
-    return BuildResult(
-        digest=image.manifest.digest,
-        media_type=image.manifest.media_type,
-        config_digest=image.config_descriptor.digest,
-        size=image.size,
-        platform=str(image.config.platform),
-        driver="",
-        seconds=0.0,
-    )

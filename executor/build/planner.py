@@ -1,4 +1,4 @@
-"""From a parsed Dockerfile to the plan of a build: what the target needs, for each platform, as one list of stages.
+"""From a parsed Dockerfile to the plan of a build: what the target needs, for each platform, as one list.
 
 A stage that two platforms would build alike (FROM --platform=$BUILDPLATFORM, and no ARG that tells them apart) is
 in it once. Pure, as the plan is.

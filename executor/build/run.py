@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from executor.build.command import run_command
+from executor.build.emulation import explain_foreign
 from executor.build.mounts import prepared_mounts
 from executor.build.stage import Stage
 from executor.dockerfile.instructions import Run
 from executor.dockerfile.stages import predefined_args
-from executor.errors import Error, Location, RunError
+from executor.errors import Error, Location, RunError, StepError
 from executor.events import CommandOutput, Stream
+from executor.image.platform import Platform
 from executor.rootfs.base import RootFs, RunRequest
 from executor.rootfs.safepath import make_directories, resolve
 from executor.rootfs.users import resolve_user
@@ -44,7 +46,8 @@ def run(instruction: Run, stage: Stage) -> None:
             network=instruction.network != "none",
             location=instruction.location,
         )
-        status = root.run(request, output)
+        with _foreign_explained(stage.state.image.platform):
+            status = root.run(request, output)
     if status:
         shown = "".join(f"\n    {line}" for line in output.tail)
         raise RunError(
@@ -70,6 +73,15 @@ class _Output:
         )
         self.tail.append(masked)
         del self.tail[:-_TAIL_LINES]
+
+
+@contextmanager
+def _foreign_explained(platform: Platform) -> Iterator[None]:
+    try:
+        yield
+    except StepError as error:
+        explain_foreign(error, platform)
+        raise
 
 
 @contextmanager

@@ -76,11 +76,10 @@ def write_layout(
     """Add an image to the layout in the folder `path`, made if need be, called by a full reference or not at all.
 
     Other images stay; the one of the same name gives way. `open_blob` opens the raw bytes of configuration and
-    layers. Processes may add to one layout at the same time. Raises ImageError when a blob is not what its
-    descriptor says, OSError when the folder cannot be written.
+    layers, for an index those of its manifests too. Processes may add to one layout at the same time. Raises
+    ImageError when a blob is not what its descriptor says, OSError when the folder cannot be written.
     """
-    parsed = parse_manifest(manifest_bytes, manifest.media_type)
-    content = (parsed.config, *parsed.layers) if isinstance(parsed, Manifest) else parsed.manifests
+    content = content_of(manifest_bytes, manifest.media_type, open_blob)
     os.makedirs(os.path.join(path, "blobs", "sha256"), exist_ok=True)
     for blob in {blob.digest: blob for blob in content}.values():
         _write_blob(path, blob, open_blob)
@@ -89,6 +88,18 @@ def write_layout(
         _write_file(os.path.join(path, "oci-layout"), MARKER)
         index = _with_image(_existing_index(path), manifest, Reference.parse(name) if name else None)
         _write_file(os.path.join(path, "index.json"), index_bytes(index))
+
+
+def content_of(document: bytes, media_type: str, open_blob: Opener) -> Iterator[Descriptor]:
+    """All blobs that a manifest or an index needs, itself excepted; the manifests of an index are read."""
+    parsed = parse_manifest(document, media_type)
+    if isinstance(parsed, Manifest):
+        yield from (parsed.config, *parsed.layers)
+        return
+    for entry in parsed.manifests:
+        yield entry
+        with verified(open_blob(entry), entry) as stream:
+            yield from content_of(stream.read(), entry.media_type, open_blob)
 
 
 def blob_path(path: str, descriptor: Descriptor) -> str:

@@ -48,7 +48,7 @@ def resolve(client: RegistryClient, reference: Reference, platform: Platform) ->
             pinned = reference.with_digest(fetched.descriptor.digest)
             return _resolved(pinned, fetched, config)
         from_index = True
-        fetched = client.get_manifest(reference.with_digest(_chosen(parsed, reference, platform).digest))
+        fetched = client.get_manifest(reference.with_digest(chosen(parsed, str(reference), platform).digest))
     raise ImageError(f"{reference} is an index of indexes more than {_DEEPEST_INDEX} deep")
 
 
@@ -65,6 +65,17 @@ def choose(entries: Sequence[Descriptor], platform: Platform) -> Descriptor | No
     return next((entry for entry in entries if entry.platform is None), None)
 
 
+def chosen(index: Index, name: str, platform: Platform) -> Descriptor:
+    """The entry of `index` for `platform`. Raises ImageError that lists what the image `name` has."""
+    entry = choose(index.manifests, platform)
+    if entry is None:
+        known = sorted({str(e.platform) for e in index.manifests if e.platform and e.platform.os != "unknown"})
+        raise ImageError(
+            f"{name} has no image for {platform}", hint=f"it has {', '.join(known) or 'no images at all'}"
+        )
+    return entry
+
+
 def _preferences(platform: Platform) -> Iterator[Platform]:
     """`platform` and those whose programs run on it too, best first (containerd, `platforms.Only`)."""
     os, architecture = platform.os, platform.architecture
@@ -79,16 +90,6 @@ def _preferences(platform: Platform) -> Iterator[Platform]:
         level = _ARM64_RUNS_ARM + 1
     if architecture in ("arm", "arm64"):
         yield from (Platform(os, "arm", f"v{lower}") for lower in range(level - 1, _LOWEST_ARM - 1, -1))
-
-
-def _chosen(index: Index, reference: Reference, platform: Platform) -> Descriptor:
-    entry = choose(index.manifests, platform)
-    if entry is None:
-        known = sorted({str(e.platform) for e in index.manifests if e.platform and e.platform.os != "unknown"})
-        raise ImageError(
-            f"{reference} has no image for {platform}", hint=f"it has {', '.join(known) or 'no images at all'}"
-        )
-    return entry
 
 
 def _read_config(client: RegistryClient, reference: Reference, manifest: Manifest) -> bytes:

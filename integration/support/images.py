@@ -39,7 +39,19 @@ def read_layout(folder: Path, reference: str = "") -> StoredImage:
         if reference in ("", descriptor.get("annotations", {}).get("org.opencontainers.image.ref.name"))
     ]
     assert len(found) == 1, f"{folder} holds {len(found)} images that fit {reference!r}"
-    manifest = json.loads(_blob(folder, found[0]["digest"]))
+    return read_image(folder, found[0]["digest"])
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """The only image of an OCI layout, which is an index."""
+    (entry,) = json.loads((folder / "index.json").read_text())["manifests"]
+    index: dict[str, Any] = json.loads(_blob(folder, entry["digest"]))
+    return index
+
+
+def read_image(folder: Path, digest: str) -> StoredImage:
+    """The image of an OCI layout whose manifest has the digest."""
+    manifest = json.loads(_blob(folder, digest))
     return StoredImage(
         config=json.loads(_blob(folder, manifest["config"]["digest"])),
         layers=tuple(_inflate(_blob(folder, layer["digest"])) for layer in manifest["layers"]),

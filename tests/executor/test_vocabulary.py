@@ -11,6 +11,7 @@ from executor.spec import (
     BuildResult,
     BuildSpec,
     OutputSpec,
+    PlatformResult,
     RegistryOptions,
     RetryPolicy,
     StepRecord,
@@ -42,6 +43,7 @@ def test_result_round_trip():
     result = BuildResult(
         digest="d", media_type="m", config_digest="c", size=1, platform="p", driver="overlay", seconds=0.5,
         steps=(StepRecord(stage=0, instruction="RUN x", seconds=0.1),),
+        manifests=(PlatformResult(platform="p", digest="d", config_digest="c", size=1),),
     )  # fmt: skip
     assert build_result_from_json(json.loads(json.dumps(result.to_json()))) == result
 

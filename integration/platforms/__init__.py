@@ -1,0 +1,1 @@
+"""Several platforms in one build, and programs of other architectures."""
