@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TextIO
 
 from executor import events
@@ -32,7 +32,10 @@ class _Message:
 
 @dataclass(slots=True)
 class LogSink:
-    """Writes one line per event. `verbosity` is one of VERBOSITIES; lower levels are left out."""
+    """Writes one line per event. `verbosity` is one of VERBOSITIES; lower levels are left out.
+
+    Where a build has several stages, which may be under way at once, each line begins with its stage.
+    """
 
     log_format: LogFormat = "text"
     verbosity: str = "info"
@@ -40,6 +43,7 @@ class LogSink:
     log: TextIO = field(default_factory=lambda: sys.stderr)
     output: TextIO = field(default_factory=lambda: sys.stdout)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stages: dict[tuple[int, str], str] = field(default_factory=dict)
 
     def __call__(self, event: Event) -> None:
         """Print the event, whole lines only, whatever thread it comes from."""
@@ -47,9 +51,21 @@ class LogSink:
             if self.log_format == "json":
                 self._write_json(event)
             elif isinstance(event, events.CommandOutput):
-                print(event.line, file=self.output, flush=True)
+                print(self._stage_of(event) + event.line, file=self.output, flush=True)
             else:
-                self._write_text(describe(event))
+                message = describe(event)
+                self._write_text(replace(message, text=self._stage_of(event) + message.text) if message else None)
+
+    def _stage_of(self, event: Event) -> str:
+        """The label of the stage that an event belongs to, '' for others and where the build has one stage."""
+        match event:
+            case events.StageStarted() if event.total > 1:
+                self._stages[event.index, event.platform] = f"{event.name or event.index} | "
+            case events.StepStarted() | events.StepFinished() | events.CommandOutput():
+                return self._stages.get((event.stage, event.platform), "")
+            case _:
+                pass
+        return ""
 
     def _write_text(self, message: _Message | None) -> None:
         if message is None or _LEVELS[message.level] < _LEVELS[self.verbosity]:

@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from executor.build.bases import BaseImages
-from executor.build.buildcache import BuildCache, open_cache
-from executor.build.cachedsteps import CachedSteps
 from executor.build.clock import Clock
 from executor.build.contexttrees import ContextTrees
 from executor.build.frontend import Frontend, read_frontend
 from executor.build.images import BuiltImage, assemble, check_outputs, combine, result_of, store_image
-from executor.build.keywalk import KeyWalk, sources_of
 from executor.build.layersource import LayerSource
 from executor.build.layerwriter import LayerWriter
 from executor.build.mountsupplies import ContextCopies, MountSupplies
@@ -26,15 +26,15 @@ from executor.build.outputs import Outputs
 from executor.build.plan import Base, ContextBase, ImageBase, StageBase, StagePlan, source_name
 from executor.build.planner import PlanRequest, plan_build, plan_stage
 from executor.build.secrets import Secrets
+from executor.build.sidebyside import GiveUp, is_chain, run_side_by_side
 from executor.build.sshagent import Agents
 from executor.build.stage import Stage, StageRun
 from executor.build.starting import start_of
 from executor.build.state import StageState
-from executor.build.stepkeys import FileStep
 from executor.build.steps import execute
 from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.context.base import ContextTree, open_context
-from executor.dockerfile.instructions import Add, Copy, Mount
+from executor.dockerfile.instructions import Add, Copy, Mount, Onbuild
 from executor.errors import ImageError, PushError, RegistryError
 from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted, Warned
 from executor.image.annotations import parse_annotations
@@ -47,6 +47,11 @@ from executor.rootfs.choose import choose_driver
 from executor.rootfs.namespaces import enter_mount_namespace
 from executor.spec import BuildResult, BuildSpec, StepRecord
 from executor.store import Store
+
+if TYPE_CHECKING:  # a build without a layer cache does without these
+    from executor.build.buildcache import BuildCache
+    from executor.build.cachedsteps import CachedSteps
+    from executor.build.stepkeys import FileStep
 
 
 def build(spec: BuildSpec, sink: Sink) -> BuildResult:
@@ -90,9 +95,11 @@ def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend, stop:
     with ExitStack() as stack:
         stack.callback(bases.close)
         stack.callback(outputs.close)
-        cache = (
-            stack.enter_context(open_cache(spec, keychain, store, layers, sink)) if spec.cache.enabled else None
-        )
+        cache: BuildCache | None = None
+        if spec.cache.enabled:
+            from executor.build.buildcache import open_cache
+
+            cache = stack.enter_context(open_cache(spec, keychain, store, layers, sink))
         engine = Engine(spec, sink, frontend, _Supplies(store, bases, layers, outputs, cache))
         stack.callback(engine.close)
         yield engine
@@ -138,6 +145,8 @@ class Engine:
         self._frontend = frontend
         self._supplies = supplies
         self._driver: Driver | None = None
+        self._give_up: GiveUp | None = None
+        self._lock = threading.RLock()
         self._roots = ExitStack()
         self._built: dict[int, _Built] = {}
         self._image_roots: dict[tuple[str, Platform], RootFs] = {}
@@ -159,6 +168,11 @@ class Engine:
         return self._frontend.context
 
     @property
+    def give_up(self) -> int | None:
+        """A descriptor that can be read once commands have to end; None while a signal alone ends them."""
+        return self._give_up.descriptor if self._give_up else None
+
+    @property
     def driver_name(self) -> str:
         """The driver in use, '' when the build needed none."""
         return self._driver.name if self._driver else ""
@@ -169,11 +183,14 @@ class Engine:
         When a cached layer proves damaged, all begins again without it: a cache must not fail a build.
         """
         self._warn()
-        self._supplies.outputs.check_permissions()
+        permitted = self._supplies.outputs.check_permissions()
         self._supplies.bases.prefetch(self.plan.images())
         self._keep_triggers_apart()
         if self._supplies.cache:
+            from executor.build.keywalk import KeyWalk
+
             self._supplies.cache.find_keys(KeyWalk(self, self.plan, self._supplies.bases), self.plan)
+        permitted.result()
         while True:
             try:
                 image = self._image()
@@ -199,8 +216,7 @@ class Engine:
     def _image(self) -> BuiltImage:
         """Build every stage that the targets need, assemble an image of each, and an index of several."""
         with self._unpacking_bases():
-            for planned in self.plan.stages:
-                self._stage(planned)
+            self._build_stages()
         store = self._supplies.store
         images = [
             assemble(self._built[target.number].state, self.spec, platform, self._annotations, self.clock)
@@ -209,6 +225,37 @@ class Engine:
         for image in images:
             store_image(image, store, self.sink)
         return combine(images, self.spec, self._annotations, store)
+
+    def _build_stages(self) -> None:
+        """Build every stage, side by side where possible. The records are in the plan's order all the same."""
+        threads = self._threads()
+        if threads == 1:
+            for planned in self.plan.stages:
+                self._stage(planned)
+            return
+        with GiveUp() as give_up:
+            self._give_up = give_up
+            try:
+                run_side_by_side(self.plan.stages, self._stage, give_up, threads=threads)
+            finally:
+                self._give_up = None
+        order = {planned.number: position for position, planned in enumerate(self.plan.stages)}
+        self.records.sort(key=lambda record: order[record.stage])
+
+    def _threads(self) -> int:
+        """How many stages may be under way at once. A trigger may need a stage that nobody knows of yet."""
+        stages = self.plan.stages
+        images = [
+            self._supplies.bases.get(s.base.reference, s.platform) for s in stages if isinstance(s.base, ImageBase)
+        ]
+        triggers = any(image.config.config.on_build for image in images)
+        declared = any(isinstance(step, Onbuild) for planned in stages for step in planned.stage.instructions)
+        if is_chain(stages) or triggers or declared:
+            return 1
+        needs_roots = any(planned.needs_root and self._expects_root(planned) for planned in stages)
+        if needs_roots and self._drive().name == "in-place":
+            return 1  # there is one / only
+        return max(2, len(os.sched_getaffinity(0)))
 
     def _start_over(self) -> None:
         self._roots.close()
@@ -225,7 +272,8 @@ class Engine:
         if isinstance(reader, Add) or not source_name(reader):
             return self.context
         source = self.plan.source_of(reader, planned)
-        return self._trees.tree(source.name) if isinstance(source, ContextBase) else None
+        with self._lock:
+            return self._trees.tree(source.name) if isinstance(source, ContextBase) else None
 
     def source_root(self, reader: Copy | Mount, stage: Stage) -> RootFs:
         """The root filesystem that the `from` of a COPY or a mount means in `stage`."""
@@ -282,6 +330,8 @@ class Engine:
         )
         for position, instruction in enumerate(start.instructions, start=1):
             self._supplies.layers.check_stop()
+            if self._give_up:
+                self._give_up.check()
             with run.step(position, start.instructions):
                 execute(run, instruction)
         run.finish()
@@ -293,6 +343,8 @@ class Engine:
     def _cached_steps(self, planned: StagePlan) -> CachedSteps | None:
         if self._supplies.cache is None:
             return None
+
+        from executor.build.keywalk import sources_of
 
         def upon_of_source(step: FileStep) -> str:
             sources = sources_of(self.plan, step, planned)
@@ -307,26 +359,27 @@ class Engine:
     def _open_root(self, base: Base, layers: Sequence[Layer]) -> RootFs:
         parent = self._built[base.number] if isinstance(base, StageBase) else None
         if parent and parent.run.has_root and parent.state.layers == layers:
-            root = parent.run.root.fork()
-        else:
-            root = self._drive().open_root(layers, self._supplies.layers.open)
-        return self._roots.enter_context(root)
+            with self._lock:
+                return self._roots.enter_context(parent.run.root.fork())
+        return self._roots.enter_context(self._drive().open_root(layers, self._supplies.layers.open))
 
     def _image_root(self, base: Base, platform: Platform) -> RootFs:
         key = (str(base), platform)
-        if key not in self._image_roots:
-            root = self._drive().open_root(self._image_layers(base, platform), self._supplies.layers.open)
-            self._image_roots[key] = self._roots.enter_context(root)
-        return self._image_roots[key]
+        with self._lock:
+            if key not in self._image_roots:
+                root = self._drive().open_root(self._image_layers(base, platform), self._supplies.layers.open)
+                self._image_roots[key] = self._roots.enter_context(root)
+            return self._image_roots[key]
 
     def _image_layers(self, base: Base, platform: Platform) -> tuple[Layer, ...]:
         """The layers of an image; scratch has none."""
         return self._supplies.bases.get(base.reference, platform).layers if isinstance(base, ImageBase) else ()
 
     def _drive(self) -> Driver:
-        if self._driver is None:
-            self._driver = choose_driver(self._supplies.store, self.spec.rootfs, self.sink)
-        return self._driver
+        with self._lock:
+            if self._driver is None:
+                self._driver = choose_driver(self._supplies.store, self.spec.rootfs, self.sink)
+            return self._driver
 
     def _needed(self, number: int) -> _Built:
         """A stage by number; one that only an ONBUILD trigger names is built now."""

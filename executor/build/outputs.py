@@ -7,6 +7,7 @@ only when everything named in them does.
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO
 
 from executor.build.digestfiles import write_digest_files, writing
@@ -38,11 +39,18 @@ class Outputs:
         self._layers = layers
         self._client = client
         self._pusher = Pusher(client, sink)
+        self._checking = ThreadPoolExecutor(1, "permissions")
         self._names = tuple(Reference.parse(text) for text in spec.output.destinations)
         self._targets = () if spec.output.no_push else self._names
 
-    def check_permissions(self) -> None:
-        """Ask each registry whether it would take a push, before anything is built. Raises RegistryError."""
+    def check_permissions(self) -> Future[None]:
+        """Begin to ask each registry whether it would take a push; the future raises RegistryError when not.
+
+        It is for before the first step: the bases can be looked up meanwhile.
+        """
+        return self._checking.submit(self._check_permissions)
+
+    def _check_permissions(self) -> None:
         if self._wanted.check_push:
             for name in {target.name: target for target in self._targets}.values():
                 check_push_permission(self._client, name)
@@ -67,6 +75,7 @@ class Outputs:
 
     def close(self) -> None:
         """Give up uploads that nobody waits for."""
+        self._checking.shutdown()
         self._pusher.close()
 
     def _write_files(self, image: BuiltImage) -> None:

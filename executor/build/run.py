@@ -44,6 +44,7 @@ def run(instruction: Run, stage: Stage) -> None:
             scripts=scripts,
             mounts=prepared.mounts,
             network=instruction.network != "none",
+            give_up=stage.around.give_up,
             location=instruction.location,
         )
         with _foreign_explained(stage.state.image.platform):

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from executor.build.cachedsteps import CachedSteps
 from executor.build.clock import Clock
 from executor.build.layerwriter import LayerWriter
 from executor.build.mountsupplies import MountSupplies
 from executor.build.plan import StagePlan, first_line
 from executor.build.state import StageState
-from executor.build.stepkeys import FileStep
 from executor.context.base import ContextTree
 from executor.dockerfile.instructions import Add, Copy, Mount, StageInstruction
 from executor.events import LayerWritten, Sink, StepFinished, StepStarted
 from executor.image.layer import Layer
 from executor.rootfs.base import RootFs
 from executor.spec import BuildSpec, StepRecord
+
+if TYPE_CHECKING:  # a build without a layer cache does without these
+    from executor.build.cachedsteps import CachedSteps
+    from executor.build.stepkeys import FileStep
 
 _SINGLE = "all changes of the stage (--single-snapshot)"
 
@@ -68,6 +71,10 @@ class Surroundings(Protocol):
     def scratch(self, prefix: str) -> str:
         """A new empty directory, removed with the build."""
 
+    @property
+    def give_up(self) -> int | None:
+        """A descriptor that can be read once commands have to end; None while a signal alone ends them."""
+
 
 class Stage(Protocol):
     """What an instruction may do to its stage: change the state, and say how it changes files."""
@@ -98,15 +105,17 @@ class StageRun:
     on_layer: Callable[[Layer], None]
     cache: CachedSteps | None = None
     records: list[StepRecord] = field(default_factory=list)
+    _opening: threading.RLock = field(default_factory=threading.RLock)
     _root: RootFs | None = None
     _cached: bool = False
 
     @property
     def root(self) -> RootFs:
-        """The stage's root filesystem, opened at the first call."""
-        if self._root is None:
-            self._root = self.open_root(self.state.layers)
-        return self._root
+        """The stage's root filesystem, opened at the first call; when the stage is done, any thread may call."""
+        with self._opening:
+            if self._root is None:
+                self._root = self.open_root(self.state.layers)
+            return self._root
 
     @property
     def has_root(self) -> bool:

@@ -11,6 +11,7 @@ from executor.errors import Error, InternalError
 from executor.spec import BuildResult, BuildSpec, Job
 
 _LATE_IMPORTS = (
+    "executor.build.buildcache",
     "executor.build.engine",
     "executor.build.pushing",
     "isal.igzip",

@@ -84,6 +84,10 @@ CommandMount: TypeAlias = BindMount | TmpfsMount | SecretMount
 """Something a command finds in its root while it runs, and that is in no layer."""
 
 
+class AbandonedError(Exception):
+    """The build has no more use for what goes on here: something else failed, and will be told. Not for users."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """A command to run inside a root. `cwd` is a path inside it. Its standard input is empty.
@@ -91,6 +95,7 @@ class RunRequest:
     `environment` is the whole environment; PATH in it is used to find argv[0]. `scripts` maps absolute paths below
     /dev to content: executable files that are there only while the command runs (a RUN heredoc with `#!`).
     `mounts` are made in their order. Without `network` the command has a loopback interface and nothing else.
+    The command is killed once the descriptor `give_up` can be read, and then running it raises AbandonedError.
     """
 
     argv: tuple[str, ...]
@@ -100,6 +105,7 @@ class RunRequest:
     scripts: Mapping[str, bytes] = field(default_factory=dict)
     mounts: tuple[CommandMount, ...] = ()
     network: bool = True
+    give_up: int | None = None
     location: Location | None = field(default=None)
 
 

@@ -19,7 +19,7 @@ from typing import Self
 
 from executor.errors import StepError, UnfitError
 from executor.events import Stream
-from executor.rootfs.base import OnLine, RunRequest
+from executor.rootfs.base import AbandonedError, OnLine, RunRequest
 from executor.rootfs.confinement import Confinement, guard
 
 _LONGEST_LINE = 64 * 1024
@@ -39,7 +39,7 @@ def run(request: RunRequest, confinement: Confinement, on_line: OnLine) -> int:
         try:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             pipes.close_write_ends()
-            _pass_on(pipes.read_ends, on_line)
+            _pass_on(pipes.read_ends, on_line, request.give_up)
             failure = _read_all(pipes.failure)
             status = os.waitstatus_to_exitcode(os.waitpid(guard_pid, 0)[1])
         except BaseException:
@@ -73,14 +73,18 @@ class _Pipes:
             os.close(descriptor)
 
 
-def _pass_on(descriptors: Mapping[int, Stream], on_line: OnLine) -> None:
-    """Feed lines to `on_line` until every writer is gone."""
+def _pass_on(descriptors: Mapping[int, Stream], on_line: OnLine, give_up: int | None) -> None:
+    """Feed lines to `on_line` until every writer is gone. Raises AbandonedError when `give_up` can be read."""
     lines = {descriptor: LineSplitter() for descriptor in descriptors}
     with selectors.DefaultSelector() as selector:
         for descriptor in descriptors:
             selector.register(descriptor, selectors.EVENT_READ)
-        while selector.get_map():
+        if give_up is not None:
+            selector.register(give_up, selectors.EVENT_READ)
+        while len(selector.get_map()) > (give_up is not None):
             for key, _ in selector.select():
+                if key.fd == give_up:
+                    raise AbandonedError
                 data = os.read(key.fd, _READ)
                 if not data:
                     selector.unregister(key.fd)

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from executor.events import CacheLookedUp, StepFinished
+from executor.events import CacheLookedUp, CommandOutput, StageStarted, StepFinished, StepStarted
 from executor.logsinks import LogSink
 
 
@@ -38,3 +38,22 @@ def test_a_finished_step_says_its_layer_and_whether_it_was_cached():
     }
     assert logged(StepFinished(**step)) == "INFO     done in 1.2 s, layer of 5.0 kB\n"
     assert logged(StepFinished(**step, cached=True)) == "INFO     cached, layer of 5.0 kB\n"
+
+
+def test_lines_of_several_stages_begin_with_their_stage():
+    log, output = io.StringIO(), io.StringIO()
+    sink = LogSink(log=log, output=output)
+    for index, name in ((0, "web"), (1, "")):
+        sink(StageStarted(index=index, name=name, base="scratch", position=index + 1, total=2))
+    sink(StepStarted(stage=1, position=1, total=2, instruction="RUN make"))
+    sink(CommandOutput(stream="stdout", line="made", stage=0))
+    assert log.getvalue().splitlines()[-1] == "INFO 1 | [1/2] RUN make"
+    assert output.getvalue() == "web | made\n"
+
+
+def test_lines_of_a_single_stage_have_no_label():
+    log, output = io.StringIO(), io.StringIO()
+    sink = LogSink(log=log, output=output)
+    sink(StageStarted(index=0, name="web", base="scratch", position=1, total=1))
+    sink(CommandOutput(stream="stdout", line="made", stage=0))
+    assert output.getvalue() == "made\n"
