@@ -14,10 +14,11 @@ import click
 
 from executor.dockerfile.duration import parse_duration
 from executor.errors import Error, InternalError, UsageError
-from executor.events import BuildFailed
+from executor.events import BuildFailed, Noted
 from executor.flags import FLAGS, Flag, FlagValue, Support, normalize, refuse_unsupported
 from executor.logsinks import LogFormat, LogSink, wants_color
 from executor.secretflags import parse_agents, parse_secrets
+from executor.sizes import parse_size
 from executor.spec import (
     BuildSpec,
     CacheOptions,
@@ -91,9 +92,12 @@ def _run(**values: Any) -> None:
     sink = LogSink(log_format, values["verbosity"], timestamps=values["log_timestamp"])
     try:
         spec = spec_from_flags(values, os.environ)
+        size = parse_size(values["store_size"]) if values["store_size"] else None
         from executor.build.engine import build
+        from executor.build.storekeeping import trim_store
 
         build(spec, sink)
+        trim_store(spec.rootfs.home, size, lambda message: sink(Noted(message=message)))
     except Error as error:
         sink(BuildFailed.of(error))
         sys.exit(error.exit_code)

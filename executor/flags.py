@@ -109,6 +109,8 @@ FLAGS: tuple[Flag, ...] = (
     _switch("reproducible", "Same input, same digest: clamp times to SOURCE_DATE_EPOCH (default 0)"),
     _many("ignore-path", "Path in the image that never enters a layer"),
     _text("kaniko-dir", "Folder for downloads, layers and working files", env="KANIKO_DIR"),
+    _text("store-size", "Keep the store within this size, as 20GB; 0: no bound. Else by the room on its disk",
+          env="KRUNNER_STORE_SIZE"),
     Flag(
         name="rootfs", kind="text", default="auto", choices=("auto", "overlay", "chroot", "in-place"),
         help="Root filesystem driver", env="KRUNNER_ROOTFS",

@@ -214,6 +214,29 @@ Job: TypeAlias = BuildSpec | PushSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PruneSpec:
+    """What to remove of a store, none of it while a running process uses it.
+
+    `keep` are the bytes that may stay, what was used last first; None: no bound. What was not used for
+    `older_than` seconds goes in any case, and all of it with `everything`. With `dry_run` nothing does.
+    """
+
+    keep: int | None = None
+    older_than: float | None = None
+    everything: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneResult:
+    """How many of which kind went, the bytes that this freed, and those that are left."""
+
+    removed: Mapping[str, int]
+    freed: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
     """What one instruction cost: its text, seconds, whether it made a layer and of how many bytes (compressed).
 

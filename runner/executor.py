@@ -6,10 +6,11 @@ Imports are late: the first happens in the zygote, the second when Dockerfiles a
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from executor.diagnosis import Diagnosis
-from executor.spec import BuildSpec
+from executor.spec import BuildSpec, PruneResult, PruneSpec
 from runner.plan import BaseImages
 from runner.worker import JobEntry
 from runner.zygote import EntryLoader
@@ -21,16 +22,36 @@ def _diagnose(home: str) -> Diagnosis:
     return diagnose(home)
 
 
+def _prune(home: str, wanted: PruneSpec) -> PruneResult:
+    from executor.build.storekeeping import prune_store
+
+    return prune_store(home, wanted)
+
+
+def _store_session(home: str, size: int | None) -> AbstractContextManager[None]:
+    from executor.build.storekeeping import store_session
+
+    return store_session(home, size)
+
+
+def _no_session(_home: str, _size: int | None) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True, slots=True)
 class Executor:
     """`load_entry` imports what a build needs and returns the entry; `base_images` reads a Dockerfile's bases.
 
-    `diagnose` finds what this machine allows, with the store in a folder ('' for the default).
+    The others take the folder of the store, '' for the default: `diagnose` finds what this machine allows, `prune`
+    makes room, `store_session` is the time of a run, after which the store is kept within a size in bytes (None:
+    what the disk has room for, 0: no bound).
     """
 
     load_entry: EntryLoader
     base_images: BaseImages
     diagnose: Callable[[str], Diagnosis] = _diagnose
+    prune: Callable[[str, PruneSpec], PruneResult] = _prune
+    store_session: Callable[[str, int | None], AbstractContextManager[None]] = _no_session
 
 
 def _load_entry() -> JobEntry:
@@ -46,4 +67,4 @@ def _base_images(spec: BuildSpec) -> tuple[str, ...]:
     return base_images(spec)
 
 
-INSTALLED = Executor(load_entry=_load_entry, base_images=_base_images)
+INSTALLED = Executor(load_entry=_load_entry, base_images=_base_images, store_session=_store_session)

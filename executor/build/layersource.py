@@ -19,7 +19,7 @@ from typing import BinaryIO, Protocol
 from executor.build.stopping import StopFlag
 from executor.build.transfers import Meter, Sent
 from executor.errors import Error, ImageError
-from executor.events import LayerUnpacked, Sink, discard
+from executor.events import LayerUnpacked, Sink, Warned, discard
 from executor.image.compression import decompress
 from executor.image.digest import Digest
 from executor.image.layer import Layer
@@ -74,7 +74,7 @@ class LayerSource:
     def ensure(self, layer: Layer) -> None:
         """Have the layer's blob in the store. Raises RegistryError or ImageError when it cannot be had."""
         with self._locks[layer.descriptor.digest]:
-            if not self._blobs.has(layer.descriptor.digest):
+            if not self._is_here(layer.descriptor.digest):
                 try:
                     with self._download(layer) as stream:
                         while stream.read(_PIECE):
@@ -93,7 +93,7 @@ class LayerSource:
         """Feed the uncompressed tar to `put` until it declines."""
         digest = layer.descriptor.digest
         with self._locks[digest], ExitStack() as stack:
-            known = self._blobs.has(digest)
+            known = self._is_here(digest)
             raw = stack.enter_context(self._blobs.open(digest) if known else self._download(layer))
             tar = stack.enter_context(decompress(raw, layer.descriptor.media_type))
             while piece := tar.read(_PIECE):
@@ -102,6 +102,15 @@ class LayerSource:
                     return
             while not raw.closed and raw.read(_PIECE):
                 pass  # what follows the compressed data belongs to the digest too
+
+    def _is_here(self, digest: Digest) -> bool:
+        """Whether the store has the blob, and has it right."""
+        if not self._blobs.has(digest):
+            return False
+        if not self._blobs.is_sound(digest):
+            self._sink(Warned(message=f"the stored blob {digest} was damaged, and was removed"))
+            return False
+        return True
 
     def _download(self, layer: Layer) -> BinaryIO:
         if not layer.source:

@@ -2,7 +2,18 @@
 
 from executor.store.blobs import BlobStore, BlobWriter
 from executor.store.layout import Store, default_home
+from executor.store.prune import prune, usual_size
 from executor.store.unpacked import UnpackedLayers
 from executor.store.unpushed import Unpushed, UnpushedImages
 
-__all__ = ["BlobStore", "BlobWriter", "Store", "UnpackedLayers", "Unpushed", "UnpushedImages", "default_home"]
+__all__ = [
+    "BlobStore",
+    "BlobWriter",
+    "Store",
+    "UnpackedLayers",
+    "Unpushed",
+    "UnpushedImages",
+    "default_home",
+    "prune",
+    "usual_size",
+]

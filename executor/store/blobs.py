@@ -12,6 +12,7 @@ from typing import BinaryIO, Self
 
 from executor.errors import ImageError, UnfitError
 from executor.image.digest import Digest
+from executor.store.usage import Usage
 
 _BUFFER = 256 * 1024
 
@@ -19,17 +20,34 @@ _BUFFER = 256 * 1024
 class BlobStore:
     """A folder of blobs, `<root>/<algorithm>/<hex>`. Safe for several processes and threads."""
 
-    def __init__(self, root: str, ingest: str) -> None:
+    def __init__(self, root: str, ingest: str, usage: Usage) -> None:
         self._root = root
         self._ingest = ingest
+        self._usage = usage
+        self._sound: set[Digest] = set()
 
     def path(self, digest: Digest) -> str:
         """Where the blob is, or would be."""
         return os.path.join(self._root, digest.algorithm, digest.hex)
 
     def has(self, digest: Digest) -> bool:
-        """True when the blob is here."""
-        return os.path.exists(self.path(digest))
+        """True when the blob is here; it stays as long as this process runs."""
+        return self._usage.mark(self.path(digest))
+
+    def is_sound(self, digest: Digest) -> bool:
+        """Whether the blob is here and its content right: read once in a process. A damaged one is removed."""
+        if not self.has(digest):
+            return False
+        if digest not in self._sound:
+            try:
+                with self.open(digest) as stream:
+                    while stream.read(_BUFFER):
+                        pass
+            except (ImageError, OSError):
+                self.remove(digest)
+                return False
+            self._sound.add(digest)
+        return True
 
     def size(self, digest: Digest) -> int:
         """The blob's length in bytes. Raises FileNotFoundError when it is not here."""
@@ -57,7 +75,12 @@ class BlobStore:
 
     def remove(self, digest: Digest) -> None:
         """Forget a blob; used when its content proves damaged."""
+        self._sound.discard(digest)
         Path(self.path(digest)).unlink(missing_ok=True)
+
+    def vouch(self, digest: Digest) -> None:
+        """Take the blob for sound: this process wrote it."""
+        self._sound.add(digest)
 
 
 class BlobWriter:
@@ -94,6 +117,7 @@ class BlobWriter:
         self._file.close()
         os.chmod(self._path, 0o600)
         os.rename(self._path, self._store.path(digest))
+        self._store.vouch(digest)
         return digest
 
     def __enter__(self) -> Self:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Literal
 
+from executor.store.locks import locked
+
 _MODE = 0o755
 
 Sharing = Literal["shared", "private", "locked"]
@@ -40,17 +42,18 @@ class CacheMounts:
         """
         with ExitStack() as stack:
             number = self._lock(stack, key, sharing)
+            os.utime(self._lock_file(f"{key}-{number}"))  # when it was last used: see prune.py
             yield self._directory(key, number, fill)
 
     def _lock(self, stack: ExitStack, key: str, sharing: Sharing) -> int:
         """The number of a directory of `key` that is locked until `stack` is closed."""
         if sharing == "locked":
-            stack.enter_context(_locked(self._lock_file(f"{key}-0"), fcntl.LOCK_EX))
+            stack.enter_context(locked(self._lock_file(f"{key}-0"), fcntl.LOCK_EX))
             return 0
         mode = fcntl.LOCK_SH if sharing == "shared" else fcntl.LOCK_EX
         for number in itertools.count():
             try:
-                stack.enter_context(_locked(self._lock_file(f"{key}-{number}"), mode | fcntl.LOCK_NB))
+                stack.enter_context(locked(self._lock_file(f"{key}-{number}"), mode | fcntl.LOCK_NB))
             except BlockingIOError:
                 continue
             return number
@@ -58,7 +61,7 @@ class CacheMounts:
 
     def _directory(self, key: str, number: int, fill: Callable[[str], None]) -> str:
         path = os.path.join(self._root, key, str(number))
-        with _locked(self._lock_file(f"{key}-making"), fcntl.LOCK_EX):
+        with locked(self._lock_file(f"{key}-making"), fcntl.LOCK_EX):
             if not os.path.isdir(path):
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 made = tempfile.mkdtemp(prefix="cache-", dir=self._session)
@@ -73,13 +76,3 @@ class CacheMounts:
 
     def _lock_file(self, name: str) -> str:
         return os.path.join(self._locks, f"cache-{name}.lock")
-
-
-@contextmanager
-def _locked(path: str, mode: int) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, mode)
-        yield
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,7 @@
 """The session's store: a folder shared by all builds of a session and by every process that names it.
 
     HOME/blobs/sha256/<hex>        verified content
-    HOME/unpacked/<key>/fs         a layer or a flattened chain of layers, as the drivers need it
+    HOME/unpacked/<key>/fs         a layer or a flattened chain of layers, as the drivers need it; see seals.py
     HOME/images/<hex>.json         where the layers of an image built here can be found in registries
     HOME/caches/<key>/<n>          what RUN --mount=type=cache keeps
     HOME/unpushed/<name>/          images that registries still lack: see unpushed.py
@@ -9,11 +9,11 @@
     HOME/locks/<key>.lock          one writer per unpacked key
 
 Everything appears by rename, so a reader never sees half of it. Locks are flock(2): they end with their process.
+prune.py keeps it within a size.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -25,8 +25,10 @@ from executor.errors import UnfitError
 from executor.store.blobs import BlobStore
 from executor.store.cachemounts import CacheMounts
 from executor.store.provenance import ImageSources
+from executor.store.sessions import new_session, remove_abandoned
 from executor.store.unpacked import UnpackedLayers
 from executor.store.unpushed import UnpushedImages
+from executor.store.usage import Usage
 
 _FOLDERS = ("blobs/sha256", "unpacked", "images", "caches", "unpushed", "work", "locks")
 
@@ -50,9 +52,11 @@ class Store:
         self._lock = lock
         ingest = os.path.join(session, "ingest")
         os.mkdir(ingest)
-        self.blobs = BlobStore(os.path.join(home, "blobs"), ingest)
-        self.unpacked = UnpackedLayers(os.path.join(home, "unpacked"), os.path.join(home, "locks"), session)
-        self.caches = CacheMounts(os.path.join(home, "caches"), os.path.join(home, "locks"), session)
+        locks = os.path.join(home, "locks")
+        self.usage = Usage(locks)
+        self.blobs = BlobStore(os.path.join(home, "blobs"), ingest, self.usage)
+        self.unpacked = UnpackedLayers(os.path.join(home, "unpacked"), locks, session, self.usage)
+        self.caches = CacheMounts(os.path.join(home, "caches"), locks, session)
         self.sources = ImageSources(os.path.join(home, "images"))
         self.unpushed = UnpushedImages(os.path.join(home, "unpushed"), self.blobs, session)
 
@@ -67,8 +71,8 @@ class Store:
             for folder in _FOLDERS:
                 os.makedirs(os.path.join(home, folder), mode=0o700, exist_ok=True)
             work = os.path.join(home, "work")
-            _remove_abandoned(work)
-            return cls(home, *_new_session(work))
+            remove_abandoned(work)
+            return cls(home, *new_session(work))
         except OSError as error:
             raise UnfitError(
                 f"cannot use {home} for layers: {error.strerror}",
@@ -94,31 +98,3 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _new_session(work: str) -> tuple[str, int]:
-    """Make a session folder and lock it. The lock file comes first, so no folder is ever without one."""
-    descriptor, lock_file = tempfile.mkstemp(suffix=".lock", prefix=f"{os.getpid()}-", dir=work)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    session = lock_file.removesuffix(".lock")
-    os.mkdir(session, 0o700)
-    return session, descriptor
-
-
-def _remove_abandoned(work: str) -> None:
-    for entry in os.scandir(work):
-        if not entry.name.endswith(".lock"):
-            continue
-        try:
-            descriptor = os.open(entry.path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue  # its owner lives
-        else:
-            shutil.rmtree(entry.path.removesuffix(".lock"), ignore_errors=True)
-            Path(entry.path).unlink(missing_ok=True)
-        finally:
-            os.close(descriptor)

@@ -6,22 +6,34 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from executor.store.locks import locked
+from executor.store.seals import begin_seal, is_whole
+from executor.store.usage import Usage
 
 
 class UnpackedLayers:
     """Directories `<root>/<key>`. What lies in one is the driver's affair; it never changes once it is here."""
 
-    def __init__(self, root: str, locks: str, session: str) -> None:
+    def __init__(self, root: str, locks: str, session: str, usage: Usage) -> None:
         self._root = root
         self._locks = locks
         self._session = session
+        self._usage = usage
+        self._whole: set[str] = set()
 
     def get(self, key: str) -> str | None:
-        """The directory of `key`, or None when it was not made yet."""
-        path = os.path.join(self._root, key)
-        return path if os.path.isdir(path) else None
+        """The directory of `key`, which stays as long as this process runs; None when it was not made yet.
+
+        One that proves damaged is removed: see seals.py.
+        """
+        path = self._marked(key)
+        if path is None or self._is_whole(key, path):
+            return path
+        with self._locked(key):
+            return self._sound(key)
 
     def add(self, key: str, fill: Callable[[str], None]) -> str:
         """The directory of `key`, made by `fill` when it is not there.
@@ -33,7 +45,7 @@ class UnpackedLayers:
         if found:
             return found
         with self._locked(key):
-            found = self.get(key)
+            found = self._sound(key)
             if found:
                 return found
             directory = tempfile.mkdtemp(prefix="unpack-", dir=self._session)
@@ -47,24 +59,37 @@ class UnpackedLayers:
     def adopt(self, key: str, directory: str) -> str:
         """Move a directory of this store's file system in as `key`, unless that is here: then discard it."""
         with self._locked(key):
-            found = self.get(key)
+            found = self._sound(key)
             if found:
                 shutil.rmtree(directory, ignore_errors=True)
                 return found
             return self._publish(key, directory)
 
+    def _marked(self, key: str) -> str | None:
+        path = os.path.join(self._root, key)
+        return path if self._usage.mark(path) else None
+
+    def _sound(self, key: str) -> str | None:
+        """The directory of `key`, whose lock is held; one that is damaged goes."""
+        path = self._marked(key)
+        if path is None or self._is_whole(key, path):
+            return path
+        gone = tempfile.mkdtemp(prefix="damaged-", dir=self._session)
+        os.rename(path, gone)
+        shutil.rmtree(gone, ignore_errors=True)
+        return None
+
+    def _is_whole(self, key: str, path: str) -> bool:
+        if key not in self._whole and is_whole(path):
+            self._whole.add(key)
+        return key in self._whole
+
     def _publish(self, key: str, directory: str) -> str:
         path = os.path.join(self._root, key)
+        begin_seal(path)
         os.rename(directory, path)
+        self._whole.add(key)
         return path
 
-    @contextmanager
-    def _locked(self, key: str) -> Iterator[None]:
-        descriptor = os.open(
-            os.path.join(self._locks, f"{key}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def _locked(self, key: str) -> AbstractContextManager[None]:
+        return locked(os.path.join(self._locks, f"{key}.lock"), fcntl.LOCK_EX)

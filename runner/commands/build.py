@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from executor.sizes import parse_size
 from executor.spec import RootfsChoice
 from runner.commands.options import Invocation, planned_run, with_debug, with_file, with_selection
 from runner.commands.reporting import Reporting, with_reporting
@@ -30,6 +31,13 @@ from runner.workers import ZygotePool
     help="How root filesystems are made; overrides the file.",
 )
 @click.option("--home", type=click.Path(), envvar="KRUNNER_HOME", default="", help="Folder of the image store.")
+@click.option(
+    "--store-size",
+    metavar="SIZE",
+    envvar="KRUNNER_STORE_SIZE",
+    default="",
+    help="Keep the store within SIZE, as 20GB; 0: no bound. Default: by the room on its disk.",
+)
 @with_reporting
 @with_debug
 @click.pass_obj
@@ -39,10 +47,12 @@ def command(
     file: str,
     rootfs: RootfsChoice | None,
     home: str,
+    store_size: str,
     reporting: Reporting,
     **options: Any,
 ) -> int:
     """Build the images of FILE and push them. Images that others build upon come first."""
+    size = parse_size(store_size) if store_size else None
     overrides = Overrides(
         rootfs=rootfs,
         home=os.path.abspath(home) if home else "",
@@ -55,7 +65,7 @@ def command(
         run_plan = select(planned_run(file, invocation, overrides), options.pop("selection"))
         names = tuple(planned.image.name for planned in run_plan.images)
         sink = reporting.sink()
-        with SignalPipe() as signals:
+        with SignalPipe() as signals, invocation.executor.store_session(overrides.home, size):
             sink(RunStarted(file="<stdin>" if file == "-" else file, images=names, jobs=options["jobs"]))
             run_options = RunOptions(push=run_plan.push, **options)
             return Scheduler(run_plan, pool, signals, sink, run_options).run().exit_code

@@ -1,0 +1,53 @@
+"""Keeping the store of builds within its size: after a build, after a list of them, and when somebody asks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+from executor.errors import Error
+from executor.rootfs.namespaces import enter_mount_namespace
+from executor.rootfs.trial import try_in_child
+from executor.spec import PruneResult, PruneSpec
+from executor.store import Store, prune, usual_size
+
+
+def prune_store(home: str, wanted: PruneSpec) -> PruneResult:
+    """Remove what `wanted` says from the store in `home` ('' for the default), or what is too much for the disk.
+
+    Call it while the process has one thread: it may enter a namespace, where files of other users can be removed.
+    Raises UnfitError when there is no store that can be used.
+    """
+    enter_mount_namespace()
+    return _prune(home, wanted)
+
+
+def trim_store(home: str, size: int | None, tell: Callable[[str], None] = lambda _message: None) -> None:
+    """Keep the store within `size` bytes; None: what its disk has room for, 0: no bound. Never raises."""
+    if size == 0:
+        return
+    with contextlib.suppress(Error, OSError):
+        if os.geteuid() != 0:
+            try_in_child(lambda: prune_store(home, PruneSpec(keep=size)))
+            return
+        done = _prune(home, PruneSpec(keep=size))
+        if done.freed:
+            tell(f"removed {done.freed / 1_000_000:.1f} MB that were not used for longest from the store")
+
+
+@contextlib.contextmanager
+def store_session(home: str, size: int | None) -> Iterator[None]:
+    """Within the context nothing is removed that a build began to use in it; at its end the store is trimmed."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(trim_store, home, size)
+        with contextlib.suppress(Error):  # the builds will say what is wrong
+            stack.enter_context(Store.open(home))
+        yield
+
+
+def _prune(home: str, wanted: PruneSpec) -> PruneResult:
+    with Store.open(home) as store:
+        if wanted == PruneSpec(dry_run=wanted.dry_run):
+            wanted = PruneSpec(keep=usual_size(store.home), dry_run=wanted.dry_run)
+        return prune(store, wanted)

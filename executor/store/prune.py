@@ -1,0 +1,130 @@
+"""Keeping a store within a size: what was not used for longest goes first, nothing that a running process uses.
+
+A thing is in use when it was last marked after the oldest running process began (usage.py), a cache mount while
+its lock is held. What goes is renamed into the session's folder at once and deleted from there, so that a process
+that is killed meanwhile leaves nothing half removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from executor.spec import PruneResult, PruneSpec
+from executor.store.layout import Store
+from executor.store.locks import locked
+from executor.store.seals import disk_usage, remove_seal, seal
+from executor.store.sessions import oldest_start
+
+Kind = Literal["blob", "unpacked layer", "cache mount"]
+_BLOCK = 512
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Thing:
+    """What can be removed by itself. `used` is seconds since the epoch, `size` bytes on disk; `lock` guards it."""
+
+    kind: Kind
+    path: str
+    used: float
+    size: int
+    lock: str = ""
+
+
+def prune(store: Store, wanted: PruneSpec) -> PruneResult:
+    """Remove what `wanted` says from `store`. Never raises because of what others do meanwhile."""
+    began = oldest_start(os.path.join(store.home, "work"))
+    things = sorted(_things(store.home), key=lambda thing: thing.used)
+    left = sum(thing.size for thing in things)
+    removed: list[_Thing] = []
+    for thing in things:
+        if _goes(thing, wanted, left) and (wanted.dry_run or _remove(store, thing, began)):
+            removed.append(thing)
+            left -= thing.size
+    if not wanted.dry_run:
+        _forget_sources(store)
+    counts = {kind: sum(thing.kind == kind for thing in removed) for kind in Kind.__args__}  # type: ignore[attr-defined]
+    return PruneResult(
+        removed={kind: count for kind, count in counts.items() if count},
+        freed=sum(thing.size for thing in removed),
+        left=left,
+    )
+
+
+def usual_size(home: str) -> int | None:
+    """The size in bytes that the store may have when nobody says, None for what it has.
+
+    A tenth of the disk, 20 GiB at most, shall stay free; but a tenth, 10 GiB at most, is the store's in any case.
+    """
+    disk = os.statvfs(home)
+    total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+    lacking = min(total // 10, 20 * _GIB) - free
+    if lacking <= 0:
+        return None
+    return max(sum(thing.size for thing in _things(home)) - lacking, min(total // 10, 10 * _GIB))
+
+
+def _goes(thing: _Thing, wanted: PruneSpec, left: int) -> bool:
+    if wanted.everything:
+        return True
+    old = wanted.older_than is not None and time.time() - thing.used > wanted.older_than
+    return old or (wanted.keep is not None and left > wanted.keep)
+
+
+def _things(home: str) -> Iterator[_Thing]:
+    for entry in os.scandir(os.path.join(home, "blobs", "sha256")):
+        with suppress(FileNotFoundError):
+            status = entry.stat()
+            yield _Thing(kind="blob", path=entry.path, used=status.st_mtime, size=status.st_blocks * _BLOCK)
+    for path in _directories(os.path.join(home, "unpacked")):
+        with suppress(OSError):
+            yield _Thing(kind="unpacked layer", path=path, used=os.stat(path).st_mtime, size=seal(path).size)
+    for key in _directories(os.path.join(home, "caches")):
+        for path in _directories(key):
+            lock = os.path.join(home, "locks", f"cache-{os.path.basename(key)}-{os.path.basename(path)}.lock")
+            with suppress(OSError):
+                used = os.stat(lock).st_mtime
+                yield _Thing(kind="cache mount", path=path, used=used, size=disk_usage(path), lock=lock)
+
+
+def _directories(folder: str) -> Iterator[str]:
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield entry.path
+
+
+def _remove(store: Store, thing: _Thing, began: float) -> bool:
+    gone = os.path.join(store.scratch("pruned"), "gone")
+    try:
+        with ExitStack() as stack:
+            if thing.lock:
+                stack.enter_context(locked(thing.lock, fcntl.LOCK_EX | fcntl.LOCK_NB))
+            else:
+                stack.enter_context(store.usage.removing())
+                if os.stat(thing.path).st_mtime >= began:
+                    return False
+            os.rename(thing.path, gone)
+            remove_seal(thing.path)
+    except OSError:  # in use, gone already, or not ours
+        return False
+    if os.path.isdir(gone):
+        shutil.rmtree(gone, ignore_errors=True)
+    else:
+        os.unlink(gone)
+    return True
+
+
+def _forget_sources(store: Store) -> None:
+    """Remove what is remembered of images that are no longer here."""
+    for entry in os.scandir(os.path.join(store.home, "images")):
+        manifest = Path(store.home, "blobs", "sha256", entry.name.removesuffix(".json"))
+        if entry.name.endswith(".json") and not manifest.exists():
+            Path(entry.path).unlink(missing_ok=True)

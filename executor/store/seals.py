@@ -1,0 +1,127 @@
+"""What is remembered of an unpacked layer, so that damage is found: `<key>.seal` beside the directory `<key>`.
+
+    {"boot": …, "digest": "", …}            just made
+    {"boot": …, "digest": …, "size": …}     sealed: the digest of its names, types, modes, sizes and times
+
+It is sealed when a second process uses it, and compared a day after that and each time the machine has started
+anew. Nothing is synced to disk (decision 4): what was not sealed when the machine stopped does not count. Contents
+are not read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_DAY = 24 * 3600.0
+_BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """`boot` is the run of the machine in which the directory was last known to be whole; `size` is in bytes."""
+
+    boot: str
+    digest: str = ""
+    size: int = 0
+
+
+def begin_seal(directory: str) -> None:
+    """Note that `directory` is being made now."""
+    _write(directory, Seal(boot=_boot()))
+
+
+def seal(directory: str) -> Seal:
+    """Look through `directory` and remember what it is like, unless that was done. Returns what is remembered."""
+    known = read_seal(directory)
+    if known and known.digest:
+        return known
+    digest, size = _survey(directory)
+    made = Seal(boot=known.boot if known else _boot(), digest=digest, size=size)
+    _write(directory, made)
+    return made
+
+
+def is_whole(directory: str) -> bool:
+    """Whether `directory` is what was made, as far as is known; compares or seals it when that is due."""
+    known, boot = read_seal(directory), _boot()
+    if known is None or (known.boot != boot and not known.digest):
+        return False
+    if known.boot == boot and known.digest and _age(directory) < _DAY:
+        return True
+    digest, size = _survey(directory)
+    if known.digest not in ("", digest):
+        return False
+    _write(directory, Seal(boot=boot, digest=digest, size=size))
+    return True
+
+
+def read_seal(directory: str) -> Seal | None:
+    """What is remembered of `directory`, None when nothing is."""
+    try:
+        document: Any = json.loads(Path(_path(directory)).read_bytes())
+        return Seal(**document)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def remove_seal(directory: str) -> None:
+    """Forget what is remembered of a directory that is gone."""
+    Path(_path(directory)).unlink(missing_ok=True)
+
+
+def disk_usage(directory: str) -> int:
+    """Bytes on disk of everything in `directory`."""
+    return _survey(directory)[1]
+
+
+def _survey(directory: str) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    for name, status in _entries(directory):
+        size += status.st_blocks * _BLOCK
+        length = status.st_size if stat.S_ISREG(status.st_mode) else 0
+        facts = f"{name}\0{status.st_mode:o} {length} {status.st_mtime_ns}\n"
+        digest.update(facts.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest(), size
+
+
+def _entries(directory: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Everything below `directory`, in an order that is the same each time. What cannot be read is left out."""
+    pending = [""]
+    while pending:
+        here = pending.pop()
+        with contextlib.suppress(OSError), os.scandir(os.path.join(directory, here)) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                path = os.path.join(here, entry.name)
+                yield path, entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
+
+
+def _write(directory: str, made: Seal) -> None:
+    temporary = Path(f"{_path(directory)}.{os.getpid()}-{os.urandom(4).hex()}")
+    temporary.write_text(json.dumps({"boot": made.boot, "digest": made.digest, "size": made.size}))
+    temporary.rename(_path(directory))
+
+
+def _age(directory: str) -> float:
+    return time.time() - os.stat(_path(directory)).st_mtime
+
+
+def _path(directory: str) -> str:
+    return f"{directory}.seal"
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

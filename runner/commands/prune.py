@@ -1,0 +1,50 @@
+"""`krunner prune`: make room in the image store."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from executor.errors import UsageError
+from executor.sizes import parse_size
+from executor.spec import PruneSpec
+from runner.commands.options import Invocation, with_debug
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@click.command("prune")
+@click.option("--all", "everything", is_flag=True, help="Remove all that no running process uses.")
+@click.option("--keep-storage", metavar="SIZE", help="Remove what was not used for longest until SIZE is left.")
+@click.option("--older-than", metavar="TIME", help="Remove what was not used for TIME, as 36h or 7d.")
+@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@click.option("--home", type=click.Path(), envvar="KRUNNER_HOME", default="", help="Folder of the image store.")
+@with_debug
+@click.pass_obj
+def command(
+    invocation: Invocation, /, keep_storage: str | None, older_than: str | None, home: str, **switches: bool
+) -> None:
+    """Remove layers, unpacked layers and cache mounts from the store, what was not used for longest first.
+
+    Without an option: what is too much for the disk. What a running process uses stays, and so do images that
+    still have to be pushed.
+    """
+    from runner.report.style import size
+
+    wanted = PruneSpec(
+        keep=None if keep_storage is None else parse_size(keep_storage),
+        older_than=None if older_than is None else _seconds(older_than),
+        **switches,
+    )
+    done = invocation.executor.prune(os.path.abspath(home) if home else "", wanted)
+    for kind, count in done.removed.items():
+        print(f"{count:6} {kind}{'' if count == 1 else 's'}")
+    print(f"{'would free' if wanted.dry_run else 'freed'} {size(done.freed)}, {size(done.left)} left")
+
+
+def _seconds(text: str) -> float:
+    number, unit = text[:-1], text[-1:]
+    if unit not in _SECONDS or not number.isdecimal():
+        raise UsageError(f"--older-than {text!r} is not a time", hint="write a number and s, m, h or d: 36h")
+    return float(number) * _SECONDS[unit]

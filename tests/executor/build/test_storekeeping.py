@@ -1,0 +1,90 @@
+"""The store is kept within its size when a build or a list is done; damage in it costs a download, not a build."""
+
+import gzip
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from executor.build.layersource import LayerSource
+from executor.build.stopping import StopFlag
+from executor.build.storekeeping import store_session, trim_store
+from executor.errors import ImageError
+from executor.events import Warned
+from executor.store import Store
+from tests.executor.build.test_layer_streams import NOISE, Registry, layer_of
+
+
+@pytest.fixture
+def home(tmp_path):
+    return str(tmp_path / "home")
+
+
+def old_blob(home):
+    with Store.open(home) as store:
+        path = store.blobs.path(store.blobs.put(NOISE))
+    os.utime(path, (time.time() - 100,) * 2)
+    return Path(path)
+
+
+@pytest.mark.parametrize(("size", "stays"), [(0, True), (10_000_000, True), (1_000_000, False), (None, True)])
+def test_trimming_to_a_size(home, size, stays):
+    blob, told = old_blob(home), []
+    trim_store(home, size, told.append)
+    assert blob.exists() == stays
+    assert len(told) == (not stays)
+
+
+def test_a_session_keeps_what_its_builds_used_and_trims_at_its_end(home):
+    blob = old_blob(home)
+    with store_session(home, 1):
+        with Store.open(home) as build:
+            made = Path(build.blobs.path(build.blobs.put(b"made")))
+        trim_store(home, 1)
+        assert made.exists(), "the next image may build on it"
+        assert not blob.exists()
+    assert not made.exists()
+
+
+def test_a_store_that_cannot_be_used_is_for_the_builds_to_tell(tmp_path):
+    (tmp_path / "file").touch()
+    with store_session(str(tmp_path / "file" / "home"), None):
+        pass
+    trim_store(str(tmp_path / "file" / "home"), 1)
+
+
+def damage(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("use", ["open", "open_blob", "ensure"])
+def test_a_damaged_blob_is_fetched_anew(home, use):
+    layer, blob = layer_of(NOISE)
+    with Store.open(home) as store:
+        path = Path(store.blobs.path(store.blobs.put(blob)))
+    damage(path)
+    told = []
+    with Store.open(home) as store:
+        registry = Registry(blob)
+        source = LayerSource(store.blobs, registry, StopFlag(), told.append)
+        if use == "ensure":
+            source.ensure(layer)
+        else:
+            with getattr(source, use)(layer) as stream:
+                assert stream.read() == (NOISE if use == "open" else blob)
+        assert registry.opened == 1
+        assert path.read_bytes() == blob
+    (warning,) = [event.message for event in told if isinstance(event, Warned)]
+    assert "was damaged" in warning
+
+
+def test_a_damaged_blob_that_nobody_has_is_named(home):
+    layer, blob = layer_of(b"x", source="")
+    with Store.open(home) as store:
+        path = Path(store.blobs.path(store.blobs.put(blob)))
+    path.write_bytes(gzip.compress(b"y"))
+    with Store.open(home) as store, pytest.raises(ImageError, match="not in the store"):
+        LayerSource(store.blobs, Registry(), StopFlag()).ensure(layer)

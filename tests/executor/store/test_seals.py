@@ -1,0 +1,96 @@
+"""Damage of unpacked layers: found when they are compared, which is after a day and after the machine stopped."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from executor.store import Store, seals
+
+
+@pytest.fixture
+def home(tmp_path):
+    return str(tmp_path / "home")
+
+
+def fill(directory):
+    tree = Path(directory, "fs")
+    (tree / "sub").mkdir(parents=True)
+    (tree / "sub" / "file").write_text("content")
+    (tree / "link").symlink_to("sub")
+
+
+def add(home):
+    with Store.open(home) as store:
+        return Path(store.unpacked.add("key", fill))
+
+
+def get(home):
+    with Store.open(home) as store:
+        return store.unpacked.get("key")
+
+
+def day_passes(path):
+    os.utime(f"{path}.seal", (time.time() - 90_000,) * 2)
+
+
+def edit(path):
+    (path / "fs" / "sub" / "file").write_text("other")
+
+
+def replace_by_link(path):
+    (path / "fs" / "sub" / "file").unlink()
+    (path / "fs" / "sub" / "file").symlink_to("x")
+
+
+DAMAGE = {
+    "edit": edit,
+    "remove": lambda path: (path / "fs" / "sub" / "file").unlink(),
+    "add": lambda path: (path / "fs" / "more").touch(),
+    "mode": lambda path: (path / "fs" / "sub" / "file").chmod(0o600),
+    "link": replace_by_link,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_found_and_the_layer_made_anew(home, damage):
+    path = add(home)
+    assert get(home) == str(path), "a second process seals it"
+    DAMAGE[damage](path)
+    assert get(home) == str(path), "it was compared less than a day ago"
+    day_passes(path)
+    assert get(home) is None
+    assert not path.exists()
+    assert add(home) == path
+    assert (path / "fs" / "sub" / "file").read_text() == "content"
+
+
+def test_what_is_whole_stays(home):
+    path = add(home)
+    for _ in range(3):
+        assert get(home) == str(path)
+        day_passes(path)
+    assert time.time() - os.stat(f"{path}.seal").st_mtime > 80_000
+    assert get(home) == str(path)
+    assert time.time() - os.stat(f"{path}.seal").st_mtime < 1_000, "compared just now"
+
+
+def test_after_the_machine_stopped_only_what_was_sealed_counts(home, monkeypatch):
+    path = add(home)
+    monkeypatch.setattr(seals, "_boot", lambda: "another run")
+    assert get(home) is None, "its files may never have reached the disk"
+    add(home)
+    assert get(home) == str(path)
+    monkeypatch.setattr(seals, "_boot", lambda: "a third run")
+    assert get(home) == str(path), "it was sealed, and is what it was"
+    monkeypatch.setattr(seals, "_boot", lambda: "a fourth run")
+    edit(path)
+    assert get(home) is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"boot": 1, "more": 2}'])
+def test_a_seal_that_cannot_be_read_is_none(home, text):
+    path = add(home)
+    Path(f"{path}.seal").write_text(text)
+    assert get(home) is None

@@ -1,0 +1,92 @@
+"""`krunner prune`: its options, what it says; and the size of the store in `krunner build`."""
+
+import contextlib
+
+import pytest
+
+from executor.spec import PruneResult, PruneSpec
+from runner.cli import main
+from runner.executor import Executor
+
+
+@pytest.fixture
+def asked():
+    return []
+
+
+@pytest.fixture
+def krunner(asked):
+    def prune(home, wanted):
+        asked.append((home, wanted))
+        return PruneResult(removed={"blob": 2, "cache mount": 1}, freed=3_400_000, left=12)
+
+    def krunner(*words):
+        return main(words, executor=Executor(load_entry=None, base_images=None, prune=prune))
+
+    return krunner
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ((), PruneSpec()),
+        (("--all", "--dry-run"), PruneSpec(everything=True, dry_run=True)),
+        (("--keep-storage=1.5GB",), PruneSpec(keep=1_500_000_000)),
+        (("--keep-storage=0", "--older-than=2d"), PruneSpec(keep=0, older_than=172_800.0)),
+    ],
+)
+def test_options(krunner, asked, monkeypatch, words, wanted):
+    monkeypatch.delenv("KRUNNER_HOME", raising=False)
+    assert krunner("prune", *words) == 0
+    assert asked == [("", wanted)]
+
+
+def test_what_it_says(krunner, capsys, tmp_path, asked):
+    krunner("prune", f"--home={tmp_path}")
+    assert capsys.readouterr().out.split("\n") == [
+        "     2 blobs",
+        "     1 cache mount",
+        "freed 3.4 MB, 12 B left",
+        "",
+    ]
+    assert asked[0][0] == str(tmp_path)
+    krunner("prune", "--dry-run")
+    assert "would free 3.4 MB" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [("--keep-storage=much",), ("--older-than=3",), ("--older-than=xd",)])
+def test_usage(krunner, capsys, words):
+    assert krunner("prune", *words) == 2
+    assert "is not a" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "size"), [((), None), (("--store-size=5GB",), 5_000_000_000)])
+def test_a_run_is_a_session_of_the_store(monkeypatch, tmp_path, words, size):
+    """The session begins before the first build and ends after the last."""
+    from runner.commands import build
+
+    told = []
+
+    @contextlib.contextmanager
+    def session(home, wanted):
+        told.append((home, wanted))
+        yield
+        told.append("end")
+
+    class Scheduler:
+        def __init__(self, *_parts):
+            pass
+
+        def run(self):
+            told.append("run")
+            return type("Done", (), {"exit_code": 0})
+
+    monkeypatch.setattr(build, "Scheduler", Scheduler)
+    monkeypatch.delenv("KRUNNER_STORE_SIZE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "b.yaml").write_text("version: 1\nbuilds: [{name: a, no_push: true}]\n")
+    executor = Executor(load_entry=lambda: None, base_images=lambda _spec: (), store_session=session)
+    words = ("b.yaml", f"--home={tmp_path}/home", "--report-dir=", *words)
+    assert main(words, executor=executor) == 0
+    assert told == [(f"{tmp_path}/home", size), "run", "end"]
