@@ -65,6 +65,11 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
     destinations = values["destination"]
     if not destinations and not values["no_push"]:
         raise UsageError("no --destination", hint="name where to push, or add --no-push")
+    if values["dockerfile"] == "-" and values["context"] == "tar://stdin":
+        raise UsageError(
+            "the Dockerfile and the context cannot both come on standard input",
+            hint="put the Dockerfile into the archive, or give the context another way",
+        )
     return BuildSpec(
         context=values["context"],
         context_sub_path=values["context_sub_path"],

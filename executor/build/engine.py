@@ -34,6 +34,7 @@ from executor.build.state import StageState
 from executor.build.steps import execute
 from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.context.base import ContextTree, open_context
+from executor.context.http import download
 from executor.dockerfile.instructions import Add, Copy, Mount, Onbuild
 from executor.errors import ImageError, PushError, RegistryError
 from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted, Warned
@@ -70,7 +71,7 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
                 spec.context, sub_path=spec.context_sub_path, scratch=lambda: store.scratch("context"), sink=sink
             )
         )
-        frontend = read_frontend(spec, folder)
+        frontend = read_frontend(spec, folder, lambda url: download(url, store.scratch("dockerfile"), sink).path)
         engine = stack.enter_context(_engine(spec, sink, store, frontend, stop))
         image, pushed = engine.run()
         result = replace(

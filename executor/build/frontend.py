@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from executor.context.base import ContextTree
+from executor.context.http import is_http_url, without_credentials
 from executor.dockerfile.ignore import IgnoreMatcher, parse_ignore
 from executor.dockerfile.instructions import Arg, Dockerfile
 from executor.dockerfile.parser import parse
 from executor.dockerfile.stages import predefined_args
-from executor.errors import ContextError, NotSupportedError
+from executor.errors import ContextError
 from executor.spec import BuildSpec
+
+Download = Callable[[str], str]
+"""Fetches a URL into a file and gives its path."""
+
+STANDARD_INPUT = "-"
+"""The path that means standard input."""
 
 _IGNORE_FILE = ".dockerignore"
 _DEFAULT_NAME = "Dockerfile"
@@ -37,12 +45,12 @@ class Frontend:
         return {name for arg in declared for name, _ in arg.entries} | set(predefined_args())
 
 
-def read_frontend(spec: BuildSpec, context: str) -> Frontend:
-    """Read the Dockerfile that `spec` names for the context in the directory `context`.
+def read_frontend(spec: BuildSpec, context: str, download: Download) -> Frontend:
+    """Read the Dockerfile that `spec` holds or names for the context in the directory `context`.
 
     Raises ContextError when it is not there, InvalidFileError when it has faults.
     """
-    found = read_dockerfile(spec, context)
+    found = read_dockerfile(spec, context, download)
     return Frontend(found.parsed, ContextTree(context, _ignore(spec, found.path, context)))
 
 
@@ -54,10 +62,14 @@ class ReadDockerfile:
     path: str
 
 
-def read_dockerfile(spec: BuildSpec, context: str) -> ReadDockerfile:
-    """The Dockerfile that `spec` holds or names. Raises what `read_frontend` raises."""
+def read_dockerfile(spec: BuildSpec, context: str, download: Download) -> ReadDockerfile:
+    """The Dockerfile that `spec` holds or names: text, `-`, a URL, a path. Raises what `read_frontend` raises."""
     if spec.dockerfile_text is not None:
-        return ReadDockerfile(parse(spec.dockerfile_text.encode(), _DEFAULT_NAME), "")
+        return ReadDockerfile(parse(spec.dockerfile_text.encode("utf-8", "surrogateescape"), _DEFAULT_NAME), "")
+    if spec.dockerfile == STANDARD_INPUT:
+        return ReadDockerfile(parse(_from_standard_input(), "stdin"), "")
+    if is_http_url(spec.dockerfile):
+        return ReadDockerfile(parse(_read(download(spec.dockerfile)), without_credentials(spec.dockerfile)), "")
     path = find_dockerfile(spec.dockerfile, context)
     return ReadDockerfile(parse(_read(path), spec.dockerfile), path)
 
@@ -65,13 +77,14 @@ def read_dockerfile(spec: BuildSpec, context: str) -> ReadDockerfile:
 def find_dockerfile(name: str, context: str) -> str:
     """Where the Dockerfile is: relative to the working directory if it is there, else to the context.
 
-    The default name is the context's first: one that happens to lie in the working directory is not meant.
+    The default name is the context's first: one that happens to lie in the working directory is not meant. Where
+    there is none, `dockerfile` serves too, as with BuildKit.
     """
-    if name.startswith(("http://", "https://")):
-        raise NotSupportedError("a Dockerfile from a URL is not supported yet", hint="download it first")
     candidates = [os.path.abspath(name), os.path.join(context, name)]
     if name == _DEFAULT_NAME:
         candidates.reverse()
+    if os.path.basename(name) == _DEFAULT_NAME:
+        candidates += [os.path.join(os.path.dirname(path), _DEFAULT_NAME.lower()) for path in candidates]
     for candidate in candidates:
         if os.path.isfile(candidate):
             return candidate
@@ -102,6 +115,12 @@ def _excluded(paths: Iterable[str], context: str) -> Iterator[str]:
         relative = os.path.relpath(os.path.realpath(path), context)
         if relative != "." and relative.split("/")[0] != "..":
             yield _PATTERN_CHARACTER.sub(r"\\\g<0>", relative)
+
+
+def _from_standard_input() -> bytes:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise ContextError("the Dockerfile is to come on standard input, which is a terminal or closed")
+    return sys.stdin.buffer.read()
 
 
 def _read(path: str) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from executor.build.frontend import read_dockerfile
+from executor.build.frontend import STANDARD_INPUT, read_dockerfile
 from executor.build.namedcontexts import NamedContexts
 from executor.build.planner import PlanRequest, plan_build
+from executor.context.http import is_http_url
 from executor.image.platform import Platform
 from executor.spec import BuildSpec
 
@@ -12,10 +13,12 @@ from executor.spec import BuildSpec
 def base_images(spec: BuildSpec) -> tuple[str, ...]:
     """The images that the stages of `spec` start from or copy from, as full references, without a build.
 
-    Its Dockerfile is a path that stands for itself. Raises InvalidFileError or UsageError for a Dockerfile or a
-    target that cannot be planned, ContextError when the file cannot be read.
+    Of a Dockerfile behind a URL or on standard input nothing is known yet. Raises InvalidFileError or UsageError
+    for a Dockerfile or a target that cannot be planned, ContextError when the file cannot be read.
     """
-    dockerfile = read_dockerfile(spec, spec.context).parsed
+    if spec.dockerfile_text is None and (spec.dockerfile == STANDARD_INPUT or is_http_url(spec.dockerfile)):
+        return ()
+    dockerfile = read_dockerfile(spec, spec.context, str).parsed
     request = PlanRequest(
         target=spec.target,
         build_args=spec.build_args,

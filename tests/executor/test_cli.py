@@ -34,6 +34,33 @@ def test_a_word_after_a_boolean_is_not_its_value(capsys):
     assert "unexpected extra argument" in capsys.readouterr().err
 
 
+def test_platforms_annotations_and_named_contexts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src").mkdir()
+    contexts = {
+        "src": "src",
+        "image": "docker-image://alpine",
+        "layout": "oci-layout://made/layout:tag",
+        "git": "https://host/x.git#main",
+        "ssh": "git@host:x.git",
+    }
+    words = [f"--build-context={name}={value}" for name, value in contexts.items()]
+    made = spec(
+        "--no-push", "--platform=linux/amd64,arm64", "--platform=linux/arm/v6", "--annotation=index:a=b=c", *words
+    )
+    assert made.platforms == ("linux/amd64", "arm64", "linux/arm/v6")
+    assert made.annotations == {"index:a": "b=c"}
+    assert made.build_contexts == contexts | {
+        "src": str(tmp_path / "src"),
+        "layout": f"oci-layout://{tmp_path}/made/layout:tag",
+    }
+
+
+def test_standard_input_cannot_be_both():
+    with pytest.raises(UsageError, match="cannot both"):
+        spec("--no-push", "--context=tar://stdin", "--dockerfile=-")
+
+
 @pytest.mark.parametrize("words", [("--target", "x"), ("--target=x",)])
 def test_values(words):
     assert spec("--no-push", *words).target == "x"

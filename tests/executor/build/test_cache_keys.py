@@ -60,7 +60,7 @@ def keys(tmp_path):
         context = write_tree(tmp_path / f"context-{len(list(tmp_path.iterdir()))}", files)
         (tmp_path / "Dockerfile").write_text(text)
         spec = BuildSpec(context=str(context), dockerfile=str(tmp_path / "Dockerfile"), **options)
-        frontend = read_frontend(spec, str(context))
+        frontend = read_frontend(spec, str(context), str)
         plan = plan_build(frontend.dockerfile, PlanRequest(build_args=spec.build_args, platforms=(HOST,)))
 
         def scratch(prefix):
