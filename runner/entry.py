@@ -1,34 +1,37 @@
-"""One entry of `builds`, merged with the defaults, to an ImageSpec; notes what no schema can say."""
+"""One entry of the list, merged and filled in, to an ImageSpec; notes what no schema can say."""
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from executor.errors import Location, UsageError
-from executor.spec import (
-    BuildSpec,
-    CacheOptions,
-    LayerOptions,
-    OutputSpec,
-    RegistryOptions,
-    RetryPolicy,
-    RootfsOptions,
-    SecretSource,
-    check_layers,
-)
+from executor.errors import Location, NotSupportedError, UsageError
+from executor.image.reference import Reference
+from executor.spec import BuildSpec, CacheOptions, RetryPolicy, SecretSource, check_layers
+from runner.buildspec import layer_options, output_spec, registry_options, rootfs_options
 from runner.caching import cache_options
+from runner.extraflags import with_flags
 from runner.findings import Findings, KeyPath
 from runner.model import ImageSpec, Overrides
-from runner.references import normalise
+from runner.paths import FolderOf
+from runner.retrying import retry_policy, seconds
 from runner.yamlfile import Document
 
-_DEFAULT_RETRIES = 3
-_OUTPUTS = ("oci_layout", "tar_path", "digest_file")
+_OUTPUTS = (
+    "oci_layout",
+    "tar_path",
+    "digest_file",
+    "image_name_with_digest_file",
+    "image_name_tag_with_digest_file",
+)
 _URL = "://"
+_TARGET = "target:"
+_UNSAFE = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,13 @@ class Claim:
 
 
 class Entry:
-    """An entry whose shape is right. Relative paths in it start at `folder`."""
+    """An entry whose shape is right and whose paths are whole. `folder_of` tells the folder of a place's file."""
 
-    def __init__(self, document: Document, index: int, folder: str, findings: Findings) -> None:
+    def __init__(self, document: Document, index: int, folder_of: FolderOf, findings: Findings) -> None:
         self._document = document
         self._path: KeyPath = ("builds", index)
         self._values: dict[str, Any] = document.value["builds"][index]
-        self._folder = folder
+        self._folder_of = folder_of
         self._findings = findings
         self._references = dict(self._normalised())
 
@@ -56,28 +59,41 @@ class Entry:
         """The image's name."""
         return str(self._values["name"])
 
-    def image(self, overrides: Overrides) -> ImageSpec:
-        """The image. Faults on the way are noted; what comes out is of use only when there are none."""
+    @property
+    def reference(self) -> str:
+        """What other images of the list can call it: its first destination, or a name that no registry has."""
+        return next(iter(self._references.values()), _own_reference(self.name))
+
+    def image(self, overrides: Overrides, references: Mapping[str, str]) -> ImageSpec:
+        """The image. `references` has what each image of the list is called.
+
+        Faults on the way are noted; what comes out is of use only when there are none.
+        """
         self._check_purpose()
+        needed = self._needed_contexts(references)
+        own = tuple(dict.fromkeys((*self._references.values(), self.reference)))
         return ImageSpec(
             name=self.name,
-            build=self._build(overrides),
-            references=tuple(self._references.values()),
+            build=self._with_flags(self._build(overrides, references)),
+            references=own,
             location=self.place(()),
+            needs=tuple(dict.fromkeys((*self._explicit_needs(references), *needed))),
+            timeout=seconds(self._values["timeout"]) if "timeout" in self._values else 0.0,
+            retry=self._retry("retry", 0),
         )
 
     def claims(self) -> Iterator[Claim]:
-        """The name, the destinations and the files this image wants for itself."""
-        yield Claim("name", self.name, ("name",))
+        """The destinations and the files this image wants for itself."""
         for key, reference in self._references.items():
             yield Claim("destination", reference, key)
         for output in _OUTPUTS:
             if output in self._values:
-                yield Claim("output", self._absolute(output), (output,))
+                yield Claim("output", self._values[output], (output,))
 
     def note(self, key: KeyPath, message: str, hint: str = "") -> None:
         """Note a fault of this entry's value at `key`; of the entry itself where it has no such key."""
-        self._findings.add(self.place(key), message, path=(*self._path, *key), hint=hint)
+        path = self._document.path((*self._path, *key))
+        self._findings.add(self.place(key), message, path=path, hint=hint)
 
     def place(self, key: KeyPath) -> Location:
         """Where the value at `key` stands; where the entry begins when it has no such key."""
@@ -88,103 +104,122 @@ class Entry:
         """The value at `key` as the file has it."""
         return self._document.quote((*self._path, *key))
 
-    def _normalised(self) -> Iterator[tuple[KeyPath, str]]:
-        for index, text in enumerate(self._values.get("destinations", ())):
-            key: KeyPath = ("destinations", index)
-            try:
-                yield key, normalise(text)
-            except UsageError as error:
-                self.note(key, f"{self.quote(key)} {error}", error.hint)
-
-    def _absolute(self, key: str) -> str:
-        return self._path_of(self._values.get(key, ""))
-
-    def _path_of(self, text: str) -> str:
-        return os.path.normpath(os.path.join(self._folder, text)) if text else ""
-
-    def _texts(self, key: str) -> dict[str, str]:
-        """A map of `args` or `labels`. Numbers stay as written: the text, not the value."""
-        return {name: self._document.text((*self._path, key, name)) for name in self._values.get(key, {})}
-
-    def _build(self, overrides: Overrides) -> BuildSpec:
-        context = self._context()
-        driver = overrides.rootfs or self._values.get("rootfs", "auto")
-        return BuildSpec(
-            name=self.name,
-            context=context,
-            context_excludes=overrides.context_excludes,
-            dockerfile=self._dockerfile(context),
-            target=self._values.get("target", ""),
-            build_args=self._texts("args"),
-            labels=self._texts("labels"),
-            platforms=(self._values["platform"],) if "platform" in self._values else (),
-            registry=self._registry(),
-            rootfs=RootfsOptions(driver=driver, home=overrides.home),
-            output=self._output(),
-            layers=self._layers(),
-            cache=self._cache(),
-            secrets=tuple(self._secrets()),
-            ssh={name: self._path_of(socket) for name, socket in self._values.get("ssh", {}).items()},
-        )
-
-    def _context(self) -> str:
-        text = self._values.get("context", ".")
-        if _URL in text:
-            return str(text)
-        context = os.path.normpath(os.path.join(self._folder, text))
-        if not os.path.isdir(context):
-            shown = self.quote(("context",))
-            state = "is not a folder" if os.path.exists(context) else "does not exist"
-            self.note(("context",), f"the context {shown} {state}", f"relative contexts start at {self._folder}")
-        return context
-
-    def _dockerfile(self, context: str) -> str:
+    def dockerfile(self, context: str) -> str:
+        """The path of the Dockerfile: in the context, else beside the file. Noted when it is in neither."""
         text = str(self._values.get("dockerfile", "Dockerfile"))
-        if _URL in context:
+        if _URL in context or _URL in text or "dockerfile_inline" in self._values:
             return text
-        candidates = [os.path.normpath(os.path.join(base, text)) for base in (context, self._folder)]
+        folder = self._folder_of(self.place(("dockerfile",)))
+        bases = (os.path.join(context, self._values.get("context_sub_path", "")), context, folder)
+        candidates = [os.path.normpath(os.path.join(base, text)) for base in bases]
         found = next((path for path in candidates if os.path.isfile(path)), None)
         if found is None and os.path.isdir(context):
             shown = self.quote(("dockerfile",)) if "dockerfile" in self._values else "'Dockerfile'"
             self.note(("dockerfile",), f"there is no Dockerfile {shown} in the context", _near(candidates[0]))
         return found or candidates[0]
 
-    def _registry(self) -> RegistryOptions:
-        insecure, skip_verify = (self._values.get(key, False) for key in ("insecure", "skip_tls_verify"))
-        return RegistryOptions(
-            insecure=insecure,
-            insecure_pull=insecure,
-            insecure_registries=tuple(self._values.get("insecure_registries", ())),
-            skip_tls_verify=skip_verify,
-            skip_tls_verify_pull=skip_verify,
-            skip_tls_verify_registries=tuple(self._values.get("skip_tls_verify_registries", ())),
+    def context(self) -> str:
+        """The context: a folder's whole path, or a URL. Noted when there is no such folder."""
+        text = str(self._values.get("context", self._folder_of(self.place(()))))
+        if _URL not in text and not os.path.isdir(text):
+            state = "is not a folder" if os.path.exists(text) else "does not exist"
+            folder = self._folder_of(self.place(("context",)))
+            hint = f"relative contexts start at {folder}"
+            self.note(("context",), f"the context {self.quote(('context',))} {state}", hint)
+        return text
+
+    def _normalised(self) -> Iterator[tuple[KeyPath, str]]:
+        for index, text in enumerate(self._values.get("destinations", ())):
+            key: KeyPath = ("destinations", index)
+            try:
+                reference = Reference.parse(text)
+            except UsageError as error:
+                shown = self.quote(key)
+                self.note(key, error.message if shown == repr(text) else f"{shown} is no image name", error.hint)
+                continue
+            if reference.digest:
+                hint = "name a tag: the digest is what the push results in"
+                self.note(key, f"{self.quote(key)} has a digest", hint)
+            else:
+                yield key, str(reference)
+
+    def _texts(self, key: str) -> dict[str, str]:
+        """A map of `args` or `labels`. Numbers stay as written: the text, not the value."""
+        return {name: self._document.text((*self._path, key, name)) for name in self._values.get(key, {})}
+
+    def _build(self, overrides: Overrides, references: Mapping[str, str]) -> BuildSpec:
+        values = self._values
+        context = self.context()
+        return BuildSpec(
+            name=self.name,
+            context=context,
+            context_sub_path=values.get("context_sub_path", ""),
+            context_excludes=overrides.context_excludes,
+            dockerfile=self.dockerfile(context),
+            dockerfile_text=values.get("dockerfile_inline"),
+            target=values.get("target", ""),
+            build_args=self._texts("args"),
+            build_contexts=self._contexts(references),
+            labels=self._texts("labels"),
+            annotations=self._texts("annotations"),
+            platforms=tuple(values.get("platforms", ())),
+            reproducible=values.get("reproducible", False),
+            source_date_epoch=values.get("source_date_epoch", overrides.source_date_epoch),
+            registry=registry_options(values, self._retry("pull", 3)),
+            rootfs=rootfs_options(values, overrides),
+            output=output_spec(values, self._retry("push", 3)),
+            layers=layer_options(values),
+            cache=self._cache(),
+            secrets=tuple(self._secrets()),
+            ssh=dict(values.get("ssh", {})),
         )
 
-    def _output(self) -> OutputSpec:
-        destinations = tuple(self._values.get("destinations", ()))
-        return OutputSpec(
-            destinations=destinations,
-            no_push=self._values.get("no_push", False) or not destinations,
-            push_retry=self._retry(),
-            image_format=self._values.get("image_format", "oci"),
-            oci_layout_path=self._absolute("oci_layout"),
-            tar_path=self._absolute("tar_path"),
-            digest_file=self._absolute("digest_file"),
-        )
-
-    def _layers(self) -> LayerOptions:
-        layers = LayerOptions(
-            compression=self._values.get("compression", "gzip"), level=self._values.get("compression_level")
-        )
+    def _with_flags(self, spec: BuildSpec) -> BuildSpec:
         try:
-            check_layers(layers, self._values.get("image_format", "oci"))
+            check_layers(spec.layers, spec.output.image_format)
         except UsageError as error:
-            key = "compression" if "compression" in self._values else "compression_level"
+            key = "compression_level" if spec.layers.level is not None else "compression"
             self.note((key,), error.message, error.hint)
-        return layers
+        words = self._values.get("flags", ())
+        if not words:
+            return spec
+        try:
+            return with_flags(spec, words, self._values.keys())
+        except (UsageError, NotSupportedError) as error:
+            self.note(("flags",), error.message, error.hint)
+            return spec
+
+    def _contexts(self, references: Mapping[str, str]) -> dict[str, str]:
+        named: dict[str, str] = {}
+        for name, text in self._values.get("contexts", {}).items():
+            image = text.removeprefix(_TARGET)
+            known = text.startswith(_TARGET) and image in references
+            named[name] = f"docker-image://{references[image]}" if known else text
+            if _URL not in text and not text.startswith(_TARGET) and not os.path.isdir(text):
+                self.note(("contexts", name), f"the context {self.quote(('contexts', name))} does not exist")
+        return named
+
+    def _needed_contexts(self, references: Mapping[str, str]) -> Iterator[str]:
+        for name, text in self._values.get("contexts", {}).items():
+            if text.startswith(_TARGET):
+                yield from self._known(text.removeprefix(_TARGET), ("contexts", name), references)
+
+    def _explicit_needs(self, references: Mapping[str, str]) -> Iterator[str]:
+        for index, name in enumerate(self._values.get("needs", ())):
+            yield from self._known(name, ("needs", index), references)
+
+    def _known(self, name: str, key: KeyPath, references: Mapping[str, str]) -> Iterator[str]:
+        if name == self.name:
+            self.note(key, "an image cannot need itself")
+        elif name in references:
+            yield name
+        else:
+            close = difflib.get_close_matches(name, list(references), n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the images are {', '.join(references)}"
+            self.note(key, f"there is no image {name!r} in the list", hint)
 
     def _cache(self) -> CacheOptions:
-        options = cache_options(self._values.get("cache", False), self._folder)
+        options = cache_options(self._values.get("cache", False))
         if options.enabled and not (options.repositories or options.sources or self._values.get("destinations")):
             self.note(("cache",), "the cache has no place", "name one in `repositories`, or add `destinations`")
         return options
@@ -193,21 +228,16 @@ class Entry:
         for name, place in self._values.get("secrets", {}).items():
             if len(place) > 1:
                 self.note(("secrets", name), "both `file` and `env`", "a secret is in one place")
-            path = self._path_of(place.get("file", ""))
+            path = place.get("file", "")
             yield SecretSource(id=name, path=path, env="" if path else place.get("env", name))
 
-    def _retry(self) -> RetryPolicy:
-        push = self._values.get("push", {})
-        backoff = push.get("backoff", {})
-        times = backoff if isinstance(backoff, dict) else {"initial": backoff}
-        usual = RetryPolicy()
-        initial = float(times.get("initial", usual.initial_wait))
-        longest = float(times.get("max", max(initial, usual.max_wait)))
-        if initial > longest:
-            self.note(("push", "backoff"), "`initial` is longer than `max`", "no wait is longer than `max`")
-        return RetryPolicy(
-            retries=int(push.get("retries", _DEFAULT_RETRIES)), initial_wait=initial, max_wait=longest
-        )
+    def _retry(self, key: str, retries: int) -> RetryPolicy:
+        value = self._values.get(key, {})
+        try:
+            return retry_policy(value if isinstance(value, dict) else {"retries": value}, retries)
+        except UsageError as error:
+            self.note((key, "backoff"), error.message, error.hint)
+            return RetryPolicy()
 
     def _check_purpose(self) -> None:
         wanted = ("destinations", "no_push", "oci_layout", "tar_path")
@@ -217,6 +247,13 @@ class Entry:
                 "the image goes nowhere",
                 "add `destinations`, an `oci_layout` or a `tar_path`, or `no_push: true`",
             )
+
+
+def _own_reference(name: str) -> str:
+    """A reference for an image without destinations: its host is reserved, so that no registry can have it."""
+    plain = _UNSAFE.sub("-", name.lower()).strip("-")
+    unique = "" if plain == name else "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"krunner.invalid/{plain or 'image'}{unique}:latest"
 
 
 def _near(path: str) -> str:

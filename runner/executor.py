@@ -5,9 +5,10 @@ Imports are late: the first happens in the zygote, the second when Dockerfiles a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from executor.diagnosis import Diagnosis
 from executor.spec import BuildSpec, PruneResult, PruneSpec
@@ -68,3 +69,17 @@ def _base_images(spec: BuildSpec) -> tuple[str, ...]:
 
 
 INSTALLED = Executor(load_entry=_load_entry, base_images=_base_images, store_session=_store_session)
+
+
+def given_flags(words: Sequence[str]) -> dict[str, Any]:
+    """See executor.flagwords."""
+    from executor.flagwords import given_flags
+
+    return given_flags(words)
+
+
+def overlaid(spec: BuildSpec, given: Mapping[str, Any]) -> BuildSpec:
+    """See executor.flagwords."""
+    from executor.flagwords import overlaid
+
+    return overlaid(spec, given)

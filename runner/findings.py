@@ -46,6 +46,9 @@ class Findings:
         self._diagnostics.append(Diagnostic(location, message, path=path_text(path), hint=hint))
         self._paths.add(path)
 
+    def __len__(self) -> int:
+        return len(self._diagnostics)
+
     @property
     def paths(self) -> frozenset[KeyPath]:
         """The paths that have a fault."""

@@ -8,17 +8,19 @@ ${VAR:+x}  ${VAR+x}    x when set and not empty; x when set; else nothing       
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TypeAlias
 
-from runner.findings import Findings, KeyPath
+from runner.findings import Findings
+from runner.nodes import Node
 from runner.scalars import resolve
-from runner.yamlfile import Document, Scalar
+from runner.yamlfile import Scalar
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DOTTED_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _OPERATOR = re.compile(r":?[-?+]")
 _SPECIAL = re.compile(r"[$}]")
 _MAX_NESTING = 20
@@ -37,6 +39,8 @@ class Variable:
 
 Part: TypeAlias = str | Variable
 Complain: TypeAlias = Callable[[str, str], None]
+Scope: TypeAlias = Mapping[str, Node]
+EMPTY_SCOPE: Scope = MappingProxyType({})
 
 
 class MalformedError(ValueError):
@@ -47,14 +51,13 @@ class MalformedError(ValueError):
         self.hint = hint
 
 
-def interpolate(document: Document, environment: Mapping[str, str], findings: Findings) -> Document:
-    """The document with all variables filled in. A plain scalar made of variables alone gets its type anew.
+def filled(node: Node, environment: Mapping[str, str], findings: Findings, scope: Scope = EMPTY_SCOPE) -> Node:
+    """The tree with all variables filled in. A plain scalar made of variables alone gets its type anew.
 
-    Every variable that is missing and every `$` that is not understood goes to `findings`.
+    `scope` has variables of the file itself, which count more than those of the environment; one that is the whole
+    scalar keeps its type. Every variable that is missing and every `$` that is not understood goes to `findings`.
     """
-    filling = _Filling(document, environment, findings)
-    value = filling.value(document.value, ())
-    return dataclasses.replace(document, value=value, scalars=filling.scalars)
+    return _Filling(environment, findings, scope).node(node)
 
 
 def parse(text: str) -> tuple[Part, ...]:
@@ -69,41 +72,74 @@ def expand(parts: tuple[Part, ...], environment: Mapping[str, str], complain: Co
 
 
 class _Filling:
-    """One pass over a document."""
+    """One pass over a tree."""
 
-    def __init__(self, document: Document, environment: Mapping[str, str], findings: Findings) -> None:
-        self.scalars: dict[KeyPath, Scalar] = dict(document.scalars)
-        self._document = document
+    def __init__(self, environment: Mapping[str, str], findings: Findings, scope: Scope) -> None:
         self._environment = environment
         self._findings = findings
+        self._scope = scope
 
-    def value(self, value: Any, path: KeyPath) -> Any:
-        match value:
-            case dict():
-                return {key: self.value(item, (*path, key)) for key, item in value.items()}
-            case list():
-                return [self.value(item, (*path, index)) for index, item in enumerate(value)]
-            case str() if "$" in value:
-                return self._scalar(value, path)
+    def node(self, node: Node) -> Node:
+        match node.value:
+            case dict() as entries:
+                return replace(node, value={key: self.node(item) for key, item in entries.items()})
+            case list() as items:
+                return replace(node, value=[self.node(item) for item in items])
+            case str() as source if "$" in source:
+                return self._scalar(node, source)
             case _:
-                return value
+                return node
 
-    def _scalar(self, source: str, path: KeyPath) -> Any:
-        place = self._document.positions[path]
+    def _scalar(self, node: Node, source: str) -> Node:
         try:
             parts = parse(source)
         except MalformedError as error:
-            self._findings.add(place, str(error), path=path, hint=error.hint)
-            return source
-        text = expand(
-            parts,
-            self._environment,
-            lambda message, hint: self._findings.add(place, message, path=path, hint=hint),
+            node.noted(self._findings, str(error), error.hint)
+            return node
+        plain = node.scalar is not None and node.scalar.plain
+        if plain and (own := self._whole(parts)):
+            return replace(own, place=node.place, key=node.key, path=node.path, origin=(*node.origin, *own.origin))
+        seen = _Recorder(self._environment, self._scope)
+        text = expand(parts, seen, lambda message, hint: node.noted(self._findings, message, hint))
+        retyped = plain and all(isinstance(part, Variable) for part in parts)
+        return replace(
+            node,
+            value=resolve(text) if retyped else text,
+            scalar=Scalar(node.scalar.source if node.scalar else source, text, plain),
+            origin=(*node.origin, *seen.origins),
         )
-        scalar = dataclasses.replace(self.scalars[path], text=text)
-        self.scalars[path] = scalar
-        retyped = scalar.plain and all(isinstance(part, Variable) for part in parts)
-        return resolve(text) if retyped else text
+
+    def _whole(self, parts: tuple[Part, ...]) -> Node | None:
+        """The value of the scope that is the whole scalar."""
+        match parts:
+            case (Variable(name=name, operator=""),):
+                return self._scope.get(name)
+            case _:
+                return None
+
+
+class _Recorder(Mapping[str, str]):
+    """The variables that can be seen; remembers which were used."""
+
+    def __init__(self, environment: Mapping[str, str], scope: Scope) -> None:
+        self._environment = environment
+        self._scope = scope
+        self.origins: dict[str, None] = {}
+
+    def __getitem__(self, name: str) -> str:
+        if name in self._scope:
+            node = self._scope[name]
+            self.origins.update(dict.fromkeys(node.origin))
+            return node.text
+        value = self._environment[name]
+        self.origins[f"the variable {name}"] = None
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._environment, **self._scope})
+
+    def __len__(self) -> int:
+        return len({**self._environment, **self._scope})
 
 
 def _parts(text: str, start: int, depth: int) -> tuple[tuple[Part, ...], int]:
@@ -148,7 +184,7 @@ def _dollar(text: str, start: int, depth: int) -> tuple[Part, int]:
 def _braced(text: str, start: int, depth: int) -> tuple[Variable, int]:
     if depth > _MAX_NESTING:
         raise MalformedError(f"variables are nested deeper than {_MAX_NESTING}", "use fewer defaults of defaults")
-    name = _NAME.match(text, start)
+    name = _DOTTED_NAME.match(text, start)
     if not name:
         raise MalformedError("`${` is not followed by a name", _LITERAL_HINT)
     if text.startswith("}", name.end()):

@@ -18,14 +18,17 @@ PushMode = Literal["each", "end", "all-or-nothing"]
 class ImageSpec:
     """One image of the list. `references` are the destinations in normal form; `location` is the entry's place.
 
-    `timeout` is in seconds, 0 for none. `retry`: how often a build begins again that failed for a reason that may
-    pass.
+    `needs` are the images that the file itself says must be built before. Images of one `family` share stages:
+    they are built one after another. `timeout` is in seconds, 0 for none. `retry` says how often a build is begun
+    again that failed for a reason that may pass.
     """
 
     name: str
     build: BuildSpec
     references: tuple[str, ...] = ()
     location: Location
+    needs: tuple[str, ...] = ()
+    family: str = ""
     timeout: float = 0.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
@@ -37,10 +40,11 @@ class ImageSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """The whole list, in the order of the file."""
+    """The whole list, in the order of the file. `groups` are names of several images."""
 
     file: str
     images: tuple[ImageSpec, ...]
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     push: PushMode = "each"
 
 
@@ -49,10 +53,13 @@ class Overrides:
     """What the command line decides for all images. None and '': not given.
 
     `context_excludes` are absolute paths that are never part of a context: the reports of this very run.
-    `settings` are `NAME.KEY=VALUE`: see setting.py.
+    `settings` are `NAME.KEY=VALUE`: see setting.py. `shared_folder` is where images that share stages keep them
+    for each other during the run. `source_date_epoch` is in seconds; None: not set.
     """
 
     rootfs: RootfsChoice | None = None
     home: str = ""
     context_excludes: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    shared_folder: str = ""
+    source_date_epoch: int | None = None

@@ -1,20 +1,20 @@
 """The order of a run: an image is built after the images of the same file that its Dockerfile builds upon.
 
-An image needs another when a FROM or COPY --from of a stage it uses names one of the other's destinations. Free
-images keep the order of the file.
+An image needs another when a FROM, a COPY --from or a mount of a stage it uses names one of the other's
+destinations, when a named context of its is the other, and when its `needs` say so. Free images keep the order of
+the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from executor.errors import Diagnostic, Error, InvalidFileError, UsageError
+from executor.errors import Diagnostic, Error, InvalidFileError
 from executor.spec import BuildSpec
 from runner.findings import Findings
 from runner.model import ImageSpec, PushMode, RunConfig
-from runner.references import normalise
 
 
 class BaseImages(Protocol):
@@ -29,17 +29,22 @@ class BaseImages(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedImage:
-    """An image and the names of those that must be built before it."""
+    """An image, those that must be built before it, and those that must have ended before it, however they did."""
 
     image: ImageSpec
     needs: tuple[str, ...]
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """The images in the order in which they are built one by one, and when they are pushed."""
+    """The images in the order in which they are built one by one, and when they are pushed.
+
+    `groups` are names of several images.
+    """
 
     images: tuple[PlannedImage, ...]
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     push: PushMode = "each"
 
     def describe(self) -> str:
@@ -61,34 +66,36 @@ def plan(config: RunConfig, base_images: BaseImages) -> RunPlan:
     findings = Findings()
     needs = {image.name: _needs(image, owners, base_images, findings) for image in config.images}
     findings.check()
-    return RunPlan(images=tuple(_ordered(config.images, needs)), push=config.push)
+    return RunPlan(
+        images=tuple(_in_families(_ordered(config.images, needs))), groups=config.groups, push=config.push
+    )
 
 
 def _needs(
     image: ImageSpec, owners: Mapping[str, str], base_images: BaseImages, findings: Findings
 ) -> tuple[str, ...]:
-    """The owners of the image's bases. Its own destination is no need: it names the previous version."""
+    """What the file says, and the owners of the bases. Its own destination is no need but an older version."""
     build = image.build
-    if "://" in build.context:
-        return ()
-    try:
-        bases = base_images(build)
-    except InvalidFileError as error:
-        findings.extend(error.diagnostics)
-        return ()
-    except Error as error:
-        findings.extend([Diagnostic(error.location or image.location, error.message, hint=error.hint)])
-        return ()
-    named = {owners.get(_normal(base)) for base in bases} - {image.name}
+    named = set(image.needs)
+    if build.dockerfile_text is not None or "://" not in build.context:
+        try:
+            named |= {owners[base] for base in base_images(build) if base in owners}
+        except InvalidFileError as error:
+            findings.extend(error.diagnostics)
+        except Error as error:
+            findings.extend([Diagnostic(error.location or image.location, error.message, hint=error.hint)])
+    named -= {image.name}
     return tuple(name for name in dict.fromkeys(owners.values()) if name in named)
 
 
-def _normal(reference: str) -> str:
-    """The reference in normal form; one with a digest names fixed bytes, thus no image of this run."""
-    try:
-        return normalise(reference)
-    except UsageError:
-        return reference
+def _in_families(images: Iterable[PlannedImage]) -> Iterator[PlannedImage]:
+    """Each image after the one of its family before it, so that it finds the stages that both have."""
+    latest: dict[str, str] = {}
+    for planned in images:
+        family, name = planned.image.family, planned.image.name
+        yield replace(planned, after=(latest[family],)) if family in latest else planned
+        if family:
+            latest[family] = name
 
 
 def _ordered(images: Sequence[ImageSpec], needs: Mapping[str, tuple[str, ...]]) -> Iterator[PlannedImage]:

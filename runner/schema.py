@@ -1,4 +1,6 @@
-"""Holds a document against `schemas/builds.schema.json` and says each fault in plain words, with its place.
+"""Holds a document against the schema of builds files and says each fault in plain words, with its place.
+
+The schema is `schemas/builds.schema.json` and the parts of it in `schemas/builds/`; `text` puts them into one.
 
 The schema keeps to keywords whose errors need no unfolding (no oneOf/anyOf), so one error is one message here.
 """
@@ -6,11 +8,13 @@ The schema keeps to keywords whose errors need no unfolding (no oneOf/anyOf), so
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -21,9 +25,11 @@ from executor.errors import Location
 from runner.findings import Findings, KeyPath
 from runner.yamlfile import Document
 
+Part: TypeAlias = Literal["file", "frame", "build"]
+_ID = "urn:krunner:schema:builds:1"
+
 # What the same thing is called in Bake, Compose and kaniko, where it is not just spelled another way.
 _FOREIGN_NAMES = {
-    "cache_from": "from",
     "cache_repo": "repositories",
     "cache_ttl": "ttl",
     "build_arg": "args",
@@ -35,12 +41,23 @@ _FOREIGN_NAMES = {
     "images": "builds",
     "label": "labels",
     "oci_layout_path": "oci_layout",
-    "platforms": "platform",
     "retry": "retries",
     "push_retry": "push",
     "services": "builds",
     "tag": "tags",
     "targets": "builds",
+    "template": "inherits",
+    "extends": "inherits",
+    "depends_on": "needs",
+    "ignore_path": "ignore_paths",
+    "image_fs_extract_retry": "pull",
+    "image_download_retry": "pull",
+    "named_contexts": "contexts",
+    "build_contexts": "contexts",
+    "build_context": "contexts",
+    "registry_certificate": "registry_certificates",
+    "registry_client_cert": "registry_client_certificates",
+    "custom_platform": "platforms",
 }
 _TYPE_NAMES = {
     "object": "a mapping",
@@ -51,15 +68,23 @@ _TYPE_NAMES = {
     "boolean": "true or false",
     "null": "empty",
 }
-_EXAMPLES = {"version": "`version: 1`", "builds": "a list `builds:` of images", "name": "for example `name: web`"}
+_MOST_LISTED = 12
+_EXAMPLES = {
+    "certificate": "the path of a PEM file",
+    "key": "the path of a PEM file",
+    "name": "for example `name: web`",
+    "version": "`version: 1`",
+}
 _PATTERNS = {
     "name": (
-        "letters, digits, `.`, `_` and `-`, at most 64, the first one a letter or digit",
+        "letters, digits, `.`, `_` and `-`, at most 64, the first one a letter, a digit or `_`",
         "for example web-1.2",
     ),
     "platform": ("os/architecture or os/architecture/variant", "for example linux/amd64"),
     "ttl": ("a number and s, m, h or d", "for example 14d"),
+    "timeout": ("a number and s, m, h or d", "for example 30m"),
 }
+_PATTERNS["platforms"] = _PATTERNS["platform"]
 
 
 _Fault: TypeAlias = tuple[KeyPath, Location, str, str]  # path, place, message, hint
@@ -76,25 +101,60 @@ class _SchemaError(Protocol):
 
 
 def text(name: Literal["builds", "result", "events"] = "builds") -> str:
-    """A schema, as JSON. It is package data of an installed runner and lies beside it in a checkout."""
-    file = f"{name}.schema.json"
-    packaged = resources.files("runner").joinpath("schemas", file)
-    if packaged.is_file():
-        return packaged.read_text("utf-8")
-    return (Path(__file__).parent.parent / "schemas" / file).read_text("utf-8")
+    """A schema as one JSON document. Schemas are package data of an installed runner, beside it in a checkout."""
+    if name != "builds":
+        return _folder().joinpath(f"{name}.schema.json").read_text("utf-8")
+    return json.dumps(bundled(), ensure_ascii=False, indent=2) + "\n"
 
 
-def check(document: Document, findings: Findings) -> None:
-    """Note every fault of the document's shape; not where an earlier phase has already noted one."""
+def bundled() -> dict[str, Any]:
+    """The schema of builds files with its parts as `$defs`, so that every `$ref` is in the document."""
+    root = json.loads(_folder().joinpath("builds.schema.json").read_text("utf-8"))
+    parts = sorted(_folder().joinpath("builds").iterdir(), key=lambda part: part.name)
+    definitions: dict[str, Any] = {}
+    for part in parts:
+        definitions |= json.loads(part.read_text("utf-8"))["$defs"]
+    whole = {"$schema": root.pop("$schema"), "$id": _ID, **root, "$defs": definitions}
+    inner: dict[str, Any] = _with_inner_references(whole)
+    return inner
+
+
+def _with_inner_references(node: Any) -> Any:
+    match node:
+        case {"$ref": str(reference)}:
+            return {**node, "$ref": "#" + reference.partition("#")[2]}
+        case dict():
+            return {key: _with_inner_references(item) for key, item in node.items()}
+        case list():
+            return [_with_inner_references(item) for item in node]
+        case _:
+            return node
+
+
+def _folder() -> Traversable:
+    packaged = resources.files("runner").joinpath("schemas")
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "schemas"
+
+
+def check(document: Document, findings: Findings, *, part: Part = "file") -> None:
+    """Note every fault of the document's shape; not where an earlier phase has already noted one.
+
+    `part`: the document is a whole file, a file whose entries are not looked at, or one entry.
+    """
     known = findings.paths
-    for error in _validator(json.loads(text())).iter_errors(document.value):
+    for error in _validator(part).iter_errors(document.value):
         for path, location, message, hint in _explain(error, document):
-            if path not in known:
-                findings.add(location, message, path=path, hint=hint)
+            shown = document.path(path)
+            if shown not in known:
+                findings.add(location, message, path=shown, hint=hint)
 
 
-def _validator(schema: Mapping[str, Any]) -> Any:
-    """A validator for which .nan and .inf are no numbers (no bound would catch them) and `$` is the text's end."""
+@functools.cache
+def _validator(part: Part) -> Any:
+    """A validator of the schema's `part`.
+
+    For it .nan and .inf are no numbers (no bound would catch them), and `$` is the text's end.
+    """
     types = Draft202012Validator.TYPE_CHECKER.redefine(
         "number",
         lambda _checker, value: (
@@ -102,7 +162,19 @@ def _validator(schema: Mapping[str, Any]) -> Any:
         ),
     )
     kind = extend(Draft202012Validator, {"pattern": _whole_pattern}, type_checker=types)  # type: ignore[no-untyped-call]  # untyped in the stubs
-    return kind(schema)
+    return kind(_schema_of(part))
+
+
+def _schema_of(part: Part) -> dict[str, Any]:
+    schema = bundled()
+    match part:
+        case "file":
+            return schema
+        case "frame":
+            builds = {key: value for key, value in schema["properties"]["builds"].items() if key != "items"}
+            return {**schema, "properties": {**schema["properties"], "builds": builds}}
+        case "build":
+            return {"$schema": schema["$schema"], "$ref": "#/$defs/build", "$defs": schema["$defs"]}
 
 
 def _whole_pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
@@ -141,7 +213,9 @@ def _similar(key: str, known: list[str]) -> str:
     if (translated := _FOREIGN_NAMES.get(plain)) in known:
         return f"did you mean `{translated}`?"
     close = difflib.get_close_matches(plain, known, n=1)
-    return f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(known)}"
+    if close:
+        return f"did you mean `{close[0]}`?"
+    return f"known here: {', '.join(known)}" if len(known) <= _MOST_LISTED else "`krunner schema` lists the keys"
 
 
 def _missing_keys(error: _SchemaError, path: KeyPath, document: Document) -> Iterator[_Fault]:
@@ -199,7 +273,8 @@ def _enum(error: _SchemaError, path: KeyPath, document: Document) -> tuple[str, 
 
 
 def _pattern(_error: _SchemaError, path: KeyPath, document: Document) -> tuple[str, str]:
-    rule, hint = _PATTERNS[str(path[-1])]
+    key = path[-2] if isinstance(path[-1], int) else path[-1]
+    rule, hint = _PATTERNS[str(key)]
     return f"must be {rule}, not {document.quote(path)}", hint
 
 
@@ -213,14 +288,14 @@ def _too_few(_error: _SchemaError, path: KeyPath, _document: Document) -> tuple[
 
 
 def _too_short(_error: _SchemaError, path: KeyPath, document: Document) -> tuple[str, str]:
-    scalar = document.scalars[path]
-    if scalar.source != scalar.text:
+    scalar = document.scalars.get(path)
+    if scalar and scalar.source != scalar.text:
         return f"must not be empty, but {scalar.source!r} is", "check the variables in it"
     return "must not be empty", "leave the key out"
 
 
-def _both(_error: _SchemaError, _path: KeyPath, _document: Document) -> tuple[str, str]:
-    return "`destinations` and `tags` are the same thing", "use one of them"
+def _no_keys(_error: _SchemaError, _path: KeyPath, _document: Document) -> tuple[str, str]:
+    return "must have at least one key", "leave the key out if there is none"
 
 
 _Explanation = Callable[[_SchemaError, KeyPath, Document], tuple[str, str]]
@@ -230,8 +305,8 @@ _EXPLANATIONS: Mapping[str, _Explanation] = {
     "maximum": _bound,
     "minItems": _too_few,
     "minLength": _too_short,
+    "minProperties": _no_keys,
     "minimum": _bound,
-    "not": _both,
     "pattern": _pattern,
     "type": _type,
 }

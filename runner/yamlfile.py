@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from yaml.composer import Composer
@@ -56,7 +56,8 @@ class Document:
     """A file's values (dict, list, str, int, float, bool, None).
 
     The three maps go from a path such as `("builds", 0, "name")` to the place of the value there, to the place of
-    its key, and to the text of a scalar. What came through an alias or a merge has the place of its anchor.
+    its key, and to the text of a scalar. What came through an alias or a merge has the place of its anchor. Where
+    entries were moved, `shown` has the path that a value has in its own file.
     """
 
     file: str
@@ -64,22 +65,27 @@ class Document:
     positions: Mapping[KeyPath, Location]
     keys: Mapping[KeyPath, Location]
     scalars: Mapping[KeyPath, Scalar]
+    shown: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
 
     def quote(self, path: KeyPath) -> str:
         """The value at `path` for a message: its text in the file, so that nothing of the environment is shown."""
         scalar = self.scalars.get(path)
         return repr(scalar.source) if scalar else "this value"
 
+    def path(self, path: KeyPath) -> KeyPath:
+        """The path, in its own file, of the value at `path` or of the nearest one that has a place."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.shown:
+                return (*self.shown[path[:length]], *path[length:])
+        return path
+
     def text(self, path: KeyPath) -> str:
         """The scalar at `path` as text, exactly as written: the version `3.10` stays `3.10`."""
         return self.scalars[path].text
 
 
-def read(path: str) -> Document:
-    """Read and parse a file, `-` from standard input; paths in that start at the working directory.
-
-    Raises InvalidFileError when it cannot be read or is not one YAML document.
-    """
+def read_bytes(path: str) -> bytes:
+    """The bytes of a file, `-` for standard input. Raises InvalidFileError: it cannot be read or is too large."""
     try:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as stream:
             data = stream.read(MAX_BYTES + 1)
@@ -87,7 +93,12 @@ def read(path: str) -> Document:
         raise _fault(Location(path), f"cannot be read: {os.strerror(error.errno or 0)}") from error
     if len(data) > MAX_BYTES:
         raise _fault(Location(path), f"is larger than {MAX_BYTES >> 20} MiB; this is not a builds file")
-    return parse(data, "<stdin>" if path == "-" else path)
+    return data
+
+
+def read(path: str) -> Document:
+    """Read and parse a file, `-` from standard input. Raises InvalidFileError when it is not one YAML document."""
+    return parse(read_bytes(path), "<stdin>" if path == "-" else path)
 
 
 def parse(data: bytes, file: str) -> Document:

@@ -1,7 +1,7 @@
 import pytest
 
 from executor.errors import InvalidFileError
-from executor.spec import CacheOptions, LayerOptions, RetryPolicy, SecretSource, build_spec_from_json
+from executor.spec import CacheOptions, RetryPolicy, SecretSource, build_spec_from_json
 from runner import config
 from runner.model import Overrides
 
@@ -55,9 +55,6 @@ builds:
     tar_path: /abs/web.tar
     digest_file: ../web.digest
     push: {retries: 5, backoff: {initial: 0.5, max: 7}}
-    compression: gzip
-    compression_level: 9
-    image_format: docker
     cache:
       {repositories: [r.io/c, "dir:layers"], from: ["oci:/abs"], ttl: 36h, copy: false, run: false, push: false}
 """,
@@ -82,8 +79,6 @@ builds:
     assert output.tar_path == "/abs/web.tar"
     assert output.digest_file == str(tmp_path.parent / "web.digest")
     assert output.push_retry == RetryPolicy(retries=5, initial_wait=0.5, max_wait=7.0)
-    assert build.layers == LayerOptions(compression="gzip", level=9)
-    assert output.image_format == "docker"
     assert build.cache == CacheOptions(
         enabled=True,
         repositories=("r.io/c", f"dir:{tmp_path}/layers"),
@@ -226,31 +221,23 @@ CROSS_CHECKS = [
     (
         "{name: a, context: web, tags: [r.io/A, 'a:b:c', 'https://r.io/a', 'a@sha256:00', '-', 'r.io:x/a']}",
         [
-            ("destinations[0]", "'r.io/A' has a malformed repository"),
-            ("destinations[1]", "'a:b:c' has a malformed repository"),
-            ("destinations[2]", "'https://r.io/a' has a malformed registry"),
-            ("destinations[3]", "'a@sha256:00' has a digest"),
-            ("destinations[4]", "'-' has a malformed repository"),
-            ("destinations[5]", "'r.io:x/a' has a malformed registry"),
+            ("tags[0]", "'r.io/A': 'A' is not a repository name"),
+            ("tags[1]", "'a:b:c': 'library/a:b' is not a repository name"),
+            ("tags[2]", "'https://r.io/a': 'https:' is not a registry host"),
+            ("tags[3]", "'a@sha256:00': 'sha256:00' is not a digest (sha256:<64 hex digits>)"),
+            ("tags[4]", "'-': 'library/-' is not a repository name"),
+            ("tags[5]", "'r.io:x/a': 'r.io:x' is not a registry host"),
         ],
     ),
     (
         "{name: a, context: web, tags: [r.io/a, 'r.io/a:latest']}",
-        [("destinations[1]", "'r.io/a:latest' is already a destination of the image 'a'")],
+        [("tags[1]", "'r.io/a:latest' is already a destination of the image 'a'")],
     ),
     (
         "{name: a, context: web, no_push: true, push: {backoff: {initial: 9, max: 1}}}",
         [("push.backoff", "`initial` is longer than `max`")],
     ),
     ("{name: a, context: web, no_push: true, cache: true}", [("cache", "the cache has no place")]),
-    (
-        "{name: a, context: web, no_push: true, compression: zstd, image_format: docker}",
-        [("compression", "images in Docker's format cannot have zstd layers")],
-    ),
-    (
-        "{name: a, context: web, no_push: true, compression_level: 11}",
-        [("compression_level", "gzip has no compression level 11")],
-    ),
     (
         "{name: a, context: web, no_push: true, secrets: {s: {file: f, env: E}}}",
         [("secrets.s", "both `file` and `env`")],
@@ -277,14 +264,14 @@ def test_two_images_must_not_meet(load):
         "  - {name: c, context: web, tags: ['docker.io/example/x:latest'], tar_path: web/../a.tar}\n",
     ) == [
         (4, "builds[1].name", "the name 'a' is taken"),
-        (5, "builds[2].destinations[0]", "'docker.io/example/x:latest' is already a destination of the image 'a'"),
+        (5, "builds[2].tags[0]", "'docker.io/example/x:latest' is already a destination of the image 'a'"),
         (5, "builds[2].tar_path", "'web/../a.tar' is already written by the image 'a'"),
     ]
 
 
 def test_a_fault_of_an_inherited_value_is_shown_where_it_stands(load):
     assert faults(load, "version: 1\ndefaults:\n  context: nope\n  no_push: true\nbuilds:\n  - name: a\n") == [
-        (3, "builds[0].context", "the context 'nope' does not exist")
+        (3, "defaults.context", "the context 'nope' does not exist")
     ]
 
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner import yamlfile
+from runner import nodes, yamlfile
 from runner.findings import Findings
-from runner.interpolate import expand, interpolate, parse
+from runner.interpolate import expand, filled, parse
 
 ENVIRONMENT = {"A": "alpha", "EMPTY": "", "N": "3", "T": "true", "V": "3.10", "ODD": "${A} }", "SECRET": "hunter2"}
 
@@ -80,8 +80,8 @@ FAULTS = [
 
 def fill(text, environment=ENVIRONMENT):
     findings = Findings()
-    document = interpolate(yamlfile.parse(text.encode(), "f.yaml"), environment, findings)
-    return document, findings
+    root = filled(nodes.from_document(yamlfile.parse(text.encode(), "f.yaml")), environment, findings)
+    return nodes.to_document(root, "f.yaml"), findings
 
 
 def messages(findings):

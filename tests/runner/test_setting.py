@@ -2,7 +2,9 @@ import pytest
 
 from executor.errors import InvalidFileError, UsageError
 from runner import config
+from runner.expansion import Draft
 from runner.model import Overrides
+from runner.nodes import data, from_document
 from runner.setting import with_settings
 from runner.yamlfile import parse
 
@@ -16,12 +18,17 @@ builds:
 """
 
 
-def after(*settings, text=TEXT):
-    return with_settings(parse(text, "f.yaml"), settings)
+def drafts_of(text):
+    builds = from_document(parse(text, "f.yaml")).entries["builds"]
+    return [Draft(node=node, name=node.entries["name"].text) for node in builds.items]
+
+
+def after(*settings):
+    return with_settings(drafts_of(TEXT), settings)
 
 
 def entries(*settings):
-    return {entry["name"]: entry for entry in after(*settings).value["builds"]}
+    return {draft.name: data(draft.node) for draft in after(*settings)}
 
 
 @pytest.mark.parametrize(
@@ -40,7 +47,7 @@ def entries(*settings):
         ("tool.push.retries=5", "tool", {"push": {"retries": 5}}),
         ("tool.push.backoff.max=5", "tool", {"push": {"retries": 2, "backoff": {"max": 5}}}),
         ("tool.no_push=true", "tool", {"push": {"retries": 2}, "no_push": True}),
-        ("tool.tags=[r.io/a:1, r.io/b]", "tool", {"push": {"retries": 2}, "tags": ["r.io/a:1", "r.io/b"]}),
+        ("tool.tags=[r.io/a:1, r.io/b]", "tool", {"push": {"retries": 2}, "destinations": ["r.io/a:1", "r.io/b"]}),
         ("web-1.2.target=x", "web-1.2", {"target": "x"}),
     ],
 )
@@ -66,10 +73,15 @@ def test_the_last_counts():
     assert entries("*.target=b", "web.target=a")["web"]["target"] == "a"
 
 
-def test_the_document_given_stays_as_it_is():
-    document = parse(TEXT, "f.yaml")
-    with_settings(document, ["web.args.A=9"])
-    assert document.value["builds"][0]["args"]["A"] == "1"
+def test_the_entries_given_stay_as_they_are():
+    drafts = drafts_of(TEXT)
+    with_settings(drafts, ["web.args.A=9"])
+    assert data(drafts[0].node)["args"]["A"] == "1"
+
+
+def test_a_key_may_be_called_as_bake_calls_it():
+    (web, *_) = after("web.tags=[r.io/a]", "web.no-cache=true")
+    assert {"destinations", "no_cache"} <= data(web.node).keys()
 
 
 @pytest.mark.parametrize(
@@ -94,11 +106,6 @@ def test_a_value_that_is_no_yaml():
     assert caught.value.diagnostics[0].location.file == "--set web.tags"
 
 
-@pytest.mark.parametrize("text", [b"version: 1", b"[]", b"builds: 3", b"x"])
-def test_a_file_of_another_shape_is_left_to_the_schema(text):
-    assert after("web.target=x", text=text) == parse(text, "f.yaml")
-
-
 @pytest.fixture
 def load(tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
@@ -109,6 +116,12 @@ def load(tmp_path):
         return config.load(str(path), dict(environment), Overrides(settings=settings))
 
     return loaded
+
+
+@pytest.mark.parametrize("text", ["version: 1", "[]", "builds: 3", "x"])
+def test_a_file_of_another_shape_is_left_to_the_schema(load, text):
+    with pytest.raises(InvalidFileError):
+        load(text, "web.target=x")
 
 
 def test_a_setting_wins_over_entry_and_defaults(load):
