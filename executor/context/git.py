@@ -11,12 +11,14 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from executor.context.http import is_http_url
 from executor.errors import ContextError, NotSupportedError
 from executor.events import Noted, Sink
+from executor.ownroot import own_root
 
 _SCP_FORM = re.compile(r"(?:[a-zA-Z0-9_\-]+@)[a-zA-Z0-9.\-]+:(?!//)[^#]+(?:#.*)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -170,6 +172,14 @@ class _Git:
 
     def run(self, *arguments: str) -> str:
         """Run git and return what it wrote. Raises ContextError with the end of its messages."""
+        with own_root():
+            output, messages, status = self._communicate(arguments)
+        if status:
+            raise ContextError(f"{self._source.shown}: git {arguments[0]} failed: {self._reason(messages)}")
+        return output
+
+    def _communicate(self, arguments: Sequence[str]) -> tuple[str, str, int]:
+        """Both streams of git, and its status."""
         process = subprocess.Popen(
             ["git", *self._options, *arguments],
             cwd=self._directory,
@@ -192,9 +202,7 @@ class _Git:
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
-        if process.returncode:
-            raise ContextError(f"{self._source.shown}: git {arguments[0]} failed: {self._reason(messages)}")
-        return output
+        return output, messages, process.returncode
 
     def _reason(self, text: str) -> str:
         lines = [line.strip() for line in text.splitlines() if line.strip()]

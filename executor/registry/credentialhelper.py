@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from executor.events import Sink, Warned
 from executor.image.reference import DOCKER_HUB
+from executor.ownroot import own_root
 from executor.registry.credentials import Credential, Secret
 
 HELPER_SECONDS = 60.0
@@ -71,9 +72,10 @@ def _run(program: str, server: str) -> bytes:
     import subprocess
 
     try:
-        finished = subprocess.run(
-            [program, "get"], input=server.encode(), capture_output=True, timeout=HELPER_SECONDS, check=False
-        )
+        with own_root():
+            finished = subprocess.run(
+                [program, "get"], input=server.encode(), capture_output=True, timeout=HELPER_SECONDS, check=False
+            )
     except subprocess.TimeoutExpired:
         raise _UnusableError(f"did not answer within {HELPER_SECONDS:.0f} seconds") from None
     except OSError as error:

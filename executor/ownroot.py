@@ -1,0 +1,42 @@
+"""This container's own `/`, as programs beside a build need it: a credential helper, git, its ssh and shell.
+
+While a RUN has an image in place of `/` (see `rootfs.recovery`), a program looked up on PATH would be the image's,
+and it would be handed credentials. So who runs one shares a lock that is the in-place driver's alone meanwhile.
+Where no image can take the place of `/`, there is nothing to lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_HOME = "/kaniko"
+_MARKER = f"{_HOME}/.krunner-image"
+FOLDER = f"{_HOME}/takeover"
+LOCK = f"{FOLDER}/lock"
+
+
+@contextmanager
+def own_root() -> Iterator[None]:
+    """Wait until `/` is this container's own, and keep it so within the context."""
+    descriptor = _opened()
+    try:
+        if descriptor >= 0:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _opened() -> int:
+    """The lock's file, -1 where `/` cannot be taken over: outside of our image, or not as root."""
+    if not os.path.lexists(_MARKER):
+        return -1
+    try:
+        os.makedirs(FOLDER, mode=0o700, exist_ok=True)
+        return os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return -1

@@ -1,0 +1,58 @@
+"""Makes this process independent of what lies in `/`, before an image takes its place there.
+
+All of the program is in memory: a command may remove /kaniko with everything else, and the way back must not
+depend on a module on a disk. glibc is told its name services, so that it loads no modules that an image names.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import pkgutil
+from types import ModuleType
+
+import executor
+
+# What libraries import only when they first need it.
+_LATE = (
+    *(
+        "certifi",
+        "charset_normalizer",
+        "idna",
+        "isal.igzip",
+        "isal.isal_zlib",
+        "requests",
+        "tenacity",
+        "zstandard",
+    ),
+    *(
+        "bz2",
+        "concurrent.futures.thread",
+        "encodings.idna",
+        "linecache",
+        "lzma",
+        "netrc",
+        "subprocess",
+        "traceback",
+    ),
+)
+
+
+# Databases of nsswitch.conf(5) that lookups here may touch, with services that are part of libc itself.
+_SERVICES = ((b"hosts", b"files dns"), (b"passwd", b"files"), (b"group", b"files"), (b"services", b"files"))
+
+
+@functools.cache
+def seal() -> None:
+    """Import what is not yet, pin the name services. Once done it stays done, also in forks."""
+    for name in (*_modules(executor), *_LATE):
+        importlib.import_module(name)
+    configure = getattr(ctypes.CDLL(None), "__nss_configure_lookup", None)
+    if configure:
+        for database, services in _SERVICES:
+            configure(database, services)
+
+
+def _modules(package: ModuleType) -> list[str]:
+    return [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
