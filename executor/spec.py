@@ -209,6 +209,20 @@ class PushSpec:
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingImage:
+    """An image in the store that registries lack. Of one that is damaged nothing but `keep` is known.
+
+    `size` is in bytes.
+    """
+
+    keep: str
+    name: str = ""
+    digest: str = ""
+    size: int = 0
+    destinations: tuple[str, ...] = ()
+
+
 Job: TypeAlias = BuildSpec | PushSpec
 """What a worker process is given to do."""
 

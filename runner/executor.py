@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from executor.diagnosis import Diagnosis
-from executor.spec import BuildSpec, PruneResult, PruneSpec
+from executor.spec import BuildSpec, PruneResult, PruneSpec, WaitingImage
 from runner.plan import BaseImages
 from runner.worker import JobEntry
 from runner.zygote import EntryLoader
@@ -39,13 +39,19 @@ def _no_session(_home: str, _size: int | None) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def _waiting_images(home: str) -> tuple[WaitingImage, ...]:
+    from executor.build.pushing import waiting_images
+
+    return waiting_images(home)
+
+
 @dataclass(frozen=True, slots=True)
 class Executor:
     """`load_entry` imports what a build needs and returns the entry; `base_images` reads a Dockerfile's bases.
 
     The others take the folder of the store, '' for the default: `diagnose` finds what this machine allows, `prune`
-    makes room, `store_session` is the time of a run, after which the store is kept within a size in bytes (None:
-    what the disk has room for, 0: no bound).
+    makes room, `waiting_images` finds what waits to be pushed, `store_session` is the time of a run, after which
+    the store is kept within a size in bytes (None: what the disk has room for, 0: no bound).
     """
 
     load_entry: EntryLoader
@@ -53,6 +59,7 @@ class Executor:
     diagnose: Callable[[str], Diagnosis] = _diagnose
     prune: Callable[[str, PruneSpec], PruneResult] = _prune
     store_session: Callable[[str, int | None], AbstractContextManager[None]] = _no_session
+    waiting_images: Callable[[str], tuple[WaitingImage, ...]] = _waiting_images
 
 
 def _load_entry() -> JobEntry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -32,9 +33,17 @@ class ImageSpec:
     timeout: float = 0.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
+    @property
+    def keep(self) -> str:
+        """What the image is called while it waits in the store, '' if it is not pushed; the same in each run."""
+        if self.build.output.no_push or not self.build.output.destinations:
+            return ""
+        identity = "\n".join(sorted(self.references))
+        return f"{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
     def job(self, digests: Mapping[str, str], push: PushMode) -> BuildSpec:
         """The build, told which references were built before it in this run (reference → manifest digest)."""
-        output = dataclasses.replace(self.build.output, defer=push != "each" and bool(self.build.output.keep))
+        output = dataclasses.replace(self.build.output, keep=self.keep, defer=bool(self.keep) and push != "each")
         return dataclasses.replace(self.build, local_images=dict(digests), output=output)
 
 

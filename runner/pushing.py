@@ -6,14 +6,17 @@ A build that waits has left its image in the store and sent its layers. What is 
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from executor.spec import PushPhase, PushSpec
+from executor.spec import PushPhase, PushSpec, WaitingImage
 from runner.crew import Crew
 from runner.model import ImageSpec, PushMode
-from runner.outcome import Outcome
+from runner.outcome import Outcome, RunReport
 from runner.plan import PlannedImage
+from runner.runevents import ImageFinished, ImageStarted, RunFinished, RunSink, RunStarted
 
 RESUME = "`krunner push --resume` pushes what is built"
 _AT_ONCE = 4
@@ -28,7 +31,7 @@ class HeldPushes:
 
     def holds(self, image: ImageSpec, outcome: Outcome) -> bool:
         """True for an image that is built and shall be pushed when the others are built."""
-        return self._mode != "each" and outcome.status == "built" and bool(image.build.output.keep)
+        return self._mode != "each" and outcome.status == "built" and bool(image.keep)
 
     def run(self, planned: Iterable[PlannedImage], outcomes: Mapping[str, Outcome]) -> Iterator[Outcome]:
         """Push what was held back, now that `outcomes` are known; the final outcome of each such image."""
@@ -61,19 +64,23 @@ class HeldPushes:
     def _phase(
         self, phase: PushPhase, images: Sequence[ImageSpec], built: Mapping[str, Outcome]
     ) -> Iterator[Outcome]:
-        """Let workers do `phase` for each image; what becomes of it, as each is done."""
-        waiting = list(images)
-        while waiting or self._crew.size:
-            while waiting and self._crew.size < _AT_ONCE and not self._crew.halt:
-                image = waiting.pop(0)
-                output, home = image.build.output, image.build.rootfs.home
-                self._crew.start(image.name, PushSpec(name=image.name, keep=output.keep, home=home, phase=phase))
-            if self._crew.halt:
-                yield from (_not_pushed(built[image.name], self._crew.halt) for image in waiting)
-                waiting.clear()
-            if self._crew.size:
-                for done in self._crew.wait():
-                    yield _merged(built[done.running.name], done.running.outcome(done.ended))
+        jobs = [PushSpec(name=i.name, keep=i.keep, home=i.build.rootfs.home, phase=phase) for i in images]
+        return push_all(self._crew, jobs, built)
+
+
+def push_all(crew: Crew, jobs: Sequence[PushSpec], built: Mapping[str, Outcome]) -> Iterator[Outcome]:
+    """Let workers do `jobs`; the outcome of each image, which was `built` before, as it is known."""
+    waiting = list(jobs)
+    while waiting or crew.size:
+        while waiting and crew.size < _AT_ONCE and not crew.halt:
+            job = waiting.pop(0)
+            crew.start(job.name, job)
+        if crew.halt:
+            yield from (_not_pushed(built[job.name], crew.halt) for job in waiting)
+            waiting.clear()
+        if crew.size:
+            for done in crew.wait():
+                yield _merged(built[done.running.name], done.running.outcome(done.ended))
 
 
 def _merged(built: Outcome, push: Outcome) -> Outcome:
@@ -96,3 +103,29 @@ def _merged(built: Outcome, push: Outcome) -> Outcome:
 
 def _not_pushed(outcome: Outcome, reason: str) -> Outcome:
     return replace(outcome, status="not pushed", message=reason, hint=RESUME)
+
+
+def resume(crew: Crew, waiting: Sequence[WaitingImage], home: str, sink: RunSink) -> RunReport:
+    """Push what earlier runs have left in the store of `home`, and report it as a run of its own."""
+    started = time.monotonic()
+    names = Counter(image.name for image in waiting)
+    jobs = [
+        PushSpec(name=image.name if names[image.name] == 1 else image.keep, keep=image.keep, home=home)
+        for image in waiting
+    ]
+    built = {
+        job.name: Outcome(name=job.name, status="built", digest=image.digest, size=image.size)
+        for job, image in zip(jobs, waiting, strict=True)
+    }
+    sink(RunStarted(file="unpushed", images=tuple(built), jobs=_AT_ONCE))
+    for position, name in enumerate(built, start=1):
+        sink(ImageStarted(name=name, position=position, total=len(built)))
+    outcomes: dict[str, Outcome] = {}
+    for outcome in push_all(crew, jobs, built):
+        outcomes[outcome.name] = outcome
+        sink(ImageFinished(outcome=outcome))
+    report = RunReport(
+        outcomes=tuple(outcomes[name] for name in built), seconds=time.monotonic() - started, signal=crew.signal
+    )
+    sink(RunFinished(report=report))
+    return report

@@ -101,7 +101,7 @@ class Outputs:
     def _push(self, image: BuiltImage) -> tuple[str, ...]:
         pushable = self._pushable(image)
         if self._wanted.keep:
-            keep(self._store, pushable, self._wanted, self._spec.registry, result_of(image, self._spec))
+            keep(self._store, pushable, self._spec, result_of(image, self._spec))
         if self._wanted.defer:
             with contextlib.suppress(PushError):  # the sink knows, and the push to come tries again
                 self._pusher.send_content(pushable, self._targets)

@@ -22,9 +22,9 @@ from executor.registry.credentials import Keychain
 from executor.registry.push import BlobUploads, PushBlob, push_image
 from executor.spec import (
     BuildResult,
-    OutputSpec,
+    BuildSpec,
     PushSpec,
-    RegistryOptions,
+    WaitingImage,
     build_result_from_json,
     output_spec_from_json,
     registry_options_from_json,
@@ -121,19 +121,40 @@ class Pusher:
             raise _push_error(failures, len(targets))
 
 
-def keep(
-    store: Store, image: Pushable, output: OutputSpec, registry: RegistryOptions, result: BuildResult
-) -> None:
-    """Let `image` wait in the store's folder `output.keep` until `push` has brought it to all destinations."""
+def keep(store: Store, image: Pushable, spec: BuildSpec, result: BuildResult) -> None:
+    """Let `image` wait in the store's folder `spec.output.keep` until all destinations have it."""
     sources = {blob.descriptor.digest: blob.source for blob in image.all_blobs() if blob.source}
     record = {
-        "output": dataclasses.asdict(output),
-        "registry": dataclasses.asdict(registry),
+        "name": spec.name,
+        "output": dataclasses.asdict(spec.output),
+        "registry": dataclasses.asdict(spec.registry),
         "result": result.to_json(),
         "sources": sources,
     }
     store.unpushed.keep(
-        output.keep, image.descriptor, image.all_descriptors(), destinations=output.destinations, record=record
+        spec.output.keep,
+        image.descriptor,
+        image.all_descriptors(),
+        destinations=spec.output.destinations,
+        record=record,
+    )
+
+
+def waiting_images(home: str) -> tuple[WaitingImage, ...]:
+    """The images that wait in the store of `home` ('' for the default), also those that cannot be read."""
+    with Store.open(home) as store:
+        return tuple(_waiting_image(store, name) for name in store.unpushed.names())
+
+
+def _waiting_image(store: Store, keep: str) -> WaitingImage:
+    try:
+        image = store.unpushed.get(keep)
+        result = build_result_from_json(image.record["result"])
+        name = str(image.record["name"])
+    except (Error, KeyError):
+        return WaitingImage(keep=keep)
+    return WaitingImage(
+        keep=keep, name=name, digest=result.digest, size=result.size, destinations=image.destinations
     )
 
 

@@ -98,7 +98,7 @@ class UnpushedImages:
             )
         except FileNotFoundError:
             raise ImageError(f"no image waits in {folder}") from None
-        except (OSError, ValueError, KeyError, IndexError) as error:
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             raise ImageError(f"the image that waits in {folder} is damaged: {error!r}") from error
 
     def names(self) -> list[str]:
@@ -115,13 +115,17 @@ class UnpushedImages:
                 self._drop(name, tuple(destinations))
 
     def _drop(self, name: str, destinations: tuple[str, ...]) -> None:
-        path = Path(self._root, name, _RECORD)
-        document = json.loads(path.read_text())
-        left = [reference for reference in document["destinations"] if reference not in destinations]
+        """Take destinations off the list. A damaged image stays as it is, for someone to look at."""
+        try:
+            image = self.get(name)
+        except ImageError:
+            return
+        left = [reference for reference in image.destinations if reference not in destinations]
         if not left:
             self._discard(name)
-        elif len(left) < len(document["destinations"]):
-            _write(path, json.dumps({**document, "destinations": left}).encode())
+        elif len(left) < len(image.destinations):
+            document = {"destinations": left, "record": image.record}
+            _write(Path(self._root, name, _RECORD), json.dumps(document).encode())
 
     def _fill(
         self,

@@ -11,7 +11,7 @@ from executor.sizes import parse_size
 from executor.spec import RootfsChoice
 from runner.commands.options import Invocation, planned_run, with_debug, with_file, with_selection
 from runner.commands.reporting import Reporting, with_reporting
-from runner.model import Overrides
+from runner.model import Overrides, PushMode
 from runner.runevents import RunStarted
 from runner.scheduler import RunOptions, Scheduler
 from runner.selection import select
@@ -24,6 +24,11 @@ from runner.workers import ZygotePool
 @with_selection
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Images built at once.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure. Default: build what does not need it.")
+@click.option(
+    "--push",
+    type=click.Choice(["each", "end", "all-or-nothing"]),
+    help="When images are pushed; overrides the file.",
+)
 @click.option(
     "--rootfs",
     type=click.Choice(["auto", "overlay", "chroot", "in-place"]),
@@ -67,7 +72,8 @@ def command(
         sink = reporting.sink()
         with SignalPipe() as signals, invocation.executor.store_session(overrides.home, size):
             sink(RunStarted(file="<stdin>" if file == "-" else file, images=names, jobs=options["jobs"]))
-            run_options = RunOptions(push=run_plan.push, **options)
+            push: PushMode = options.pop("push") or run_plan.push
+            run_options = RunOptions(push=push, **options)
             return Scheduler(run_plan, pool, signals, sink, run_options).run().exit_code
     finally:
         pool.close()

@@ -17,7 +17,7 @@ from runner.model import Overrides
 from runner.plan import RunPlan, plan
 from runner.selection import Selection, Shard
 
-COMMANDS = ("build", "validate", "plan", "prune", "schema", "doctor", "version")
+COMMANDS = ("build", "push", "validate", "plan", "prune", "schema", "doctor", "version")
 
 
 @dataclass(slots=True)

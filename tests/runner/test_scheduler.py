@@ -115,7 +115,9 @@ def run():
                 image=ImageSpec(
                     name=name,
                     build=BuildSpec(
-                        context=".", name=name, output=OutputSpec(keep=f"{name}-kept" if name in keep else "")
+                        context=".",
+                        name=name,
+                        output=OutputSpec(destinations=(f"r/{name}:1",), no_push=name not in keep),
                     ),
                     references=(f"r/{name}:1",),
                     location=Location("f"),

@@ -1,0 +1,74 @@
+"""`krunner push --resume`: push what earlier runs have built and could not push."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import click
+
+from executor.errors import UsageError
+from runner.commands.options import Invocation, with_debug
+from runner.commands.reporting import Reporting, with_reporting
+from runner.crew import Crew, Patience
+from runner.pushing import resume
+from runner.signals import SignalPipe
+from runner.workers import ZygotePool
+
+
+@click.command("push")
+@click.option(
+    "--resume",
+    "store",
+    metavar="[DIR]",
+    is_flag=False,
+    flag_value="",
+    help="Push what waits in the store DIR. Default: $KRUNNER_HOME, or where the store usually is.",
+)
+@click.option("--list", "only_list", is_flag=True, help="Show what waits, and push nothing.")
+@with_reporting
+@with_debug
+@click.pass_obj
+def command(invocation: Invocation, /, store: str | None, only_list: bool, reporting: Reporting) -> int:
+    """Push the images that earlier runs have built and could not push, or were not allowed to.
+
+    They wait in the store, as OCI layouts, until every destination has them or a newer image takes their place.
+    """
+    if store is None and not only_list:
+        raise UsageError(
+            "there is nothing to push", hint="`--resume` pushes what earlier runs have left in the store"
+        )
+    home = _home(store or os.environ.get("KRUNNER_HOME", ""))
+    waiting = invocation.executor.waiting_images(home)
+    if only_list or not waiting:
+        for image in waiting:
+            print(
+                f"{image.name or image.keep}  {image.digest or 'damaged'}  {' '.join(image.destinations)}".rstrip()
+            )
+        if not waiting:
+            print("nothing waits to be pushed")
+        return 0
+    source = click.get_current_context().get_parameter_source("report_dir")
+    if source is click.core.ParameterSource.DEFAULT:  # the run's own reports shall stay
+        reporting = dataclasses.replace(reporting, report_dir=os.path.join(reporting.report_dir, "push"))
+    pool = ZygotePool.start(invocation.executor.load_entry)
+    try:
+        sink = reporting.sink()
+        with SignalPipe() as signals:
+            crew = Crew(pool, signals, sink, Patience())
+            try:
+                return resume(crew, waiting, home, sink).exit_code
+            finally:
+                crew.close()
+    finally:
+        pool.close()
+
+
+def _home(folder: str) -> str:
+    """The store whose folder, or whose folder of such images, was named. Raises UsageError when there is none."""
+    home = os.path.abspath(folder) if folder else ""
+    if home and os.path.basename(home) == "unpushed":
+        home = os.path.dirname(home)
+    if home and not os.path.isdir(os.path.join(home, "unpushed")):
+        raise UsageError(f"{folder} is no store of krunner", hint="name the folder that KRUNNER_HOME was then")
+    return home
