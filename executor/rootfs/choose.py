@@ -8,9 +8,11 @@ from executor.errors import UnfitError
 from executor.events import DriverChosen, Sink, Warned
 from executor.rootfs.base import Driver
 from executor.rootfs.chroot import ChrootDriver
-from executor.rootfs.inplace import InPlaceDriver, recover
+from executor.rootfs.inplace import InPlaceDriver
+from executor.rootfs.keeper import RESTORED
 from executor.rootfs.namespaces import Privilege, current_privilege
 from executor.rootfs.overlay import OverlayDriver
+from executor.rootfs.recovery import recover
 from executor.snapshot.ignore import IgnoredPaths
 from executor.spec import RootfsOptions
 from executor.store import Store
@@ -29,7 +31,7 @@ def choose_driver(store: Store, options: RootfsOptions, sink: Sink) -> Driver:
     Tells `sink` which, and why not those before it. Raises UnfitError when the one asked for, or none, works.
     """
     if recover():
-        sink(Warned(message="a build was killed while it ran a command in /: the container is as it was again"))
+        sink(Warned(message=RESTORED))
     refusals: list[str] = []
     for driver in drivers(store, options):
         if options.driver not in ("auto", driver.name):

@@ -109,7 +109,7 @@ def _enter_namespaces(confinement: Confinement, request: RunRequest) -> None:
 def _kill_descendants() -> None:
     """Kill what the command left: as their subreaper this process sees them all, generation by generation."""
     while True:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:  # no codec has to be there
             children = file.read().split()
         for child in children:
             with suppress(ProcessLookupError):

@@ -6,8 +6,6 @@ command runs (see `takeover`); between commands the container is as it was, what
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import os
 import shutil
 import signal
@@ -21,16 +19,21 @@ from executor.rootfs import guard, process
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
 from executor.rootfs.chroot import ChrootDriver, ChrootRoot
 from executor.rootfs.confinement import Confinement
+from executor.rootfs.keeper import watched
+from executor.rootfs.lentdev import LentDev
+from executor.rootfs.ownfiles import OwnFiles
 from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable
+from executor.rootfs.recovery import FOLDER, alone
 from executor.rootfs.runmounts import write_scripts
 from executor.rootfs.safepath import resolve
+from executor.rootfs.sealing import seal
 from executor.rootfs.takeover import Takeover
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.scan import Mode, ScanDiff
 from executor.store import Store
 
-_FOLDER = f"{guard.HOME}/takeover"
 _STAYS = (guard.HOME, "/busybox")
+_CHANGES = (FOLDER, os.path.join(guard.HOME, "tmp"))
 _A_CONTAINERS_OWN = frozenset({"/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -57,14 +60,14 @@ class InPlaceDriver:
             return Probe(False, error.message)
         folder = self.store.scratch("probe")
         try:
-            os.makedirs(_FOLDER, mode=0o700, exist_ok=True)
-            goal = f"{_FOLDER}/{os.path.basename(folder)}"
+            os.makedirs(FOLDER, mode=0o700, exist_ok=True)
+            goal = f"{FOLDER}/{os.path.basename(folder)}"
             os.rename(folder, goal)
             os.rmdir(goal)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             return Probe(False, f"the store {self.store.home} must be on the file system of /: {error.strerror}")
-        pin_name_services()
+        seal()
         return Probe(True)
 
     def conflict(self, tree: str, cwd: str) -> str:
@@ -114,16 +117,29 @@ class InPlaceRoot:
                 "stderr", f"{conflict} of the image is in use in this container: running by chroot, without /proc"
             )
             return self._tree.run(request, on_line)
-        takeover = Takeover(guard.permit(), _FOLDER)
+        takeover = Takeover(guard.permit(), FOLDER)
         with (
-            _alone(),
+            watched(),
+            alone(),
+            self._own_files(on_line),
             plain_mounts(self.path, os.path.dirname(self.path), request.mounts),
             self._in_place(takeover) as hidden,
-            _scripts(request),
+            _lent_dev(request),
         ):
             for path in sorted(hidden.difference(_A_CONTAINERS_OWN)):
                 on_line("stderr", f"{path} of the image cannot be seen: this container needs its own")
             return process.run(request, Confinement(root="/", namespaces=False), on_line)
+
+    @contextmanager
+    def _own_files(self, on_line: OnLine) -> Iterator[None]:
+        """The container's own files within the context; what was done to them is undone after it, and told."""
+        own = OwnFiles(FOLDER, kept=(*_STAYS, "/bin", "/etc"))
+        own.note({*_CHANGES, *staying(self._driver.store.home)}.difference(_STAYS))
+        try:
+            yield
+        finally:
+            if changed := own.put_right():
+                on_line("stderr", f"the command changed {changed[0]} of this container: it is as it was again")
 
     @contextmanager
     def _in_place(self, takeover: Takeover) -> Iterator[frozenset[str]]:
@@ -165,22 +181,6 @@ class InPlaceRoot:
         self.close()
 
 
-def recover() -> bool:
-    """Bring `/` back when a process was killed while a tree was in its place; True when that was so.
-
-    Raises UnfitError when it cannot be brought back.
-    """
-    if not os.path.exists(f"{_FOLDER}/journal.json"):
-        return False
-    takeover = Takeover(guard.permit(), _FOLDER)
-    with _alone():
-        stays = takeover.unfinished()
-        if stays is None:
-            return False
-        _kill_strangers(stays)
-        return takeover.recover()
-
-
 def staying(home: str) -> set[str]:
     """The paths of this container that no image may take: what we run on, what others stand on, mount points."""
     paths = {*_STAYS, os.path.realpath(home)}
@@ -196,14 +196,6 @@ def _is_a_containers_own(path: str) -> bool:
     return path in _A_CONTAINERS_OWN or path.startswith(("/dev/", "/proc/", "/sys/"))
 
 
-def pin_name_services() -> None:
-    """Keep glibc from reading an image's nsswitch.conf and loading the modules that it names."""
-    configure = getattr(ctypes.CDLL(None), "__nss_configure_lookup", None)
-    if configure:
-        for database, services in ((b"hosts", b"files dns"), (b"passwd", b"files"), (b"group", b"files")):
-            configure(database, services)
-
-
 def _unescape(path: str) -> str:
     """A path of mountinfo, where blanks and backslashes are octal numbers."""
     return (
@@ -215,35 +207,12 @@ def _unescape(path: str) -> str:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Wait until no other process has taken `/` over."""
-    os.makedirs(_FOLDER, mode=0o700, exist_ok=True)
-    descriptor = os.open(f"{_FOLDER}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _scripts(request: RunRequest) -> Iterator[None]:
-    """The request's scripts in the container's own /dev."""
+def _lent_dev(request: RunRequest) -> Iterator[None]:
+    """The container's own /dev with the request's scripts; afterwards it is as it was."""
+    dev = LentDev(FOLDER)
+    dev.lend()
     try:
         write_scripts("/dev", request.scripts)
         yield
     finally:
-        for path in request.scripts:
-            shutil.rmtree(os.path.dirname(path)) if os.path.dirname(path) != "/dev" else os.unlink(path)
-
-
-def _kill_strangers(stays: tuple[str, ...]) -> None:
-    """Kill what a killed build's command left running: programs that are not from a path that stays."""
-    for process_id in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            program = os.readlink(f"/proc/{process_id}/exe")
-        except OSError:
-            continue
-        if not any(f"{program}/".startswith(f"{path}/") for path in stays):
-            with suppress(ProcessLookupError):
-                os.kill(int(process_id), signal.SIGKILL)
+        dev.take_back()

@@ -5,6 +5,8 @@
     back     what is in `/` moves into the tree, and what was put aside moves back
 
 Some paths stay (mount points, /kaniko, the workspace…), and the folders above them: of these only children move.
+Where the tree has a link in place of such a folder (/var/run, with a mount below), links to its target's entries
+stand in the folder.
 FOLDER/journal.json says how far it came, so that after a SIGKILL at any point the next process can bring `/` back.
 """
 
@@ -21,7 +23,7 @@ from typing import Any, Literal, Protocol
 
 from executor.errors import UnfitError
 from executor.image.replacing import replacing
-from executor.rootfs.safepath import resolve
+from executor.rootfs.safepath import inside, resolve
 from executor.snapshot.index import Facts, await_next_tick, facts_of
 
 _Metadata = tuple[int, int, int, int]  # mode, uid, gid, mtime in ns
@@ -71,6 +73,7 @@ class Takeover:
         self._journal_path = os.path.join(folder, "journal.json")
         self._moved: dict[str, tuple[Facts, Facts]] = {}
         self._renamed: dict[str, tuple[Facts, Facts]] = {}
+        self._linked: dict[str, str] = {}
 
     def begin(self, tree: str, stays: Iterable[str]) -> tuple[str, ...]:
         """Put `tree` in place; the paths of it that cannot be seen because something stays there.
@@ -137,11 +140,12 @@ class Takeover:
                     _move(self._at(folder, name), self._kept(folder, name))
 
     def _bring_in(self, journal: _Journal) -> Iterator[str]:
+        others = {}
         for folder in journal.folders:
             source = os.path.join(journal.tree, folder)
             if not _is_directory(source):
                 if os.path.lexists(source):
-                    yield f"/{folder}"
+                    others[folder] = inside(journal.tree, resolve(journal.tree, folder)).lstrip("/")
                 continue
             metadata = _metadata(source)
             for name in os.listdir(source):
@@ -150,6 +154,32 @@ class Takeover:
                 elif _join(folder, name) in journal.stays and _has_content(os.path.join(source, name)):
                     yield f"/{_join(folder, name)}"
             _apply(self._at(folder), metadata)
+
+        for folder, target in others.items():
+            if not self._link(journal, folder, target):
+                yield f"/{folder}"
+
+    def _link(self, journal: _Journal, folder: str, target: str) -> bool:
+        """Let a folder that stays show what is in `target`, to which it is a link in the tree."""
+        if target == folder or not _is_directory(self._at(target)):
+            return False
+        for name in os.listdir(self._at(target)):
+            if journal.moves(folder, name) and not os.path.lexists(self._at(folder, name)):
+                os.symlink(f"/{target}/{name}", self._at(folder, name))
+                self._linked[_join(folder, name)] = _join(target, name)
+        return True
+
+    def _unlink(self) -> Iterator[str]:
+        """Remove the links again; what was done to one of them is done to what it showed."""
+        for path, target in self._linked.items():
+            link, shown = self._at(path), self._at(target)
+            try:
+                if os.path.islink(link) and os.readlink(link) == f"/{target}":
+                    os.unlink(link)
+                elif not (_is_directory(link) and _is_directory(shown)):
+                    _remove(shown)
+            except OSError as error:
+                yield f"{error.filename}: {error.strerror}"
 
     def _bring(self, source: str, goal: str, name: str) -> None:
         before = facts_of(os.lstat(source))
@@ -173,6 +203,7 @@ class Takeover:
         os.unlink(self._journal_path)
 
     def _take_out(self, journal: _Journal, tree: str) -> Iterator[str]:
+        yield from self._unlink()
         for folder in journal.folders:
             here = self._at(folder)
             metadata = _metadata(here)
@@ -263,6 +294,13 @@ def _is_directory(path: str) -> bool:
 def _has_content(path: str) -> bool:
     """Whether hiding `path` hides anything."""
     return bool(os.listdir(path)) if _is_directory(path) else os.lstat(path).st_size > 0
+
+
+def _remove(path: str) -> None:
+    if _is_directory(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)
 
 
 def _leftovers(folder: str) -> Iterator[str]:

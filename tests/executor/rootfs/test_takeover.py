@@ -123,16 +123,34 @@ def test_folders_of_the_container_do_not_get_into_the_tree(live: Path, tree: Pat
 
 
 def test_a_link_where_the_container_has_a_folder(live: Path, tree: Path, takeover: Takeover) -> None:
-    write(tree, run__utmp="image")
+    write(tree, run__utmp="image", run__removed="image", run__replaced="image", run__lib__a="image")
     (tree / "var" / "run").symlink_to("/run")
+    before = listing(live)
+    assert "/var/run" not in takeover.begin(str(tree), STAYS)
+    run = live / "var" / "run"
+    assert {path.name: os.readlink(path) for path in run.iterdir() if path.is_symlink()} == {
+        name: f"/run/{name}" for name in ("utmp", "removed", "replaced", "lib")
+    }
+    assert (run / "secrets" / "token").read_text() == "own"
+    for name in ("removed", "replaced", "lib"):
+        (run / name).unlink()
+    write(live, var__run__pid="1", var__run__replaced="new", var__run__lib__b="new")
+    takeover.end()
+    assert listing(live) == before
+    assert os.readlink(tree / "var" / "run") == "/run"
+    found = {str(path.relative_to(tree / "run")): path.read_text() for path in (tree / "run").rglob("?*[!b]")}
+    assert found == {"pid": "1", "utmp": "image", "replaced": "new"}
+    assert sorted(path.name for path in (tree / "run" / "lib").iterdir()) == ["a", "b"]
+
+
+def test_a_link_to_nowhere_where_the_container_has_a_folder(live: Path, tree: Path, takeover: Takeover) -> None:
+    (tree / "var" / "run").symlink_to("/nowhere")
     before = listing(live)
     assert "/var/run" in takeover.begin(str(tree), STAYS)
     write(live, var__run__pid="1")
     takeover.end()
     assert listing(live) == before
-    assert os.readlink(tree / "var" / "run") == "/run"
-    assert (tree / "run" / "pid").read_text() == "1"
-    assert (tree / "run" / "utmp").read_text() == "image"
+    assert (tree / "nowhere" / "pid").read_text() == "1"
 
 
 def test_untouched_entries_are_told(live: Path, tree: Path, takeover: Takeover) -> None:
