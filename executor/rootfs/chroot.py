@@ -1,7 +1,8 @@
 """The chroot driver: a directory, copied from a flattened tree in the store; a snapshot compares all of it.
 
     <chain ID>-flat/fs    in the store: the layers of a chain applied one on another, never changed
-    <scratch>/root        a copy of it (shared blocks where the file system can) that instructions change
+    <chain ID>-spare/fs   in the store: a copy of that, between two builds; see spare.py
+    <scratch>/root        such a copy (shared blocks where the file system can) that instructions change
 
 Works without mounts. Without root it holds a tree all of whose entries belong to 0:0, and runs no commands.
 """
@@ -30,11 +31,12 @@ from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable
 from executor.rootfs.plainrun import plain_run
 from executor.rootfs.privileges import read_privileges
 from executor.rootfs.propagation import make_mounts_private
+from executor.rootfs.spare import restore
 from executor.rootfs.trial import try_in_child
 from executor.rootfs.unpack import apply_layer
 from executor.snapshot.entries import describe
 from executor.snapshot.ignore import IgnoredPaths
-from executor.snapshot.index import Facts, take_index
+from executor.snapshot.index import Facts, Index, take_index
 from executor.snapshot.scan import Baseline, Mode, ScanDiff
 from executor.store import Store
 
@@ -77,8 +79,12 @@ class ChrootDriver:
 
     def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> ChrootRoot:
         """See `Driver.open_root`."""
-        pristine = os.path.join(self._flattened(layers, open_layer), TREE) if layers else ""
-        return ChrootRoot(self, pristine, pristine, None)
+        if not layers:
+            return ChrootRoot(self, "", "", None)
+        flattened = self._flattened(layers, open_layer)
+        pristine = os.path.join(flattened, TREE)
+        spare = f"{os.path.basename(flattened)}-spare"
+        return ChrootRoot(self, pristine, pristine, None, spare=spare)
 
     @contextmanager
     def prefetch(self, layers: Sequence[Layer], open_layer: OpenLayer) -> Iterator[None]:
@@ -119,15 +125,22 @@ class ChrootDriver:
 class ChrootRoot:
     """A root filesystem in a directory; see `RootFs`."""
 
-    def __init__(self, driver: ChrootDriver, source: str, pristine: str, baseline: Baseline | None) -> None:
-        """A copy of `source` ('' for an empty root); `baseline` says what is known of it beside `pristine`."""
+    def __init__(
+        self, driver: ChrootDriver, source: str, pristine: str, baseline: Baseline | None, *, spare: str = ""
+    ) -> None:
+        """A copy of `source` ('' for an empty root); `baseline` says what is known of it beside `pristine`.
+
+        `spare` is the key under which the store keeps a copy for the next root, '' for none.
+        """
         self._driver = driver
         self._scratch = driver.store.scratch("chroot")
+        self._copied: Index = {}
         self._path = os.path.join(self._scratch, "root")
         self._diff: ScanDiff | None = None
+        self._spare = "" if driver.ignore else spare
         try:
             if source:
-                copy_tree(source, self._path, CopyRules())
+                self._fill(source)
             else:
                 os.rename(new_tree(self._scratch), self._path)
             self._baseline = Baseline(
@@ -135,12 +148,21 @@ class ChrootRoot:
                 pristine=pristine,
                 known=baseline.known if baseline else self._known_root(),
             )
+            self._copied = self._baseline.index
         except OSError as error:
             self.close()
             raise UnfitError(f"cannot copy a root: {error.strerror}: {error.filename}") from error
         except BaseException:
             self.close()
             raise
+
+    def _fill(self, source: str) -> None:
+        taken = self._driver.store.unpacked.take(self._spare) if self._spare else None
+        if taken:
+            os.rename(os.path.join(taken, TREE), self._path)
+            os.rmdir(taken)
+        else:
+            copy_tree(source, self._path, CopyRules())
 
     def _known_root(self) -> Mapping[str, LayerEntry]:
         """The root directory's entry: an empty root has no pristine tree that would say what it was like."""
@@ -200,7 +222,12 @@ class ChrootRoot:
         return ChrootRoot(self._driver, self._path, self._baseline.pristine, self._baseline)
 
     def close(self) -> None:
-        """See `RootFs.close`."""
+        """See `RootFs.close`. The tree is kept for the next root where it can be made what it was."""
+        if self._spare and self._copied and restore(self._path, self._baseline.pristine, self._copied):
+            kept = self._driver.store.scratch("spare")
+            os.rename(self._path, os.path.join(kept, TREE))
+            self._driver.store.unpacked.adopt(self._spare, kept)
+        self._copied = {}
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def __enter__(self) -> Self:

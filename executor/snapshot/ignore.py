@@ -13,6 +13,10 @@ class IgnoredPaths:
         """`paths` are absolute inside the image."""
         self._names = frozenset(posixpath.normpath("/" + path).lstrip("/") for path in paths)
 
+    def __bool__(self) -> bool:
+        """True when any path is ignored."""
+        return bool(self._names)
+
     def __contains__(self, name: str) -> bool:
         """True when the entry name (relative, as in a layer) is one of the paths."""
         return name in self._names

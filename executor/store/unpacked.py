@@ -65,6 +65,7 @@ class UnpackedLayers:
                 return found
             return self._publish(key, directory)
 
+<<<<<<< Updated upstream
     def _marked(self, key: str) -> str | None:
         path = os.path.join(self._root, key)
         return path if self._usage.mark(path) else None
@@ -83,6 +84,19 @@ class UnpackedLayers:
         if key not in self._whole and is_whole(path):
             self._whole.add(key)
         return key in self._whole
+=======
+    def take(self, key: str) -> str | None:
+        """Move the directory of `key` out of the store, to be changed and perhaps given back by `adopt`."""
+        if not self.get(key):
+            return None
+        with self._locked(key):
+            found = self.get(key)
+            if not found:
+                return None
+            directory = tempfile.mkdtemp(prefix="taken-", dir=self._session)
+            os.rename(found, directory)
+            return directory
+>>>>>>> Stashed changes
 
     def _publish(self, key: str, directory: str) -> str:
         path = os.path.join(self._root, key)
