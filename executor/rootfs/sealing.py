@@ -26,18 +26,9 @@ _LATE = (
         "tenacity",
         "zstandard",
     ),
-    *(
-        "bz2",
-        "concurrent.futures.thread",
-        "encodings.idna",
-        "linecache",
-        "lzma",
-        "netrc",
-        "subprocess",
-        "traceback",
-    ),
+    *("bz2", "concurrent.futures.thread", "encodings.idna", "encodings.punycode", "linecache", "lzma", "netrc"),
+    *("platform", "subprocess", "traceback"),
 )
-
 
 # Databases of nsswitch.conf(5) that lookups here may touch, with services that are part of libc itself.
 _SERVICES = ((b"hosts", b"files dns"), (b"passwd", b"files"), (b"group", b"files"), (b"services", b"files"))
