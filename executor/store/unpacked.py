@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from executor.store.locks import locked
-from executor.store.seals import begin_seal, is_whole
+from executor.store.seals import begin_seal, is_whole, remove_seal
 from executor.store.usage import Usage
 
 
@@ -65,7 +65,18 @@ class UnpackedLayers:
                 return found
             return self._publish(key, directory)
 
-<<<<<<< Updated upstream
+    def take(self, key: str) -> str | None:
+        """Move the directory of `key` out of the store, to be changed and perhaps given back by `adopt`."""
+        with self._locked(key):
+            found = self._sound(key)
+            if found is None:
+                return None
+            directory = tempfile.mkdtemp(prefix="taken-", dir=self._session)
+            os.rename(found, directory)
+            remove_seal(found)
+            self._whole.discard(key)
+            return directory
+
     def _marked(self, key: str) -> str | None:
         path = os.path.join(self._root, key)
         return path if self._usage.mark(path) else None
@@ -84,19 +95,6 @@ class UnpackedLayers:
         if key not in self._whole and is_whole(path):
             self._whole.add(key)
         return key in self._whole
-=======
-    def take(self, key: str) -> str | None:
-        """Move the directory of `key` out of the store, to be changed and perhaps given back by `adopt`."""
-        if not self.get(key):
-            return None
-        with self._locked(key):
-            found = self.get(key)
-            if not found:
-                return None
-            directory = tempfile.mkdtemp(prefix="taken-", dir=self._session)
-            os.rename(found, directory)
-            return directory
->>>>>>> Stashed changes
 
     def _publish(self, key: str, directory: str) -> str:
         path = os.path.join(self._root, key)

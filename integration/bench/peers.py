@@ -263,7 +263,17 @@ def _in_container(
     """A new container on the host's network that sees the contexts; removed with the daemon,
     since deleting many files slows ext4 down for whoever comes next."""
     contexts = sorted({f"--volume={image.context}:{image.context}:ro" for image in workload.images})
-    argv: list[str | Path] = [DOCKER, "run", "--network=host", "--entrypoint=", *options, *contexts, image, *words]
+    argv: list[str | Path] = [
+        DOCKER,
+        "run",
+        "--network=host",
+        "--env=USER=root",
+        "--entrypoint=",
+        *options,
+        *contexts,
+        image,
+        *words,
+    ]
     return Command(argv=argv, env={"DOCKER_HOST": docker.host}, daemon=_daemon_of(docker))
 
 
