@@ -29,7 +29,6 @@ _NAME_LENGTH = 100
 _PREFIX_LENGTH = 155
 _HEADER = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0        %b%bustar\x0000%b%07o\0%07o\0%b\0\0\0\0\0\0\0\0\0\0\0\0"
 _NO_NAMES = bytes(64)
-_CONTENT_TYPES = frozenset({EntryType.FILE})
 
 
 def write_layer(
@@ -47,7 +46,7 @@ def write_layer(
     out = _Output(write)
     for entry, content in changes:
         out.put(_headers(entry, latest_mtime))
-        if entry.type in _CONTENT_TYPES and entry.size:
+        if entry.type is EntryType.FILE and entry.size:
             _write_content(out, entry, content)
     out.put(_END)
     out.flush()
@@ -86,14 +85,14 @@ def _headers(entry: LayerEntry, latest_mtime: int | None) -> bytes:
     if entry.type is EntryType.DIRECTORY:
         name = name + b"/" if name else b"./"
     link = entry.link.encode("utf-8", "surrogateescape")
-    size = entry.size if entry.type in _CONTENT_TYPES else 0
+    size = entry.size if entry.type is EntryType.FILE else 0
     numbers = (entry.mode & 0o7777, entry.uid, entry.gid, size, mtime)
     prefix = b""
     if len(name) > _NAME_LENGTH:
         prefix, name = _split(name)
-    records = _records(entry, name, link, numbers)
-    if records is None:
+    if _fits(name, link, numbers) and not entry.xattrs:
         return _header(name, entry.type.value, link, numbers, device=entry.device, prefix=prefix)
+    records = _records(entry, name, link, numbers)
     fields = (numbers[0], *(n if 0 <= n <= limit else 0 for n, limit in zip(numbers[1:], _LIMITS, strict=True)))
     short = _ascii(name)[:_NAME_LENGTH]
     header = _header(
@@ -114,15 +113,20 @@ def _split(name: bytes) -> tuple[bytes, bytes]:
     return b"", name
 
 
-def _records(
-    entry: LayerEntry, name: bytes, link: bytes, numbers: tuple[int, ...]
-) -> list[tuple[bytes, bytes]] | None:
-    """The PAX records that ustar's fields cannot hold, sorted by key; None when there are none."""
+def _fits(name: bytes, link: bytes, numbers: tuple[int, ...]) -> bool:
+    """True when ustar's fields can hold it all."""
     _, uid, gid, size, mtime = numbers
-    fits = len(name) <= _NAME_LENGTH and len(link) <= _NAME_LENGTH and name.isascii() and link.isascii()
-    fits = fits and uid <= _MAX_ID and gid <= _MAX_ID and size <= _MAX_SIZE and 0 <= mtime <= _MAX_SIZE
-    if fits and not entry.xattrs:
-        return None
+    if (
+        len(name) > _NAME_LENGTH
+        or not name.isascii()
+        or (link and (len(link) > _NAME_LENGTH or not link.isascii()))
+    ):
+        return False
+    return uid <= _MAX_ID and gid <= _MAX_ID and size <= _MAX_SIZE and 0 <= mtime <= _MAX_SIZE
+
+
+def _records(entry: LayerEntry, name: bytes, link: bytes, numbers: tuple[int, ...]) -> list[tuple[bytes, bytes]]:
+    """The PAX records for what ustar's fields cannot hold, sorted by key."""
     records: list[tuple[bytes, bytes]] = []
     for key, text in ((b"path", name), (b"linkpath", link)):
         if len(text) > _NAME_LENGTH or not text.isascii():

@@ -71,7 +71,7 @@ def parent_to_file(path):
 
 
 def beside(path):
-    (path.parent / f"{path.name}.new").mkdir()
+    (path.parent / f"{path.name}.new").mkdir(exist_ok=True)
     (path.parent / f"{path.name}.new" / "file").write_text("new")
 
 

@@ -1,0 +1,130 @@
+"""What one more entry costs the loops that see every file: calls counted by the interpreter, not seconds.
+
+The bounds are what the loops need today. A change that raises one slows down every build: find another way, or
+raise the bound here and say why. Lower it after a change for the better.
+"""
+
+import hashlib
+import os
+import sys
+import tracemalloc
+
+import pytest
+
+from executor.image.layer import EntryType, LayerEntry
+from executor.image.tar import write_layer
+from executor.rootfs.copytree import CopyRules, copy_tree
+from executor.rootfs.unpack import apply_layer, unpack_overlay_layer
+from executor.snapshot.ignore import IgnoredPaths
+from executor.snapshot.index import take_index
+from executor.snapshot.overlaydiff import Overlay, OverlayDiff
+from executor.snapshot.scan import Baseline, ScanDiff
+
+FEW, MANY = 100, 300
+ROOT = LayerEntry(name="", type=EntryType.DIRECTORY, mode=0o755)
+
+
+def calls(work):
+    """How many functions, of Python and of C, `work` calls."""
+    count = 0
+
+    def observe(_frame, event, _argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(observe)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def tree_of(folder, size):
+    """`size` small files in one directory."""
+    (folder / "d").mkdir(parents=True)
+    for number in range(size):
+        (folder / "d" / f"{number:05}").write_text("content\n")
+    return str(folder)
+
+
+def entries_of(folder, size):
+    """The same as entries of a layer."""
+    diff = OverlayDiff(Overlay(upper=tree_of(folder, size), lowers=[]), ROOT)
+    return [(change.entry, change.content) for change in diff]
+
+
+def scan(folder, size):
+    root = tree_of(folder, size)
+    return lambda: take_index(root, IgnoredPaths())
+
+
+def compare_scans(folder, size):
+    root = tree_of(folder, size)
+    baseline = Baseline(index=take_index(root, IgnoredPaths()))
+    return lambda: list(ScanDiff(root, baseline))
+
+
+def walk_upper(folder, size):
+    diff = OverlayDiff(Overlay(upper=tree_of(folder, size), lowers=[]), ROOT)
+    return lambda: list(diff)
+
+
+def write_tar(folder, size):
+    entries = entries_of(folder, size)
+    return lambda: write_layer(entries, hashlib.sha256().update)
+
+
+def _unpacking(unpack):
+    def prepare(folder, size):
+        folder.mkdir()
+        archive, target = folder / "layer.tar", folder / "target"
+        with archive.open("wb") as file:
+            write_layer(entries_of(folder / "tree", size), file.write)
+        target.mkdir()
+
+        def work():
+            with archive.open("rb") as stream:
+                unpack(stream, str(target))
+
+        return work
+
+    return prepare
+
+
+def copy(folder, size):
+    source = tree_of(folder / "source", size)
+    return lambda: copy_tree(source, str(folder / "copy"), CopyRules(owner=(os.geteuid(), os.getegid())))
+
+
+LOOPS = {
+    "scan of a root": (scan, 7),
+    "comparison of two scans": (compare_scans, 8),
+    "walk of an upper directory": (walk_upper, 33),
+    "layer archive": (write_tar, 33.1),
+    "unpacking for overlay": (_unpacking(unpack_overlay_layer), 84.5),
+    "unpacking onto a tree": (_unpacking(apply_layer), 88.1),
+    "copy of a tree": (copy, 28),
+}
+
+
+@pytest.mark.parametrize(("prepare", "bound"), LOOPS.values(), ids=LOOPS)
+def test_calls_for_one_more_file(prepare, bound, tmp_path):
+    few, many = (calls(prepare(tmp_path / str(size), size)) for size in (FEW, MANY))
+    each = (many - few) / (MANY - FEW)
+    assert each <= bound, f"{each} calls for each file where {bound} were enough"
+
+
+@pytest.mark.parametrize("size", [16 << 20, 256 << 20])
+def test_memory_for_a_layer_does_not_grow_with_its_files(size, tmp_path):
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(size)
+    entry = LayerEntry(name="large", type=EntryType.FILE, mode=0o644, size=size)
+    tracemalloc.start()
+    try:
+        write_layer([(entry, str(tmp_path / "large"))], hashlib.sha256().update)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 << 20
