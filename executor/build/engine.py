@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from executor.build.bases import BaseImages
+from executor.build.buildargs import is_set, settled, without_effect
 from executor.build.clock import Clock
 from executor.build.contexttrees import ContextTrees
 from executor.build.frontend import Frontend, read_frontend
@@ -68,10 +69,15 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
     with stopping_on_signals(stop), Store.open(spec.rootfs.home) as store, ExitStack() as stack:
         folder = stack.enter_context(
             open_context(
-                spec.context, sub_path=spec.context_sub_path, scratch=lambda: store.scratch("context"), sink=sink
+                spec.context,
+                sub_path=spec.context_sub_path,
+                scratch=lambda: store.scratch("context"),
+                sink=sink,
+                keep_git_dir=is_set(spec.build_args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR"),
             )
         )
         frontend = read_frontend(spec, folder, lambda url: download(url, store.scratch("dockerfile"), sink).path)
+        spec = settled(spec, frontend.dockerfile)
         engine = stack.enter_context(_engine(spec, sink, store, frontend, stop))
         image, pushed = engine.run()
         result = replace(
@@ -406,6 +412,8 @@ class Engine:
         unused = sorted(set(self.spec.build_args) - self._frontend.known_args())
         if unused:
             self.sink(Warned(message=f"build arguments that no ARG declares: {', '.join(unused)}"))
+        for name in without_effect(self.spec.build_args):
+            self.sink(Warned(message=f"the build argument {name} has no effect here"))
 
 
 def _ignore(_layer: Layer) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from executor.build.buildargs import builder_args
 from executor.context.base import ContextTree
 from executor.context.http import is_http_url, without_credentials
 from executor.dockerfile.ignore import IgnoreMatcher, parse_ignore
@@ -42,7 +43,7 @@ class Frontend:
             *self.dockerfile.global_args,
             *(step for stage in self.dockerfile.stages for step in stage.instructions if isinstance(step, Arg)),
         ]
-        return {name for arg in declared for name, _ in arg.entries} | set(predefined_args())
+        return {name for arg in declared for name, _ in arg.entries} | predefined_args() | builder_args()
 
 
 def read_frontend(spec: BuildSpec, context: str, download: Download) -> Frontend:

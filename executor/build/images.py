@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from executor.build.buildargs import is_set
 from executor.build.clock import Clock
 from executor.build.state import StageState
 from executor.errors import UsageError
@@ -101,8 +102,8 @@ def store_image(image: Assembled, store: Store, sink: Sink) -> None:
 
 
 def combine(images: Sequence[Assembled], spec: BuildSpec, annotations: Annotations, store: Store) -> BuiltImage:
-    """What the images of a build come to: an index in the store when several platforms were asked for."""
-    if len(images) == 1:
+    """What the images of a build come to: an index in the store when one was asked for."""
+    if not wants_index(spec, len(images)):
         (image,) = images
         return BuiltImage(
             root=replace(image.manifest, platform=None), document=image.manifest_bytes, images=(image,)
@@ -118,12 +119,17 @@ def combine(images: Sequence[Assembled], spec: BuildSpec, annotations: Annotatio
     return BuiltImage(root=root, document=document, images=tuple(images))
 
 
+def wants_index(spec: BuildSpec, platforms: int) -> bool:
+    """Whether the result is an index: of several platforms always, of one on request."""
+    return platforms > 1 or is_set(spec.build_args, "BUILDKIT_MULTI_PLATFORM")
+
+
 def check_outputs(spec: BuildSpec, annotations: Annotations, platforms: Sequence[Platform]) -> None:
     """Raise UsageError for what cannot be written for these platforms, before anything is built."""
-    several = len(platforms) > 1
+    several = wants_index(spec, len(platforms))
     if several and spec.output.tar_path:
         raise UsageError(
-            f"an archive holds one image, not those of {len(platforms)} platforms",
+            "an archive holds one image, not an index of platforms",
             hint="write an OCI layout (--oci-layout-path), or name one platform",
         )
     if not several and (annotations.on("index") or annotations.on("index-descriptor")):

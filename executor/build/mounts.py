@@ -120,7 +120,9 @@ class _Preparation:
 
     def _cache_key(self, mount: Mount) -> str:
         """A cache is another one if its first content is: that of another source, or a directory of an owner."""
-        parts = [mount.get("id") or posixpath.normpath(_written_target(mount))]
+        cache_id = mount.get("id") or posixpath.normpath(_written_target(mount))
+        space = self.stage.around.spec.build_args.get("BUILDKIT_CACHE_MOUNT_NS", "")
+        parts = [f"{space}/{cache_id}" if space else cache_id]
         if source_name(mount):
             tree = self.stage.around.tree_of(mount, self.stage.plan)
             layers = () if tree else self.stage.around.source_layers(mount, self.stage)

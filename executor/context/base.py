@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from executor.context.archive import unpack_context, unpack_standard_input
@@ -45,15 +45,18 @@ class ContextTree:
 
 
 @contextmanager
-def open_context(url: str, *, sub_path: str, scratch: Callable[[], str], sink: Sink) -> Iterator[str]:
+def open_context(
+    url: str, *, sub_path: str, scratch: Callable[[], str], sink: Sink, keep_git_dir: bool = False
+) -> Iterator[str]:
     """Give a local directory with the files of the context `url`, and in it of the folder `sub_path` if not ''.
 
     Forms: a directory, `dir://`, `tar://file` (any compression), `tar://stdin`, `git://`, `https://….git#ref:folder`
-    and other git URLs, `http(s)://` of an archive. `scratch` makes an empty directory, which stays until its maker
-    removes it. Raises ContextError when the context cannot be had, NotSupportedError for object stores.
+    and other git URLs (with `keep_git_dir` their .git stays), `http(s)://` of an archive. `scratch` makes an empty
+    directory, which stays until its maker removes it. Raises ContextError when the context cannot be had,
+    NotSupportedError for object stores.
     """
     try:
-        directory = _fetch(url, scratch, sink)
+        directory = _fetch(url, scratch, sink, keep_git_dir)
     except OSError as error:
         kind = UnfitError if error.errno in (errno.ENOSPC, errno.EDQUOT) else ContextError
         raise kind(f"cannot fetch the context {without_credentials(url)}: {error.strerror or error}") from error
@@ -63,10 +66,10 @@ def open_context(url: str, *, sub_path: str, scratch: Callable[[], str], sink: S
     yield folder
 
 
-def _fetch(url: str, scratch: Callable[[], str], sink: Sink) -> str:
+def _fetch(url: str, scratch: Callable[[], str], sink: Sink, keep_git_dir: bool) -> str:
     scheme, separator, rest = url.partition("://")
     if is_git_url(url) or scheme == "git":
-        return clone(parse_context_url(url), scratch(), sink)
+        return clone(replace(parse_context_url(url), keep_git_dir=keep_git_dir), scratch(), sink)
     if not separator or scheme == "dir":
         return _directory(rest if separator else url)
     if scheme == "tar":

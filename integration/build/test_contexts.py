@@ -1,4 +1,4 @@
-"""Named build contexts, with each driver: in place of images, stages, sources; and where a Dockerfile comes from."""
+"""Named build contexts, with each driver, in place of images, stages, sources; where a Dockerfile comes from."""
 
 from __future__ import annotations
 

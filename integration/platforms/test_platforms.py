@@ -170,7 +170,7 @@ def test_each_platform_has_its_own_cache(overlay: Executor, multibox: str, conte
         log = executor_log(overlay, *flags)
         steps = [event for event in log if event["type"] == "StepFinished"]
         assert {step["cached"] for step in steps if step["instruction"].startswith("RUN")} == {expected}
-        digests.append([layer for step in steps if (layer := step["layer_digest"])])
+        digests.append(sorted(step["layer_digest"] for step in steps))
     assert digests[0] == digests[1]
 
 
@@ -187,3 +187,11 @@ def digest_of(target: str) -> str:
 
 def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_one_platform_can_have_an_index_too(overlay: Executor, context: Path) -> None:
+    layout = context.parent / "layout"
+    flags = ["--build-arg=BUILDKIT_MULTI_PLATFORM=1", "--annotation=index:a=b", "--no-push"]
+    overlay.run(write(context, "FROM scratch\nENV A=1\n"), *flags, f"--oci-layout-path={layout}")
+    assert read_index(layout)["annotations"] == {"a": "b"}
+    assert list(by_platform(layout)) == ["linux/amd64"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
@@ -17,7 +17,7 @@ from executor.context.base import ContextTree
 from executor.dockerfile.parser import parse
 from executor.errors import StepError
 from executor.rootfs.base import BindMount, SecretMount, TmpfsMount
-from executor.spec import SecretSource
+from executor.spec import BuildSpec, SecretSource
 from executor.store import Store
 
 
@@ -29,6 +29,7 @@ class Around:
     mount_supplies: MountSupplies
     roots: dict[str, str]
     context: ContextTree
+    spec: BuildSpec = field(default_factory=lambda: BuildSpec(context="."))
 
     def scratch(self, prefix):
         return self.store.scratch(prefix)
@@ -140,6 +141,12 @@ def test_which_caches_are_one(prepare):
     assert len({first, *others}) == 4
     with open(f"{others[2]}/f", encoding="utf-8") as file:
         assert file.read() == "made"
+
+
+def test_a_name_space_keeps_caches_apart(prepare, around):
+    first = source_of(prepare("type=cache,target=/c"))
+    around.spec = BuildSpec(context=".", build_args={"BUILDKIT_CACHE_MOUNT_NS": "team"})
+    assert source_of(prepare("type=cache,target=/c")) != first
 
 
 def test_one_cache_twice_does_not_wait_for_itself(prepare):

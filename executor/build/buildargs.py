@@ -1,0 +1,77 @@
+"""Build arguments that mean something to the builder itself: BuildKit's, and SOURCE_DATE_EPOCH.
+
+SOURCE_DATE_EPOCH               the times that the image records; from the environment as with buildx
+BUILDKIT_SYNTAX                 as `# syntax=`: nothing, the one frontend is built in
+BUILDKIT_MULTI_PLATFORM         an index even of a single platform
+BUILDKIT_CACHE_MOUNT_NS         a part of the ids of cache mounts
+BUILDKIT_CONTEXT_KEEP_GIT_DIR   contexts that are repositories keep .git
+BUILDKIT_DOCKERFILE_CHECK       as `# check=`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from executor.dockerfile.instructions import Dockerfile
+from executor.dockerfile.runflags import parse_bool
+from executor.dockerfile.stages import global_variables
+from executor.errors import UsageError
+from executor.spec import BuildSpec
+
+EPOCH = "SOURCE_DATE_EPOCH"
+_IN_EFFECT = (
+    EPOCH,
+    "BUILDKIT_SYNTAX",
+    "BUILDKIT_MULTI_PLATFORM",
+    "BUILDKIT_CACHE_MOUNT_NS",
+    "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+    "BUILDKIT_DOCKERFILE_CHECK",
+)
+_WITHOUT_EFFECT = (
+    "BUILDKIT_INLINE_CACHE",
+    "BUILDKIT_SANDBOX_HOSTNAME",
+    "BUILDKIT_BUILD_NAME",
+    "BUILDKIT_SBOM_SCAN_CONTEXT",
+    "BUILDKIT_SBOM_SCAN_STAGE",
+)
+
+
+def builder_args() -> frozenset[str]:
+    """The arguments that need no ARG to count, or are BuildKit's own and do not count here."""
+    return frozenset((*_IN_EFFECT, *_WITHOUT_EFFECT))
+
+
+def without_effect(build_args: Mapping[str, str]) -> list[str]:
+    """Those of BuildKit's own arguments among `build_args` that do nothing here."""
+    return [name for name in _WITHOUT_EFFECT if name in build_args]
+
+
+def settled(spec: BuildSpec, dockerfile: Dockerfile) -> BuildSpec:
+    """`spec` with one SOURCE_DATE_EPOCH: as field and as argument.
+
+    An argument beats the field, which beats a default in the Dockerfile's head. Raises UsageError when it is not a
+    number of seconds.
+    """
+    given = dict(spec.build_args)
+    if spec.source_date_epoch is not None:
+        given.setdefault(EPOCH, str(spec.source_date_epoch))
+    text = given.get(EPOCH)
+    if text is None:
+        text = global_variables(dockerfile, given, {}).get(EPOCH, "")
+    if text and not text.isdecimal():
+        raise UsageError(
+            f"{EPOCH}={text!r} is not a number of seconds", hint="`git log -1 --format=%ct` gives one"
+        )
+    return replace(spec, build_args=given, source_date_epoch=int(text) if text else None)
+
+
+def is_set(build_args: Mapping[str, str], name: str) -> bool:
+    """The value of a switch. Raises UsageError when it is neither true nor false."""
+    text = build_args.get(name)
+    if not text:
+        return False
+    try:
+        return parse_bool(text)
+    except ValueError as error:
+        raise UsageError(f"{name}={text!r} is neither true nor false") from error
