@@ -135,7 +135,7 @@ def keep(store: Store, image: Pushable, spec: BuildSpec, result: BuildResult) ->
         spec.output.keep,
         image.descriptor,
         image.all_descriptors(),
-        destinations=spec.output.destinations,
+        destinations=[str(Reference.parse(text)) for text in spec.output.destinations],
         record=record,
     )
 

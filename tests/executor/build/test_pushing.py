@@ -57,10 +57,11 @@ def forbid(path, times=99):
 
 
 def test_nothing_waits_when_all_went_well(build_image, registry, home):
-    result = build_image("a:1", "b:1")
+    """Whatever the form of a name."""
+    result = build_image("a:1", "b")
     assert len(result.pushed) == 2
     assert waiting(home) == {}
-    assert tags(registry) == {"a:1", "b:1"}
+    assert tags(registry) == {"a:1", "b:latest"}
 
 
 def test_what_could_not_be_pushed_waits_and_is_pushed_later(build_image, registry, home):
