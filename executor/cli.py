@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -33,9 +34,13 @@ from executor.spec import (
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status: a failed RUN's own, else as docs/exit-codes.md says."""
-    words = normalize(sys.argv[1:] if argv is None else argv)
+    run_command(command(), normalize(sys.argv[1:] if argv is None else argv))
+
+
+def run_command(called: click.Command, words: Sequence[str]) -> None:
+    """Run `called` with `words`; faults of the command line are told and end the process."""
     try:
-        command().main(args=words, prog_name="executor", standalone_mode=False)
+        called.main(args=words, prog_name=called.name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
@@ -51,7 +56,7 @@ def command() -> click.Command:
     return click.Command(
         "executor",
         callback=_run,
-        params=[_option(flag) for flag in FLAGS],
+        params=options_of(FLAGS),
         help="Build one container image from a Dockerfile and push it.",
         epilog="A flag kaniko has and this version does not execute is refused; docs/flags.md lists them.",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
@@ -75,14 +80,14 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
         context_sub_path=values["context_sub_path"],
         dockerfile=values["dockerfile"],
         target=values["target"],
-        build_args=_build_args(values["build_arg"], environ),
+        build_args=build_args(values["build_arg"], environ),
         build_contexts=dict(_build_context(text) for text in values["build_context"]),
         labels=dict(_pair("--label", text) for text in values["label"]),
         annotations=dict(_pair("--annotation", text) for text in values["annotation"]),
         platforms=tuple(part for text in values["custom_platform"] for part in text.split(",") if part),
         reproducible=values["reproducible"],
         source_date_epoch=_epoch(environ),
-        registry=_registry_options(values),
+        registry=registry_options(values),
         rootfs=_rootfs_options(values),
         output=_output(values),
         layers=_layer_options(values),
@@ -93,9 +98,7 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
 
 
 def _run(**values: Any) -> None:
-    log_format: LogFormat = values["log_format"] or ("color" if wants_color(sys.stderr) else "text")
-    sink = LogSink(log_format, values["verbosity"], timestamps=values["log_timestamp"])
-    try:
+    with logging(values) as sink:
         spec = spec_from_flags(values, os.environ)
         size = parse_size(values["store_size"]) if values["store_size"] else None
         from executor.build.engine import build
@@ -103,6 +106,15 @@ def _run(**values: Any) -> None:
 
         build(spec, sink)
         trim_store(spec.rootfs.home, size, lambda message: sink(Noted(message=message)))
+
+
+@contextmanager
+def logging(values: Mapping[str, Any]) -> Iterator[LogSink]:
+    """The sink that the flags ask for; what is raised within is told by it and ends the process."""
+    log_format: LogFormat = values["log_format"] or ("color" if wants_color(sys.stderr) else "text")
+    sink = LogSink(log_format, values["verbosity"], timestamps=values["log_timestamp"])
+    try:
+        yield sink
     except Error as error:
         sink(BuildFailed.of(error))
         sys.exit(error.exit_code)
@@ -115,6 +127,11 @@ def _run(**values: Any) -> None:
         )
         sink(BuildFailed.of(bug))
         sys.exit(bug.exit_code)
+
+
+def options_of(flags: Sequence[Flag]) -> list[click.Parameter]:
+    """The options of a command whose table of flags is `flags`."""
+    return [_option(flag) for flag in flags]
 
 
 def _option(flag: Flag) -> click.Option:
@@ -141,7 +158,7 @@ def _default(flag: Flag) -> FlagValue | None:
     return None if flag.choices and not flag.default else flag.default
 
 
-def _build_args(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+def build_args(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
     """NAME=VALUE as it stands; NAME alone takes the environment's value and is left out when that has none."""
     values: dict[str, str] = {}
     for text in texts:
@@ -177,7 +194,8 @@ def _epoch(environ: Mapping[str, str]) -> int | None:
     return int(text) if text else None
 
 
-def _registry_options(values: Mapping[str, Any]) -> RegistryOptions:
+def registry_options(values: Mapping[str, Any]) -> RegistryOptions:
+    """How the flags say that registries are reached. Raises UsageError."""
     retries = max(values["image_download_retry"], values["image_fs_extract_retry"])
     return RegistryOptions(
         insecure=values["insecure"],
@@ -222,26 +240,31 @@ def _layer_options(values: Mapping[str, Any]) -> LayerOptions:
 
 def _cache_options(values: Mapping[str, Any]) -> CacheOptions:
     places = (*values["cache_repo"], *values["cache_from"])
-    if values["cache"] and not places and not values["destination"]:
+    if values["cache"] and not places and not values["destination"] and not values["cache_dir"]:
         raise UsageError("--cache has no place", hint="name one with --cache-repo, or a --destination")
     if places:
         from executor.cache.places import check_place
 
         for text in places:
             check_place(text)
-    try:
-        ttl = parse_duration(values["cache_ttl"]) / 1e9
-    except ValueError as error:
-        raise UsageError(f"--cache-ttl: {error}") from error
     return CacheOptions(
         enabled=values["cache"],
         repositories=tuple(map(_absolute_place, values["cache_repo"])),
         sources=tuple(map(_absolute_place, values["cache_from"])),
-        ttl=ttl,
+        folder=_absolute(values["cache_dir"]),
+        ttl=cache_ttl(values),
         copy_layers=values["cache_copy_layers"],
         run_layers=values["cache_run_layers"],
         push=not values["no_push_cache"],
     )
+
+
+def cache_ttl(values: Mapping[str, Any]) -> float:
+    """The seconds of --cache-ttl. Raises UsageError."""
+    try:
+        return parse_duration(values["cache_ttl"]) / 1e9
+    except ValueError as error:
+        raise UsageError(f"--cache-ttl: {error}") from error
 
 
 def _absolute_place(text: str) -> str:

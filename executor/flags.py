@@ -7,7 +7,7 @@ error when they are set to anything but their default; none is accepted and igno
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,9 +49,9 @@ def _text(name: str, help_text: str, default: str = "", *, short: str = "", env:
 
 
 def _switch(
-    name: str, help_text: str, support: Support = Support.DONE, *, default: bool = False, env: str = ""
+    name: str, help_text: str, support: Support = Support.DONE, *, default: bool = False, **more: str
 ) -> Flag:
-    return Flag(name=name, kind="bool", help=help_text, default=default, support=support, env=env)
+    return Flag(name=name, kind="bool", help=help_text, default=default, support=support, **more)  # type: ignore[arg-type]
 
 
 def _number(name: str, help_text: str, support: Support = Support.DONE) -> Flag:
@@ -124,7 +124,7 @@ FLAGS: tuple[Flag, ...] = (
     _switch("cache", "Keep the layers of instructions, and look them up"),
     _many("cache-repo", "Where: REPOSITORY, oci:/path or dir:/path; may be repeated. Else DESTINATION/cache"),
     _many("cache-from", "Look up here too, without writing; may be repeated"),
-    _text("cache-dir", "Folder of warmed base images", "/cache", support=_LATER),
+    _text("cache-dir", "Folder of warmed base images (else /cache); with --cache of layers too"),
     _text("cache-ttl", "How long cached layers count, as 336h or 90m", "336h"),
     _switch("cache-copy-layers", "Cache COPY and ADD"),
     _switch("cache-run-layers", "Cache RUN", default=True),
@@ -149,16 +149,36 @@ FLAGS: tuple[Flag, ...] = (
 )  # fmt: skip
 
 
-def normalize(argv: Sequence[str]) -> list[str]:
+_SHARED = (
+    "build-arg", "insecure", "insecure-pull", "insecure-registry", "skip-tls-verify", "skip-tls-verify-pull",
+    "skip-tls-verify-registry", "registry-certificate", "registry-client-cert", "registry-map", "registry-mirror",
+    "skip-default-registry-fallback", "image-download-retry", "cache-ttl", "custom-platform", "verbosity",
+    "log-format", "log-timestamp",
+)  # fmt: skip
+
+WARMER_FLAGS: tuple[Flag, ...] = (
+    _many("image", "Image to keep ready; may be repeated", short="i"),
+    _many(
+        "dockerfile", "Dockerfile, a path or URL, all of whose images are kept ready; may be repeated", short="d"
+    ),
+    _text("cache-dir", "Folder to keep them in", "/cache", short="c"),
+    _switch("force", "Fetch images again that are there and fresh", short="f"),
+    _switch("keep-going", "Go on when an image fails, and fail only when all do"),
+    *(flag for flag in FLAGS if flag.name in _SHARED),
+)
+
+
+def normalize(argv: Sequence[str], flags: Sequence[Flag] = FLAGS) -> list[str]:
     """Rewrite pflag's spellings for click.
 
     `--flag` of a boolean becomes `--flag=true`, so that a word after it stays a word; `-d=x` becomes
     `--destination=x`.
     """
-    switches = {f"--{name}" for flag in FLAGS if flag.kind == "bool" for name in (flag.name, *flag.aliases)}
-    shorts = {f"-{flag.short}=": f"--{flag.name}=" for flag in FLAGS if flag.short}
+    switches = {f"--{name}" for flag in flags if flag.kind == "bool" for name in (flag.name, *flag.aliases)}
+    long = {f"-{flag.short}": f"--{flag.name}" for flag in flags if flag.kind == "bool" and flag.short}
+    shorts = {f"-{flag.short}=": f"--{flag.name}=" for flag in flags if flag.short}
     words = [shorts[word[:3]] + word[3:] if word[:3] in shorts else word for word in argv]
-    return [f"{word}=true" if word in switches else word for word in words]
+    return [f"{long.get(word, word)}=true" if word in switches or word in long else word for word in words]
 
 
 def refuse_unsupported(flag: Flag, value: object) -> None:
@@ -179,16 +199,26 @@ def markdown() -> str:
         "Made from `executor/flags.py`. Names and defaults are kaniko's. A flag marked `not yet` is refused when",
         "it is set to anything but its default; no flag is accepted and ignored.",
         "",
-        "| flag | default | environment | supported | what it does |",
-        "|---|---|---|---|---|",
+        *_table(FLAGS),
+        "",
+        "# Flags of `warmer`",
+        "",
+        "[store.md](store.md) says what it does.",
+        "",
+        *_table(WARMER_FLAGS),
     ]
-    for flag in FLAGS:
+    return "\n".join(rows) + "\n"
+
+
+def _table(flags: Sequence[Flag]) -> Iterator[str]:
+    yield "| flag | default | environment | supported | what it does |"
+    yield "|---|---|---|---|---|"
+    for flag in flags:
         names = ", ".join(f"`--{name}`" for name in (flag.name, *flag.aliases))
         short = f"`-{flag.short}`, " if flag.short else ""
         default = f"`{_shown(flag.default)}`" if flag.default else ""
         environment = f"`{flag.env}`" if flag.env else ""
-        rows.append(f"| {short}{names} | {default} | {environment} | {flag.support.value} | {flag.help} |")
-    return "\n".join(rows) + "\n"
+        yield f"| {short}{names} | {default} | {environment} | {flag.support.value} | {flag.help} |"
 
 
 def _shown(default: FlagValue) -> str:

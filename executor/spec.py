@@ -123,7 +123,9 @@ class RootfsOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheOptions:
-    """The layer cache: nothing is cached without `enabled`.
+    """The layer cache: no layer is cached without `enabled`.
+
+    `folder` holds warmed base images, and layers below `layers/`; '': base images are looked for in the usual one.
 
     Places are repositories, `oci:/path` or `dir:/path`. `repositories` are read, and with `push` written;
     `sources` are read only, after them. `ttl` is the age in seconds from which a layer no longer counts.
@@ -131,6 +133,7 @@ class CacheOptions:
     """
 
     enabled: bool = False
+    folder: str = ""
     repositories: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     ttl: float = 14 * 24 * 3600.0

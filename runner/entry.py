@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from executor.errors import Location, NotSupportedError, UsageError
@@ -169,7 +169,7 @@ class Entry:
             rootfs=rootfs_options(values, overrides),
             output=output_spec(values, self._retry("push", 3)),
             layers=layer_options(values),
-            cache=self._cache(),
+            cache=self._cache(overrides),
             secrets=tuple(self._secrets()),
             ssh=dict(values.get("ssh", {})),
         )
@@ -218,9 +218,10 @@ class Entry:
             hint = f"did you mean {close[0]!r}?" if close else f"the images are {', '.join(references)}"
             self.note(key, f"there is no image {name!r} in the list", hint)
 
-    def _cache(self) -> CacheOptions:
-        options = cache_options(self._values.get("cache", False))
-        if options.enabled and not (options.repositories or options.sources or self._values.get("destinations")):
+    def _cache(self, overrides: Overrides) -> CacheOptions:
+        options = replace(cache_options(self._values.get("cache", False)), folder=overrides.cache_dir)
+        places = options.repositories or options.sources or options.folder or self._values.get("destinations")
+        if options.enabled and not places:
             self.note(("cache",), "the cache has no place", "name one in `repositories`, or add `destinations`")
         return options
 

@@ -23,6 +23,7 @@ _RUN_OPTIONS = {
     "kaniko-dir": "--home",
     "log-format": "--log-format",
     "log-timestamp": "--log-format json",
+    "store-size": "--store-size",
     "verbosity": "-q or -v",
 }
 _KEYS = {

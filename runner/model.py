@@ -63,7 +63,8 @@ class Overrides:
 
     `context_excludes` are absolute paths that are never part of a context: the reports of this very run.
     `settings` are `NAME.KEY=VALUE`: see setting.py. `shared_folder` is where images that share stages keep them
-    for each other during the run. `source_date_epoch` is in seconds; None: not set.
+    for each other during the run. `cache_dir` has warmed base images, and cached layers. `source_date_epoch` is in
+    seconds; None: not set.
     """
 
     rootfs: RootfsChoice | None = None
@@ -71,4 +72,5 @@ class Overrides:
     context_excludes: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     shared_folder: str = ""
+    cache_dir: str = ""
     source_date_epoch: int | None = None

@@ -12,13 +12,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from executor.build.layoutimages import import_image, is_layout
+from executor.build.warmedbases import WarmedBases
 from executor.errors import ImageError
 from executor.events import PullFinished, PullStarted, Sink, Warned
 from executor.image.config import ImageConfig, config_from_bytes
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.layer import Layer
-from executor.image.manifest import Index, Manifest, parse_manifest
+from executor.image.manifest import Index, parse_manifest, single_manifest
 from executor.image.platform import Platform
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
@@ -47,11 +48,14 @@ class BaseImages:
         client: RegistryClient,
         local_images: Mapping[str, str],
         sink: Sink,
+        *,
+        warmed: WarmedBases | None = None,
     ) -> None:
         self._store = store
         self._client = client
         self._local = local_images
         self._sink = sink
+        self._warmed = warmed
         self._pool = ThreadPoolExecutor(_THREADS, "pull")
         self._lock = threading.Lock()
         self._wanted: dict[tuple[str, Platform], Future[BaseImage]] = {}
@@ -85,7 +89,9 @@ class BaseImages:
         started = time.monotonic()
         self._sink(PullStarted(reference=reference))
         parsed = Reference.parse(reference)
-        found = resolve(self._client, parsed, platform)
+        found = self._warmed.find(parsed, platform) if self._warmed else None
+        if found is None:
+            found = resolve(self._client, parsed, platform)
         image = _base_image(
             reference, found.descriptor.digest, found.manifest_bytes, found.config_bytes, {}, parsed.name
         )
@@ -120,7 +126,7 @@ def _base_image(
     sources: Mapping[str, str],
     default_source: str,
 ) -> BaseImage:
-    manifest = _single(parse_manifest(manifest_bytes), reference)
+    manifest = single_manifest(manifest_bytes, reference)
     config = config_from_bytes(config_bytes)
     if len(manifest.layers) != len(config.diff_ids):
         raise ImageError(f"{reference} has {len(manifest.layers)} layers but {len(config.diff_ids)} diff IDs")
@@ -134,9 +140,3 @@ def _base_image(
 def _bare(entry: Descriptor) -> Descriptor:
     """A layer's descriptor without the annotations that speak of the image it came in."""
     return Descriptor(entry.media_type, entry.digest, entry.size, urls=entry.urls)
-
-
-def _single(manifest: object, reference: str) -> Manifest:
-    if not isinstance(manifest, Manifest):
-        raise ImageError(f"{reference} is an index where a single image was expected")
-    return manifest

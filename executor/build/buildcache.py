@@ -27,13 +27,16 @@ _LOOK_UP_RETRY = RetryPolicy(retries=1, initial_wait=0.5, max_wait=0.5)
 def cache_repositories(spec: BuildSpec) -> tuple[str, ...]:
     """Where layers are read and written: what was asked for, else `<repository of the first destination>/cache`.
 
-    Raises UsageError when there is neither. Behaviour: kaniko's.
+    The folder of --cache-dir comes before either. Raises UsageError when there is no place. Behaviour: kaniko's.
     """
+    folder = (f"dir:{spec.cache.folder}/layers",) if spec.cache.folder else ()
     if spec.cache.repositories or spec.cache.sources:
-        return spec.cache.repositories
-    if not spec.output.destinations:
+        return (*folder, *spec.cache.repositories)
+    if spec.output.destinations:
+        return (*folder, f"{Reference.parse(spec.output.destinations[0]).name}/cache")
+    if not folder:
         raise UsageError("a layer cache without a place", hint="name one with --cache-repo, or a --destination")
-    return (f"{Reference.parse(spec.output.destinations[0]).name}/cache",)
+    return folder
 
 
 @contextmanager

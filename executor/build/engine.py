@@ -34,6 +34,7 @@ from executor.build.starting import start_of
 from executor.build.state import StageState
 from executor.build.steps import execute
 from executor.build.stopping import StopFlag, stopping_on_signals
+from executor.build.warmedbases import open_warmed
 from executor.context.base import ContextTree, open_context
 from executor.context.http import download
 from executor.dockerfile.instructions import Add, Copy, Mount, Onbuild
@@ -95,8 +96,9 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
 def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend, stop: StopFlag) -> Iterator[Engine]:
     keychain = Keychain.from_environment()
     pull_client = RegistryClient(spec.registry, keychain, sink, "pull")
-    bases = BaseImages(store, pull_client, spec.local_images, sink)
-    layers = LayerSource(store.blobs, pull_client, stop, sink)
+    warmed = open_warmed(spec, keychain, sink)
+    bases = BaseImages(store, pull_client, spec.local_images, sink, warmed=warmed)
+    layers = LayerSource(store.blobs, pull_client, stop, sink, warmed=warmed)
     push_client = RegistryClient(spec.registry, keychain, sink, "push", retry=spec.output.push_retry)
     outputs = Outputs(spec, store, layers, push_client, sink)
     with ExitStack() as stack:

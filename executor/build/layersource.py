@@ -18,6 +18,7 @@ from typing import BinaryIO, Protocol
 
 from executor.build.stopping import StopFlag
 from executor.build.transfers import Meter, Sent
+from executor.build.warmedbases import WarmedBases
 from executor.errors import Error, ImageError
 from executor.events import LayerUnpacked, Sink, Warned, discard
 from executor.image.compression import decompress
@@ -33,11 +34,20 @@ _QUEUED_PIECES = 16
 class LayerSource:
     """Opens layers, counts what had to be downloaded and tells of both. Safe for several threads."""
 
-    def __init__(self, blobs: BlobStore, client: RegistryClient, stop: StopFlag, sink: Sink = discard) -> None:
+    def __init__(
+        self,
+        blobs: BlobStore,
+        client: RegistryClient,
+        stop: StopFlag,
+        sink: Sink = discard,
+        *,
+        warmed: WarmedBases | None = None,
+    ) -> None:
         self._blobs = blobs
         self._client = client
         self._stop = stop
         self._sink = sink
+        self._warmed = warmed
         self._locks: defaultdict[Digest, threading.Lock] = defaultdict(threading.Lock)
         self._clients: dict[str, RegistryClient] = {}
         self.downloaded = 0
@@ -117,9 +127,11 @@ class LayerSource:
             raise ImageError(
                 f"layer {layer.descriptor.digest} is not in the store and no registry is known for it"
             )
-        client = self._clients.get(layer.source, self._client)
-        stream = client.open_blob(layer.source, layer.descriptor)
-        self.downloaded += layer.descriptor.size
+        stream = self._warmed.open_blob(layer.descriptor) if self._warmed else None
+        if stream is None:
+            client = self._clients.get(layer.source, self._client)
+            stream = client.open_blob(layer.source, layer.descriptor)
+            self.downloaded += layer.descriptor.size
         meter = Meter(self._sink, "pull", layer.descriptor)
         return io.BufferedReader(_KeptDownload(stream, self._blobs.writer(), layer, meter), _PIECE)
 

@@ -68,6 +68,14 @@ def parse_manifest(content: bytes, media_type: str = "") -> Manifest | Index:
         raise ImageError(f"the manifest is malformed: {error!r}") from error
 
 
+def single_manifest(content: bytes, name: str) -> Manifest:
+    """The manifest of the image `name`. Raises ImageError when it is an index, or what `parse_manifest` raises."""
+    manifest = parse_manifest(content)
+    if not isinstance(manifest, Manifest):
+        raise ImageError(f"{name} is an index where a single image was expected")
+    return manifest
+
+
 def _media_type(document: Any, media_type: str) -> str:
     if document.get("schemaVersion") == 1:
         raise ImageError(

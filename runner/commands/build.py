@@ -43,6 +43,13 @@ from runner.workers import ZygotePool
     default="",
     help="Keep the store within SIZE, as 20GB; 0: no bound. Default: by the room on its disk.",
 )
+@click.option(
+    "--cache-dir",
+    type=click.Path(),
+    envvar="KRUNNER_CACHE_DIR",
+    default="",
+    help="Folder of warmed base images, and of cached layers. Default for images: /cache.",
+)
 @with_reporting
 @with_debug
 @click.pass_obj
@@ -52,15 +59,16 @@ def command(
     file: str,
     rootfs: RootfsChoice | None,
     home: str,
-    store_size: str,
     reporting: Reporting,
     **options: Any,
 ) -> int:
     """Build the images of FILE and push them. Images that others build upon come first."""
+    store_size, cache_dir = options.pop("store_size"), options.pop("cache_dir")
     size = parse_size(store_size) if store_size else None
     overrides = Overrides(
         rootfs=rootfs,
         home=os.path.abspath(home) if home else "",
+        cache_dir=os.path.abspath(cache_dir) if cache_dir else "",
         context_excludes=reporting.paths,
         settings=options.pop("settings"),
     )

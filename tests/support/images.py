@@ -15,6 +15,7 @@ from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.manifest import Manifest
 from executor.image.platform import Platform
+from tests.support.fake_registry import FakeRegistry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,12 @@ class SmallImage:
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
         return io.BytesIO(self.blobs[descriptor.digest])
+
+    def put(self, registry: FakeRegistry, repository: str, tag: str) -> SmallImage:
+        """Have the image in a registry."""
+        registry.blobs[repository].update({str(digest): blob for digest, blob in self.blobs.items()})
+        registry.add_manifest(repository, tag, self.manifest.media_type, self.manifest.to_bytes())
+        return self
 
 
 def small_image(layers: Sequence[bytes] = (b"one", b"two"), platform: str = "linux/amd64") -> SmallImage:

@@ -1,0 +1,1 @@
+"""The `warmer` command: keeps base images ready in a folder that builds read."""

@@ -1,0 +1,58 @@
+"""The `warmer` command: kaniko's flags to a WarmRequest, errors to exit codes. Nothing else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from executor.cli import build_args, cache_ttl, logging, options_of, registry_options, run_command
+from executor.errors import UsageError
+from executor.flags import FLAGS, WARMER_FLAGS, normalize, refuse_unsupported
+from executor.warmer.request import WarmRequest
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its status."""
+    run_command(command(), normalize(sys.argv[1:] if argv is None else argv, WARMER_FLAGS))
+
+
+def command() -> click.Command:
+    """The click command made from the table of flags."""
+    return click.Command(
+        "warmer",
+        callback=_run,
+        params=options_of(WARMER_FLAGS),
+        help="Keep base images ready in a folder, where `executor --cache-dir` and krunner find them.",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+
+
+def request_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> WarmRequest:
+    """What the flags ask for. Raises UsageError and NotSupportedError."""
+    for flag in WARMER_FLAGS:
+        refuse_unsupported(flag, values[flag.field])
+    if not values["image"] and not values["dockerfile"]:
+        raise UsageError("nothing to warm", hint="name images with --image, or Dockerfiles with --dockerfile")
+    return WarmRequest(
+        folder=os.path.abspath(values["cache_dir"]),
+        images=values["image"],
+        dockerfiles=values["dockerfile"],
+        build_args=build_args(values["build_arg"], environ),
+        platforms=tuple(part for text in values["custom_platform"] for part in text.split(",") if part),
+        ttl=cache_ttl(values),
+        force=values["force"],
+        keep_going=values["keep_going"],
+        registry=registry_options({flag.field: flag.default for flag in FLAGS} | dict(values)),
+    )
+
+
+def _run(**values: Any) -> None:
+    with logging(values) as sink:
+        request = request_from_flags(values, os.environ)
+        from executor.warmer.warm import warm
+
+        warm(request, sink)
