@@ -1,0 +1,100 @@
+"""The list is stopped at twenty moments; after each the next run finds nothing in its way and ends the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from integration.runs.conftest import Place
+from integration.runs.thirtyimages import STATUSES, misbehave
+from integration.support import leftovers
+from integration.support.programs import wait_until
+from tests.support.fake_registry import FakeRegistry
+
+_ROUNDS = 10
+_SKIP = ("--skip=slow", "--skip=upon-slow")  # a second each, and nothing to interrupt
+_STATUSES = {name: status for name, status in STATUSES.items() if name not in ("slow", "upon-slow")}
+
+
+def results(place: Place) -> Mapping[str, Mapping[str, str]]:
+    """`images` of the run's result.json."""
+    images: Mapping[str, Mapping[str, str]] = json.loads(
+        (place.folder / "krunner-report" / "result.json").read_text()
+    )["images"]
+    return images
+
+
+def undisturbed(place: Place, failing: FakeRegistry) -> tuple[Mapping[str, str], float]:
+    """Run the list to its end: the digests, and the seconds that took."""
+    misbehave(failing)
+    begin = time.monotonic()
+    ended = place.krunner("builds.yaml", *_SKIP)
+    seconds = time.monotonic() - begin
+    found = results(place)
+    assert {name: image["status"] for name, image in found.items()} == _STATUSES, ended.output
+    return {name: image["digest"] for name, image in found.items()}, seconds
+
+
+@pytest.fixture
+def killed_place(here: Place) -> Place:
+    """A store of its own, so that what is left there is what these runs left."""
+    home = f"{here.home}-kills"
+    return replace(here, home=home, environment={**here.environment, "KRUNNER_HOME": home})
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_a_run_that_is_stopped_is_no_hindrance(
+    killed_place: Place, failing: FakeRegistry, number: signal.Signals
+) -> None:
+    place = killed_place
+    before, seconds = undisturbed(place, failing)
+    moments = random.Random(int(number))
+    at = [moments.uniform(0.05, seconds) for _ in range(_ROUNDS)]
+    for moment in at:
+        misbehave(failing)
+        _stopped(place, number, moment)
+    after, _ = undisturbed(place, failing)
+    assert after == before, f"stopped at {at}"
+    assert not _unfinished(place)
+
+
+def _stopped(place: Place, number: signal.Signals, moment: float) -> None:
+    """Run the list and stop it after some seconds; nothing of it may be left soon after."""
+    others = leftovers.descendants(os.getpid())
+    process = subprocess.Popen(
+        place.argv("builds.yaml", *_SKIP),
+        cwd=place.folder,
+        env=place.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    time.sleep(moment)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert "Traceback" not in output, output
+    if number == signal.SIGTERM:
+        begun = "image 1 of" in output
+        by_itself = process.returncode == 1
+        assert by_itself or process.returncode == (128 + number if begun else -number), output
+        if begun and not by_itself:
+            assert {image["status"] for image in results(place).values()} <= {*_STATUSES.values(), "stopped"}
+    wait_until(
+        lambda: not leftovers.descendants(os.getpid()).keys() - others.keys(),
+        f"end of all processes after {moment}",
+    )
+    assert not leftovers.mounts(below=place.folder.parent)
+
+
+def _unfinished(place: Place) -> list[str]:
+    work = os.path.join(place.home, "work")
+    return sorted(os.listdir(work))
