@@ -22,8 +22,11 @@ The codes are documented for users in docs/exit-codes.md. Only `retryable` decid
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_USERINFO = re.compile(r"(?:(?<=http://)|(?<=https://))[^\s/@]+(?=@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,15 @@ class Diagnostic:
     def __str__(self) -> str:
         lines = [f"{self.location}: {self.path + ': ' if self.path else ''}{self.message}"]
         if self.excerpt:
-            lines += [f"    {text}" for text in self.excerpt.splitlines()]
+            lines += [f"    {text}" for text in without_passwords(self.excerpt).splitlines()]
         if self.hint:
             lines.append(f"    hint: {self.hint}")
         return "\n".join(lines)
+
+
+def without_passwords(text: str) -> str:
+    """`text` with what names a user in its http URLs (a token, a password) replaced by `***`."""
+    return _USERINFO.sub("***", text)
 
 
 class Error(Exception):

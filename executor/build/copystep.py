@@ -6,6 +6,7 @@ from executor.build.add import AddRequest, add
 from executor.build.copy import CopyRequest, copy_from_context, copy_from_root
 from executor.build.stage import Stage
 from executor.dockerfile.instructions import Add, Copy
+from executor.errors import without_passwords
 from executor.rootfs.users import resolve_owner
 
 
@@ -49,7 +50,10 @@ def _request(instruction: Copy | Add, stage: Stage, *, parents: bool = False) ->
 
 
 def copying_text(instruction: Copy | Add) -> str:
-    """A COPY or ADD as BuildKit writes it in the history: only the flags that it writes, and heredocs by name."""
+    """A COPY or ADD as BuildKit writes it in the history: only the flags that it writes, and heredocs by name.
+
+    Unlike there, passwords in URLs are left out.
+    """
     words = [
         "COPY" if isinstance(instruction, Copy) else "ADD",
         *(["--parents"] if isinstance(instruction, Copy) and instruction.parents else []),
@@ -59,4 +63,4 @@ def copying_text(instruction: Copy | Add) -> str:
         *(f"<<{document.name}" for document in instruction.documents),
         instruction.destination,
     ]
-    return " ".join(words)
+    return without_passwords(" ".join(words))

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from executor.dockerfile.instructions import Copy, Dockerfile, Mount, Run, Stage, StageInstruction
 from executor.dockerfile.stages import source_stage
-from executor.errors import Diagnostic, InvalidFileError, NotSupportedError, UsageError
+from executor.errors import Diagnostic, InvalidFileError, NotSupportedError, UsageError, without_passwords
 from executor.image.platform import Platform
 from executor.image.reference import Reference
 
@@ -166,8 +166,8 @@ def render(plan: BuildPlan) -> str:
 
 
 def first_line(source: str) -> str:
-    """The instruction on one line: what a step is called in messages."""
-    first, _, rest = source.partition("\n")
+    """The instruction on one line, without passwords: what a step is called in messages."""
+    first, _, rest = without_passwords(source).partition("\n")
     return f"{first} …" if rest else first
 
 

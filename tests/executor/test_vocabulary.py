@@ -89,3 +89,17 @@ def test_the_error_tree_in_the_docstring_is_complete():
 def test_describe_shows_place_and_hint():
     error = errors.StepError("bad", hint="do x", location=errors.Location("Dockerfile", 3, 5))
     assert error.describe() == "Dockerfile:3:5: bad\n    hint: do x"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ADD https://me:secret@host/x /y", "ADD https://***@host/x /y"),
+        ("https://token@host http://a:b@c:5/d", "https://***@host http://***@c:5/d"),
+        ("https://${USER}:$TOKEN@host", "https://***@host"),
+        ("https://host/a@b git@host:a ssh://git@host", "https://host/a@b git@host:a ssh://git@host"),
+    ],
+)
+def test_passwords_of_urls_are_left_out(text, shown):
+    assert errors.without_passwords(text) == shown
+    assert str(errors.Diagnostic(errors.Location("Dockerfile", 1), "wrong", excerpt=text)).endswith(shown)
