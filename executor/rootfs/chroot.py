@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from threading import Thread
@@ -53,6 +53,7 @@ class ChrootDriver:
         self.mode: Mode = mode
         self.squash = privilege in (Privilege.SINGLE_ID, Privilege.NONE)
         self.no_commands = _why_no_commands(privilege, store.home)
+        self.scratch: Callable[[str], str] = store.scratch
         self._mounts: bool | None = None
 
     @property
@@ -61,6 +62,15 @@ class ChrootDriver:
         if self._mounts is None:
             self._mounts = try_in_child(_try_namespaces).usable
         return self._mounts
+
+    def keep_roots_by(self, scratch: Callable[[str], str]) -> None:
+        """Make roots in the directories that `scratch` gives, instead of in the store."""
+        self.scratch = scratch
+
+    @property
+    def keeps_spares(self) -> bool:
+        """Whether a root can be put into the store by a rename."""
+        return self.scratch == self.store.scratch
 
     def forbid_mounts(self) -> None:
         """Do as where nothing may be mounted, whatever is allowed here."""
@@ -133,11 +143,11 @@ class ChrootRoot:
         `spare` is the key under which the store keeps a copy for the next root, '' for none.
         """
         self._driver = driver
-        self._scratch = driver.store.scratch("chroot")
+        self._scratch = driver.scratch("chroot")
         self._copied: Index = {}
         self._path = os.path.join(self._scratch, "root")
         self._diff: ScanDiff | None = None
-        self._spare = "" if driver.ignore else spare
+        self._spare = spare if driver.keeps_spares and not driver.ignore else ""
         try:
             if source:
                 self._fill(source)

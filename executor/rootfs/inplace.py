@@ -6,9 +6,10 @@ command runs (see `takeover`); between commands the container is as it was, what
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
 import signal
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Self
@@ -17,10 +18,12 @@ from executor.errors import UnfitError
 from executor.image.layer import Layer
 from executor.rootfs import guard, process
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
+from executor.rootfs.bystanders import Bystanders
 from executor.rootfs.chroot import ChrootDriver, ChrootRoot
 from executor.rootfs.confinement import Confinement
 from executor.rootfs.keeper import watched
 from executor.rootfs.lentdev import LentDev
+from executor.rootfs.mountinfo import mount_of
 from executor.rootfs.ownfiles import OwnFiles
 from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable
 from executor.rootfs.recovery import FOLDER, alone
@@ -31,9 +34,11 @@ from executor.rootfs.takeover import Takeover
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.scan import Mode, ScanDiff
 from executor.store import Store
+from executor.store.sessions import new_session, remove_abandoned
 
 _STAYS = (guard.HOME, "/busybox")
 _CHANGES = (FOLDER, os.path.join(guard.HOME, "tmp"))
+_ROOTS = f"{FOLDER}/roots"
 _A_CONTAINERS_OWN = frozenset({"/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -58,15 +63,14 @@ class InPlaceDriver:
             guard.permit()
         except UnfitError as error:
             return Probe(False, error.message)
-        folder = self.store.scratch("probe")
         try:
             os.makedirs(FOLDER, mode=0o700, exist_ok=True)
-            goal = f"{FOLDER}/{os.path.basename(folder)}"
-            os.rename(folder, goal)
-            os.rmdir(goal)
+            if not _can_be_renamed(self.store.scratch("probe")):
+                self._trees.keep_roots_by(_Roots().scratch)
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            return Probe(False, f"the store {self.store.home} must be on the file system of /: {error.strerror}")
+            return Probe(False, f"{error.filename} cannot be used: {error.strerror}")
+        if (mount := mount_of(FOLDER)) and mount.point != "/":
+            return Probe(False, f"{FOLDER} must be on the file system of /, not on {mount.point}")
         seal()
         return Probe(True)
 
@@ -134,12 +138,17 @@ class InPlaceRoot:
     def _own_files(self, on_line: OnLine) -> Iterator[None]:
         """The container's own files within the context; what was done to them is undone after it, and told."""
         own = OwnFiles(FOLDER, kept=(*_STAYS, "/bin", "/etc"))
-        own.note({*_CHANGES, *staying(self._driver.store.home)}.difference(_STAYS))
+        store = self._driver.store
+        layers = Bystanders(os.path.join(store.home, "unpacked"))
+        layers.note()
+        began = own.note({*_CHANGES, *staying(store.home)}.difference(_STAYS))
         try:
             yield
         finally:
             if changed := own.put_right():
                 on_line("stderr", f"the command changed {changed[0]} of this container: it is as it was again")
+            if layers.discard_changed(began, store.scratch("changed")):
+                on_line("stderr", "the command changed unpacked layers of other images: they are unpacked again")
 
     @contextmanager
     def _in_place(self, takeover: Takeover) -> Iterator[frozenset[str]]:
@@ -179,6 +188,33 @@ class InPlaceRoot:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+
+class _Roots:
+    """Directories for roots beside what is put aside, for a store on another file system than `/`."""
+
+    def __init__(self) -> None:
+        os.makedirs(_ROOTS, mode=0o700, exist_ok=True)
+        remove_abandoned(_ROOTS)
+        self._session, _ = new_session(_ROOTS)  # its lock ends with this process
+
+    def scratch(self, prefix: str) -> str:
+        """A new empty directory."""
+        return tempfile.mkdtemp(prefix=f"{prefix}-", dir=self._session)
+
+
+def _can_be_renamed(folder: str) -> bool:
+    """Whether `folder`, which is removed, can be moved to where things are put aside. Raises OSError."""
+    goal = f"{FOLDER}/{os.path.basename(folder)}"
+    try:
+        os.rename(folder, goal)
+    except OSError as error:
+        os.rmdir(folder)
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    os.rmdir(goal)
+    return True
 
 
 def staying(home: str) -> set[str]:

@@ -30,8 +30,11 @@ class OwnFiles:
         self._kept = kept
         self._live = live
 
-    def note(self, left_out: Collection[str]) -> None:
-        """Write down what is there but for `left_out` (absolute). Raises UnfitError when the disk is full."""
+    def note(self, left_out: Collection[str]) -> int:
+        """Write down what is there but for `left_out` (absolute paths), and give the time of that in ns.
+
+        Raises UnfitError when the disk is full.
+        """
         names = sorted(path.strip("/") for path in left_out)
         facts = dict(self._walk("", frozenset(names)))
         try:
@@ -41,6 +44,7 @@ class OwnFiles:
                 file.write(json.dumps({"left out": names, "facts": facts}).encode())
         except OSError as error:
             raise UnfitError(f"cannot keep a copy of the builder's own files: {error.strerror}") from error
+        return os.stat(self._record).st_ctime_ns
 
     def put_right(self) -> tuple[str, ...]:
         """Repair what was changed since; the absolute paths of it.

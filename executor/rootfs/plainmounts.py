@@ -7,6 +7,7 @@ A secret's bytes would be on a disk and a socket cannot be copied: those are ref
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -76,11 +77,26 @@ def _placed(root: str, scratch: str, mount: CommandMount) -> Iterator[None]:
         with displaced(host, os.path.join(aside, "own"), lambda: _fill(host, covered)):
             yield
             if isinstance(mount, BindMount) and mount.keep and not mount.read_only:
-                os.rename(mount.source, os.path.join(aside, "before"))
-                os.rename(host, mount.source)
+                _keep(host, mount.source, os.path.join(aside, "before"))
     finally:
         stubs.remove()
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _keep(host: str, source: str, aside: str) -> None:
+    """Let `source` be what a command left at `host`."""
+    try:
+        os.rename(source, aside)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copied = f"{source}.copied"
+        shutil.rmtree(copied, ignore_errors=True)
+        copy_tree(host, copied, CopyRules())
+        shutil.rmtree(source)
+        os.rename(copied, source)
+    else:
+        os.rename(host, source)
 
 
 def _refuse_other_kind(host: str, mount: CommandMount) -> None:
