@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import cast, get_args
 
 from runner import schema
+from runner.entry import PLACES
 from runner.expansion import Draft, drafts
 from runner.findings import Findings
 from runner.groups import group_members
@@ -22,7 +23,7 @@ from runner.nodes import Node, merged, to_document
 from runner.paths import anchored, folder_finder
 from runner.resolved import Resolved
 from runner.setting import with_settings
-from runner.sources import Source, Sources
+from runner.sources import FileFormat, Source, Sources
 from runner.spelling import normal, spelled
 
 
@@ -30,26 +31,30 @@ def load(
     files: str | Sequence[str],
     environment: Mapping[str, str],
     overrides: Overrides,
+    *,
+    file_format: FileFormat | None = None,
 ) -> RunConfig:
     """Read builds files, `-` from standard input; later ones lie over earlier ones.
 
     Looks at the disk for contexts and Dockerfiles, and nowhere else. Raises InvalidFileError with every fault it
     can find, UsageError for a setting that names nothing.
     """
-    return resolve(files, environment, overrides.settings).config(overrides)
+    return resolve(files, environment, overrides.settings, file_format=file_format).config(overrides)
 
 
 def resolve(
     files: str | Sequence[str],
     environment: Mapping[str, str],
     settings: Sequence[str] = (),
+    *,
+    file_format: FileFormat | None = None,
 ) -> Resolved:
     """The list with everything merged and filled in; its faults so far are in `findings`.
 
     Raises what `load` does for files without structure and for settings.
     """
     findings = Findings()
-    sources = Sources(environment, findings).read([files] if isinstance(files, str) else files)
+    sources = Sources(environment, findings, file_format).read([files] if isinstance(files, str) else files)
     return _Reading(sources, environment, findings).resolved(settings)
 
 
@@ -82,12 +87,19 @@ class _Reading:
         return Resolved(
             file=main.file,
             folder_of=folder_of,
-            entries=tuple(anchored(entry, folder_of) for entry in entries),
+            entries=tuple(anchored(self._with_purpose(entry), folder_of) for entry in entries),
             groups=group_members(groups, found, [entry.entries["name"].text for entry in entries], self._findings),
             families=families,
             push=cast(PushMode, push[-1]) if push and push[-1] in get_args(PushMode) else "each",
             findings=self._findings,
         )
+
+    def _with_purpose(self, entry: Node) -> Node:
+        """The entry. One of another tool's files that names no place for its image is built all the same."""
+        formats = {source.file: source.format for source in self._sources}
+        if formats.get(entry.place.file, "builds") == "builds" or entry.entries.keys() & PLACES:
+            return entry
+        return entry.with_entries(no_push=Node(value=True, place=entry.place, path=entry.path))
 
     def _drafts(self) -> Iterator[Draft]:
         for layer, source in enumerate(self._sources):

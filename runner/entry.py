@@ -29,6 +29,8 @@ _OUTPUTS = (
     "image_name_with_digest_file",
     "image_name_tag_with_digest_file",
 )
+PLACES = frozenset({"destinations", "no_push", "oci_layout", "tar_path"})
+"""The keys that say what becomes of an image; one of them is needed."""
 _URL = "://"
 _TARGET = "target:"
 _UNSAFE = re.compile(r"[^a-z0-9]+")
@@ -241,8 +243,7 @@ class Entry:
             return RetryPolicy()
 
     def _check_purpose(self) -> None:
-        wanted = ("destinations", "no_push", "oci_layout", "tar_path")
-        if not any(self._values.get(key) for key in wanted):
+        if not any(self._values.get(key) for key in PLACES):
             self.note(
                 (),
                 "the image goes nowhere",

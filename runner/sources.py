@@ -1,4 +1,4 @@
-"""The files of a run: those that are named, before each the ones it includes.
+"""The files of a run: those that are named, before each the ones it includes, all in the shape of a builds file.
 
 Each value keeps the place it has in its own file; relative paths start at the folder of that file.
 """
@@ -8,11 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
+from executor.errors import InvalidFileError, UsageError
 from runner import yamlfile
 from runner.findings import Findings
 from runner.interpolate import filled
 from runner.nodes import Node, from_document
+
+FileFormat = Literal["builds", "bake", "hcl", "compose"]
+FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
+_BAKE_KEYS = frozenset({"target", "group", "variable", "function"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,14 +28,18 @@ class Source:
     root: Node
     file: str
     folder: str
+    format: FileFormat
 
 
 class Sources:
     """Reads files. Every file is read once, however often it is included."""
 
-    def __init__(self, environment: Mapping[str, str], findings: Findings) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], findings: Findings, file_format: FileFormat | None = None
+    ) -> None:
         self._environment = environment
         self._findings = findings
+        self._format = file_format
         self._read: set[str] = set()
 
     def read(self, files: Sequence[str]) -> list[Source]:
@@ -56,15 +66,62 @@ class Sources:
 
     def _included(self, source: Source) -> Iterator[tuple[Node, str]]:
         include = source.root.get("include")
-        for wanted in include.items if include else ():
+        for wanted in include.items if include and source.format == "builds" else ():
             path = filled(wanted, self._environment, self._findings)
             if path.text:
                 yield wanted, os.path.normpath(os.path.join(source.folder, path.text))
 
     def _source(self, file: str) -> Source:
+        data = yamlfile.read_bytes(file)
         name = "<stdin>" if file == "-" else file
         folder = os.path.dirname(os.path.abspath(file)) if file != "-" else os.getcwd()
-        return Source(root=without_extensions(from_document(yamlfile.read(file))), file=name, folder=folder)
+        root, file_format = self._parsed(data, name)
+        return Source(root=root, file=name, folder=folder, format=file_format)
+
+    def _parsed(self, data: bytes, name: str) -> tuple[Node, FileFormat]:
+        if self._format == "hcl" or (self._format is None and name.endswith(".hcl")):
+            from runner.formats import bake, bakefile
+
+            file = bakefile.read_hcl(data, name, self._environment, self._findings)
+            return bake.builds_of_bake(file, self._findings), "hcl"
+        root = self._tree(data, name)
+        file_format = self._format or recognised(root)
+        return self._translated(root, name, file_format), file_format
+
+    def _translated(self, root: Node, name: str, file_format: FileFormat) -> Node:
+        match file_format:
+            case "bake":
+                from runner.formats import bake, bakefile
+
+                file = bakefile.read_json(root, name, self._environment, self._findings)
+                return bake.builds_of_bake(file, self._findings)
+            case "compose":
+                from runner.formats.compose import builds_of_compose
+
+                return builds_of_compose(root, self._environment, self._findings)
+            case _:
+                return without_extensions(root)
+
+    def _tree(self, data: bytes, name: str) -> Node:
+        try:
+            return from_document(yamlfile.parse(data, name))
+        except InvalidFileError as error:
+            if name == "<stdin>" and self._format is None and b"{" in data:
+                raise UsageError(
+                    f"standard input is not YAML: {error.diagnostics[0].message}",
+                    hint="for HCL add --input-format hcl",
+                ) from error
+            raise
+
+
+def recognised(root: Node) -> FileFormat:
+    """What kind of file a YAML or JSON document is, by its top-level keys."""
+    keys = set(root.entries)
+    if "builds" in keys:
+        return "builds"
+    if "services" in keys:
+        return "compose"
+    return "bake" if keys & _BAKE_KEYS else "builds"
 
 
 def without_extensions(root: Node) -> Node:

@@ -10,9 +10,10 @@ from runner.cli import main
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("**/builds.yaml"))
+FOREIGN = sorted(path for name in ("docker-bake.*", "compose.yaml") for path in (ROOT / "examples").glob(f"**/{name}"))
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", [*EXAMPLES, *FOREIGN], ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_example(path, monkeypatch, capsys):
     monkeypatch.setenv("REGISTRY", "localhost:5000")
     monkeypatch.setenv("CI_REGISTRY_IMAGE", "localhost:5000/group/project")
