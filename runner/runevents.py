@@ -7,6 +7,7 @@ it alone, so that a recorded run (`eventstream.py`) gives the same reports again
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
@@ -25,11 +26,15 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run begins: `images` are the names in build order, `jobs` how many may be built at once. `time` is UTC."""
+    """A run begins: `images` are the names in build order, `jobs` how many may be built at once. `time` is UTC.
+
+    `needs` names for each image the ones that have to be built before it.
+    """
 
     file: str
     images: tuple[str, ...]
     jobs: int
+    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     time: datetime = field(default_factory=_utc_now, compare=False)
     at: float = _clock()
 

@@ -101,12 +101,12 @@ class RunningImage:
 
     def _told(self, fd: int, lines: list[bytes]) -> Iterator[RunEvent]:
         for line in lines:
-            event = _parsed(line) if fd == self._event_fd else None
-            if event is None:
+            told = _parsed(self.name, line) if fd == self._event_fd else None
+            if told is None:
                 yield ImageOutput(name=self.name, line=line.decode("utf-8", "replace"))
                 continue
-            self._note(event)
-            yield ImageEvent(name=self.name, event=event)
+            self._note(told.event)
+            yield told
 
     def _note(self, event: events.Event) -> None:
         match event:
@@ -148,10 +148,12 @@ class RunningImage:
         return time.monotonic() - self._started
 
 
-def _parsed(line: bytes) -> events.Event | None:
-    """The event; None for what is none, such as half a line of a worker that was killed."""
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        return events.from_json(json.loads(line))
+def _parsed(name: str, line: bytes) -> ImageEvent | None:
+    """The event, at the time its worker says; None for what is none, such as half a line of a killed worker."""
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        document = json.loads(line)
+        at = float(document.pop("at", time.monotonic()))
+        return ImageEvent(name=name, event=events.from_json(document), at=at)
     return None
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from types import FrameType
@@ -75,7 +76,10 @@ def _failed(writer: _EventWriter, error: Error) -> int:
 
 
 class _EventWriter:
-    """Writes one JSON object a line, whole lines only, from any thread. Silent once nobody reads any more."""
+    """Writes one JSON object a line, whole lines only, from any thread. Silent once nobody reads any more.
+
+    Each gets `at`, when it happened by time.monotonic(), which counts alike in all processes of a machine.
+    """
 
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
@@ -83,7 +87,7 @@ class _EventWriter:
         self._ended = False
 
     def __call__(self, document: dict[str, Any]) -> None:
-        line = memoryview(json.dumps(document).encode("ascii") + b"\n")
+        line = memoryview(json.dumps({"at": time.monotonic(), **document}).encode("ascii") + b"\n")
         with self._lock, contextlib.suppress(BrokenPipeError):
             self._ended = self._ended or document.get("type") in _LAST
             while line:

@@ -79,7 +79,12 @@ def command(
         names = tuple(planned.image.name for planned in run_plan.images)
         sink = reporting.sink()
         with SignalPipe() as signals, invocation.executor.store_session(overrides.home, size):
-            sink(RunStarted(file="<stdin>" if file == "-" else file, images=names, jobs=options["jobs"]))
+            needs = {planned.image.name: planned.needs for planned in run_plan.images}
+            sink(
+                RunStarted(
+                    file="<stdin>" if file == "-" else file, images=names, jobs=options["jobs"], needs=needs
+                )
+            )
             push: PushMode = options.pop("push") or run_plan.push
             run_options = RunOptions(push=push, **options)
             return Scheduler(run_plan, pool, signals, sink, run_options).run().exit_code

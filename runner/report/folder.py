@@ -1,6 +1,6 @@
 """The reports of a run as files in a folder, written as the run goes, so that a run cut short has them too.
 
-    junit.xml    result.json    digests.txt    images.env    logs/NAME.log
+    report.html    junit.xml    result.json    digests.txt    images.env    logs/NAME.log
 
 Each is replaced whole (temp + rename) when an image begins or ends, and every few seconds; the logs grow.
 """
@@ -17,6 +17,7 @@ from runner.report.junit import junit
 from runner.report.lines import Line, log_lines, outcome_line
 from runner.report.logfile import LogFile
 from runner.report.names import ambiguous, digests, dotenv
+from runner.report.page import page
 from runner.report.record import RunRecord
 from runner.report.replacing import replace
 from runner.report.result import result
@@ -39,6 +40,8 @@ _FILES: dict[str, Callable[[RunRecord], bytes]] = {
     "images.env": lambda record: dotenv(record).encode(),
 }
 _LOGS = "logs"
+_PAGE = "report.html"
+_PAGE_SECONDS = 10.0
 
 
 class ReportFolder:
@@ -50,6 +53,7 @@ class ReportFolder:
         self._warn = warn
         self._logs: dict[str, LogFile] = {}
         self._is_broken = False
+        self._page_at = 0.0
 
     @classmethod
     def create(cls, path: str, warn: Callable[[str], None]) -> ReportFolder:
@@ -69,7 +73,7 @@ class ReportFolder:
     def paths_below(path: str) -> tuple[str, ...]:
         """What no image may have in its context, absolute: the folder, and its files if it is the context."""
         folder = os.path.abspath(path)
-        return (folder, *(os.path.join(folder, name) for name in (*_FILES, _LOGS)))
+        return (folder, *(os.path.join(folder, name) for name in (_PAGE, *_FILES, _LOGS)))
 
     def __call__(self, event: RunEvent) -> None:
         """Note one event, and write what it changes."""
@@ -78,6 +82,7 @@ class ReportFolder:
             return
         try:
             self._write(event)
+            self._write_page(event)
         except OSError as error:
             self._is_broken = True
             self._warn(f"no more reports: cannot write to {self._path}: {error.strerror}")
@@ -117,6 +122,13 @@ class ReportFolder:
     def _write_files(self) -> None:
         for name, content in _FILES.items():
             replace(self._path / name, content(self._record))
+
+    def _write_page(self, event: RunEvent) -> None:
+        """The page of a long list takes a while to make: while the run goes on it is renewed now and then only."""
+        at = self._record.since_start(event)
+        if isinstance(event, RunStarted | RunFinished) or at - self._page_at >= _PAGE_SECONDS:
+            self._page_at = at
+            replace(self._path / _PAGE, page(self._record))
 
     def _tell_ambiguous(self, images: tuple[str, ...]) -> None:
         if doubtful := ambiguous(images):

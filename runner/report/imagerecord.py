@@ -79,14 +79,16 @@ class Transfer:
 
 @dataclass(slots=True, kw_only=True)
 class ImageRecord:
-    """What is known of one image. `start` is None while it waits.
+    """What is known of one image. `start` is None while it waits, `end` until it has an outcome.
 
     `result` is the executor's BuildResult as JSON. Stages and transfers are of the latest attempt, `attempts`
     the ones before. `pending` maps what is being pulled and pushed to when that began.
     """
 
     name: str
+    needs: tuple[str, ...] = ()
     start: float | None = None
+    end: float | None = None
     outcome: Outcome | None = None
     digest: str = ""
     size: int = 0

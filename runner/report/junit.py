@@ -16,11 +16,10 @@ from xml.etree import ElementTree as ET
 
 from runner.outcome import Outcome
 from runner.report.imagerecord import ImageRecord
+from runner.report.plaintext import xml_text
 from runner.report.record import RunRecord
 from runner.report.style import duration
 
-_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ERRORS = frozenset({"InternalError", "UnfitError"})
 
 
@@ -38,11 +37,6 @@ def junit(record: RunRecord) -> bytes:
     ET.indent(root)
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
-
-
-def xml_text(text: str) -> str:
-    """The text without colours, and with U+FFFD for what XML 1.0 (section 2.2) cannot hold: control codes."""
-    return _NOT_XML.sub("\ufffd", _ANSI.sub("", text))
 
 
 def _count(element: ET.Element, suite: ET.Element) -> None:

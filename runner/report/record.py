@@ -53,7 +53,9 @@ class RunRecord:
         if isinstance(event, RunStarted):
             self._began, self._now, self.started = event.at, 0.0, event.time
             self.file, self.jobs = event.file, event.jobs
-            self.images = {name: ImageRecord(name=name) for name in event.images}
+            self.images = {
+                name: ImageRecord(name=name, needs=tuple(event.needs.get(name, ()))) for name in event.images
+            }
         now = self.since_start(event)
         self._now = max(self._now, now)
         match event:
@@ -64,7 +66,8 @@ class RunRecord:
             case ImageOutput():
                 self.images[event.name].remember(event.line)
             case ImageFinished():
-                self.images[event.outcome.name].outcome = event.outcome
+                image = self.images[event.outcome.name]
+                image.outcome, image.end = event.outcome, now
             case RunWarned():
                 self.warnings.append(event.message)
             case RunFinished():

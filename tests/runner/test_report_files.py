@@ -20,8 +20,9 @@ from runner import schema
 from runner.outcome import Outcome, RunReport
 from runner.report.folder import ReportFolder
 from runner.report.imagerecord import TAIL_LINES
-from runner.report.junit import junit, xml_text
+from runner.report.junit import junit
 from runner.report.names import ambiguous, digests, dotenv, variable
+from runner.report.plaintext import xml_text
 from runner.report.record import RunRecord
 from runner.report.result import result
 from runner.runevents import (
@@ -410,7 +411,7 @@ class TestFolder:
         for event in [BEGUN, *WEB, *REST, END]:
             folder(event)
         names = {str(path.relative_to(tmp_path / "reports")) for path in (tmp_path / "reports").rglob("*")}
-        files = {"junit.xml", "result.json", "digests.txt", "images.env"}
+        files = {"report.html", "junit.xml", "result.json", "digests.txt", "images.env"}
         assert names == files | {"logs", "logs/web.log", "logs/bad.log"}
 
     def test_a_log_holds_every_line(self, folder, tmp_path):
@@ -488,7 +489,7 @@ class TestFolder:
         here = Path.cwd()
         assert ReportFolder.paths_below("out") == tuple(
             str(here / "out" / name)
-            for name in ("", "junit.xml", "result.json", "digests.txt", "images.env", "logs")
+            for name in ("", "report.html", "junit.xml", "result.json", "digests.txt", "images.env", "logs")
         )
 
 
