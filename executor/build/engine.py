@@ -233,7 +233,7 @@ class Engine:
         ]
         for image in images:
             store_image(image, store, self.sink)
-        return combine(images, self.spec, self._annotations, store)
+        return combine(images, self.spec, self._annotations, store, self.sink)
 
     def _build_stages(self) -> None:
         """Build every stage, side by side where possible. The records are in the plan's order all the same."""

@@ -60,6 +60,11 @@ class BuiltImage:
         """The layers of all images, each once."""
         return tuple({layer.descriptor.digest: layer for image in self.images for layer in image.layers}.values())
 
+    @property
+    def size(self) -> int:
+        """The sum of their compressed sizes in bytes."""
+        return sum(layer.descriptor.size for layer in self.layers)
+
 
 def assemble(
     state: StageState, spec: BuildSpec, platform: Platform | None, annotations: Annotations, clock: Clock
@@ -101,7 +106,9 @@ def store_image(image: Assembled, store: Store, sink: Sink) -> None:
     sink(ImageBuilt(digest=digest, size=image.size, layers=len(image.layers)))
 
 
-def combine(images: Sequence[Assembled], spec: BuildSpec, annotations: Annotations, store: Store) -> BuiltImage:
+def combine(
+    images: Sequence[Assembled], spec: BuildSpec, annotations: Annotations, store: Store, sink: Sink
+) -> BuiltImage:
     """What the images of a build come to: an index in the store when one was asked for."""
     if not wants_index(spec, len(images)):
         (image,) = images
@@ -116,7 +123,9 @@ def combine(images: Sequence[Assembled], spec: BuildSpec, annotations: Annotatio
     document = index_bytes(index)
     store.blobs.put(document)
     root = replace(Descriptor.of(index.media_type, document), annotations=annotations.on("index-descriptor"))
-    return BuiltImage(root=root, document=document, images=tuple(images))
+    built = BuiltImage(root=root, document=document, images=tuple(images))
+    sink(ImageBuilt(digest=root.digest, size=built.size, layers=len(built.layers)))
+    return built
 
 
 def wants_index(spec: BuildSpec, platforms: int) -> bool:
@@ -158,7 +167,7 @@ def result_of(image: BuiltImage, spec: BuildSpec) -> BuildResult:
         digest=image.root.digest,
         media_type=image.root.media_type,
         config_digest="" if image.is_index else manifests[0].config_digest,
-        size=sum(layer.descriptor.size for layer in image.layers),
+        size=image.size,
         platform=",".join(each.platform for each in manifests),
         driver="",
         seconds=0.0,

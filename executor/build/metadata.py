@@ -9,7 +9,9 @@ import signal
 from collections.abc import Mapping
 from dataclasses import replace
 
+from executor.build.ports import parse_ports
 from executor.build.state import StageState
+from executor.dockerfile.duration import format_duration
 from executor.dockerfile.instructions import (
     Cmd,
     Command,
@@ -18,7 +20,6 @@ from executor.dockerfile.instructions import (
     ExecForm,
     Expose,
     Healthcheck,
-    Instruction,
     Label,
     Maintainer,
     Onbuild,
@@ -30,7 +31,8 @@ from executor.dockerfile.instructions import (
 from executor.errors import StepError
 from executor.image import config as image_config
 
-_PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/([A-Za-z]+))?\Z")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+_REALTIME = frozenset((*(f"RTMIN+{n}" for n in range(1, 16)), *(f"RTMAX-{n}" for n in range(1, 15))))
 
 
 def with_arg(state: StageState, values: Mapping[str, str | None]) -> StageState:
@@ -77,9 +79,16 @@ def with_volume(state: StageState, instruction: Volume) -> StageState:
     return state.with_config(replace(state.config, volumes=volumes))
 
 
-def with_ports(state: StageState, instruction: Expose) -> StageState:
-    """EXPOSE: `port[-port][/protocol]`, tcp when no protocol is written."""
-    ports = [port for text in instruction.ports for port in _ports(text, instruction)]
+def ports_of(instruction: Expose) -> tuple[str, ...]:
+    """`port/protocol` of each port that EXPOSE names. Raises StepError."""
+    try:
+        return tuple(port for text in instruction.ports for port in parse_ports(text))
+    except ValueError as error:
+        raise StepError(str(error), location=instruction.location) from error
+
+
+def with_ports(state: StageState, ports: tuple[str, ...]) -> StageState:
+    """EXPOSE."""
     exposed = tuple(dict.fromkeys((*state.config.exposed_ports, *ports)))
     return state.with_config(replace(state.config, exposed_ports=exposed))
 
@@ -117,12 +126,27 @@ def with_healthcheck(state: StageState, instruction: Healthcheck) -> StageState:
     return state.with_config(replace(state.config, healthcheck=healthcheck))
 
 
+def healthcheck_text(state: StageState) -> str:
+    """HEALTHCHECK as the history shows it: what the configuration has now, in Go's notation."""
+    check = state.config.healthcheck or image_config.Healthcheck(test=())
+    times = {
+        "Interval": check.interval,
+        "Timeout": check.timeout,
+        "StartPeriod": check.start_period,
+        "StartInterval": check.start_interval,
+    }
+    shown = "".join(f" {name}:{format_duration(value)}" for name, value in times.items())
+    return f"HEALTHCHECK {{Test:[{' '.join(check.test)}]{shown} Retries:{check.retries}}}"
+
+
 def with_stop_signal(state: StageState, instruction: Stopsignal) -> StageState:
-    """STOPSIGNAL: a number or a name, with or without SIG."""
-    name = instruction.signal.upper()
-    known = {item.name for item in signal.Signals} | {f"RT{edge}" for edge in ("MIN", "MAX")}
-    valid = 0 < int(name) < 65 if name.isdecimal() else f"SIG{name.removeprefix('SIG')}" in known
-    if not valid and not re.match(r"(SIG)?RT(MIN|MAX)([+-]\d+)?\Z", name):
+    """STOPSIGNAL: any number but 0, or a name, with or without SIG."""
+    name = instruction.signal.upper().removeprefix("SIG")
+    if _NUMBER.fullmatch(instruction.signal):
+        valid = int(instruction.signal) != 0
+    else:
+        valid = f"SIG{name}" in signal.Signals.__members__ or name in _REALTIME
+    if not valid:
         raise StepError(f"Invalid signal: {instruction.signal}", location=instruction.location)
     return state.with_config(replace(state.config, stop_signal=instruction.signal))
 
@@ -150,15 +174,3 @@ def command_line(state: StageState, command: Command) -> tuple[str, ...]:
 def quoted(argv: tuple[str, ...]) -> str:
     """An argument vector as the history shows it: `["a" "b"]`."""
     return "[" + " ".join(json.dumps(item, ensure_ascii=False) for item in argv) + "]"
-
-
-def _ports(text: str, instruction: Instruction) -> list[str]:
-    found = _PORT.match(text)
-    if not found:
-        raise StepError(f"invalid port: {text}", location=instruction.location)
-    first, last, protocol = int(found[1]), int(found[2] or found[1]), (found[3] or "tcp").lower()
-    if protocol not in ("tcp", "udp", "sctp"):
-        raise StepError(f"invalid protocol in EXPOSE: {protocol}", location=instruction.location)
-    if not first <= last <= 65535:
-        raise StepError(f"invalid port range: {text}", location=instruction.location)
-    return [f"{port}/{protocol}" for port in range(first, last + 1)]

@@ -153,9 +153,10 @@ class _Planner:
         if not written.platform:
             return self.platform
         try:
-            return Platform.parse(written.platform)
+            platform = Platform.parse(written.platform)
         except Error as error:
             raise _fault(stage, f"--platform={stage.base.platform}: {error.message}", error.hint) from error
+        return self.platform if isinstance(base, ScratchBase) else platform  # as BuildKit does: nothing runs there
 
     def _sources(self, stage: Stage) -> Iterator[Base]:
         for instruction in stage.instructions:

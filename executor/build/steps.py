@@ -69,8 +69,9 @@ def execute(stage: Stage, written: StageInstruction) -> None:  # noqa: C901, PLR
             stage.state = metadata.with_volume(state, instruction)
             stage.note(f"VOLUME [{' '.join(instruction.paths)}]")
         case Expose():
-            stage.state = metadata.with_ports(state, instruction)
-            stage.note(f"EXPOSE {' '.join(instruction.ports)}")
+            ports = metadata.ports_of(instruction)
+            stage.state = metadata.with_ports(state, ports)
+            stage.note(f"EXPOSE [{' '.join(ports)}]")
         case Cmd():
             stage.state = metadata.with_cmd(state, instruction)
             stage.note("CMD " + metadata.quoted(metadata.command_line(state, instruction.command)))
@@ -79,7 +80,7 @@ def execute(stage: Stage, written: StageInstruction) -> None:  # noqa: C901, PLR
             stage.note("ENTRYPOINT " + metadata.quoted(metadata.command_line(state, instruction.command)))
         case Healthcheck():
             stage.state = metadata.with_healthcheck(state, instruction)
-            stage.note(instruction.source)
+            stage.note(metadata.healthcheck_text(stage.state))
         case Stopsignal():
             stage.state = metadata.with_stop_signal(state, instruction)
             stage.note(f"STOPSIGNAL {instruction.signal}")

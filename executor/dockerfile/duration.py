@@ -38,6 +38,27 @@ def parse_duration(text: str) -> int:
     return sign * total
 
 
+def format_duration(nanoseconds: int) -> str:
+    """A duration as Go writes it: `1h0m5s`, `1.5ms`, `0s`. Behaviour: Go's `Duration.String`."""
+    if nanoseconds < 0:
+        return f"-{format_duration(-nanoseconds)}"
+    if nanoseconds == 0:
+        return "0s"
+    for unit in ("ns", "µs", "ms"):
+        if nanoseconds < _NANOSECONDS[unit] * 1000:
+            return f"{_decimal(nanoseconds, _NANOSECONDS[unit])}{unit}"
+    minutes, rest = divmod(nanoseconds, _NANOSECONDS["m"])
+    hours, minutes_left = divmod(minutes, 60)
+    shown = f"{hours}h{minutes_left}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{shown}{_decimal(rest, _NANOSECONDS['s'])}s"
+
+
+def _decimal(value: int, scale: int) -> str:
+    whole, rest = divmod(value, scale)
+    digits = f"{rest:0{len(str(scale)) - 1}d}".rstrip("0") if rest else ""
+    return f"{whole}.{digits}" if digits else str(whole)
+
+
 def _nanoseconds(text: str, whole: str, fraction: str, unit: str) -> int:
     if not whole and not fraction:
         raise ValueError(f"invalid duration {text!r}")

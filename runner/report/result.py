@@ -45,6 +45,7 @@ def _image(image: ImageRecord, record: RunRecord) -> dict[str, Any]:
         "layers": image.layers,
         "cache_hits": image.cached,
         "platform": image.result.get("platform", ""),
+        "manifests": list(image.result.get("manifests", ())),
         "driver": image.result.get("driver", "") or image.driver,
         "pushed": list(image.pushed),
         "phases": _phases(image),

@@ -66,16 +66,20 @@ def test_workdir(before, path, after):
 @pytest.mark.parametrize(
     ("words", "ports"),
     [(("80",), ("80/tcp",)), (("53/udp", "53"), ("53/udp", "53/tcp")), (("1-3",), ("1/tcp", "2/tcp", "3/tcp")),
-     (("9/SCTP",), ("9/sctp",)), (("80", "80/tcp"), ("80/tcp",))],
+     (("9/SCTP",), ("9/sctp",)), (("80", "80/tcp"), ("80/tcp",)), (("080/", "8080:80"), ("80/tcp",)),
+     (("1-2:5-6",), ("5/tcp", "6/tcp")), (("127.0.0.1:1-3:7/udp", "[::1]::8"), ("7/udp", "8/tcp"))],
 )  # fmt: skip
 def test_expose(state, words, ports):
-    assert metadata.with_ports(state, df.Expose(ports=words, **HERE)).config.exposed_ports == ports
+    found = metadata.ports_of(df.Expose(ports=words, **HERE))
+    assert metadata.with_ports(state, found).config.exposed_ports == ports
 
 
-@pytest.mark.parametrize("word", ["x", "80/foo", "3-1", "70000", "-1", "1-", ""])
-def test_expose_refuses(state, word):
+@pytest.mark.parametrize(
+    "word", ["x", "80/foo", "3-1", "70000", "-1", "1-", "", "/tcp", "1:", "x:1", "host:1:2", "1-3:5-6", "1_0"]
+)
+def test_expose_refuses(word):
     with pytest.raises(StepError):
-        metadata.with_ports(state, df.Expose(ports=(word,), **HERE))
+        metadata.ports_of(df.Expose(ports=(word,), **HERE))
 
 
 def test_entrypoint_clears_an_inherited_cmd_only():
@@ -105,12 +109,24 @@ def test_healthcheck(state, command, test):
     assert (health.test, health.retries) == (test, 3)
 
 
-@pytest.mark.parametrize("signal", ["SIGTERM", "term", "9", "SIGRTMIN+3", "RTMAX-1", "SIGRTMIN"])
+def test_a_healthcheck_in_the_history(state):
+    written = df.Healthcheck(
+        command=df.ExecForm(("a", "b")), interval=61_500_000_000, start_interval=1_500, **HERE
+    )
+    assert metadata.healthcheck_text(metadata.with_healthcheck(state, written)) == (
+        "HEALTHCHECK {Test:[CMD a b] Interval:1m1.5s Timeout:0s StartPeriod:0s StartInterval:1.5µs Retries:0}"
+    )
+
+
+@pytest.mark.parametrize(
+    "signal",
+    ["SIGTERM", "term", "9", "65", "-9", "SIGRTMIN+3", "RTMAX-1", "SIGRTMIN", "SIGPOLL", "SIGIOT", "sigcld"],
+)
 def test_stop_signal(state, signal):
     assert metadata.with_stop_signal(state, df.Stopsignal(signal=signal, **HERE)).config.stop_signal == signal
 
 
-@pytest.mark.parametrize("signal", ["SIGNOPE", "0", "99", "", "SIG"])
+@pytest.mark.parametrize("signal", ["SIGNOPE", "0", "", "SIG", "SIG9", "SIGRTMIN+99", "RTMIN-1"])
 def test_stop_signal_refuses(state, signal):
     with pytest.raises(StepError, match="Invalid signal"):
         metadata.with_stop_signal(state, df.Stopsignal(signal=signal, **HERE))

@@ -148,6 +148,11 @@ def test_triggers_keep_stages_apart():
     assert len(plan_build(parse("FROM --platform=$BUILDPLATFORM a\n"), wanted).stages) == 2
 
 
+def test_scratch_is_always_of_the_target_platform():
+    made = plan("FROM --platform=linux/s390x scratch\n", ARM64)
+    assert made.targets[0].platform == ARM64
+
+
 def test_a_stage_on_a_stage_runs_on_its_platform():
     made = plan("FROM --platform=linux/s390x a AS b\nFROM b\n")
     assert made.targets[0].platform == Platform("linux", "s390x")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from executor.dockerfile.duration import parse_duration
+from executor.dockerfile.duration import format_duration, parse_duration
 from executor.dockerfile.heredoc import heredocs_of, inline_script, parse_heredoc, shell_text
 from executor.dockerfile.instructions import Heredoc
 from executor.dockerfile.lexer import lex
@@ -44,6 +44,13 @@ AT = Location("Dockerfile", 1, 1, 1)
 )
 def test_durations_are_gos(text, nanoseconds):
     assert parse_duration(text) == nanoseconds
+
+
+@pytest.mark.parametrize(
+    "text", ["0s", "1ns", "1.5µs", "999ms", "1s", "1.000000001s", "1m0s", "1h0m0s", "25h1m1.5s", "-2ms"]
+)
+def test_durations_are_written_as_go_does(text):
+    assert format_duration(parse_duration(text)) == text
 
 
 @pytest.mark.parametrize(
