@@ -18,12 +18,12 @@ from runner.findings import Findings
 from runner.groups import group_members
 from runner.interpolate import filled
 from runner.layers import Inheritance, is_template, stacked
-from runner.model import Overrides, PushMode, RunConfig
+from runner.model import FileFormat, Overrides, PushMode, RunConfig
 from runner.nodes import Node, merged, to_document
 from runner.paths import anchored, folder_finder
 from runner.resolved import Resolved
 from runner.setting import with_settings
-from runner.sources import FileFormat, Source, Sources
+from runner.sources import Source, Sources
 from runner.spelling import normal, spelled
 
 

@@ -29,14 +29,14 @@ def _prune(home: str, wanted: PruneSpec) -> PruneResult:
     return prune_store(home, wanted)
 
 
-def _store_session(home: str, size: int | None) -> AbstractContextManager[None]:
+def _store_session(home: str, size: int | None) -> AbstractContextManager[str]:
     from executor.build.storekeeping import store_session
 
     return store_session(home, size)
 
 
-def _no_session(_home: str, _size: int | None) -> AbstractContextManager[None]:
-    return nullcontext()
+def _no_session(_home: str, _size: int | None) -> AbstractContextManager[str]:
+    return nullcontext("")
 
 
 def _waiting_images(home: str) -> tuple[WaitingImage, ...]:
@@ -51,14 +51,15 @@ class Executor:
 
     The others take the folder of the store, '' for the default: `diagnose` finds what this machine allows, `prune`
     makes room, `waiting_images` finds what waits to be pushed, `store_session` is the time of a run, after which
-    the store is kept within a size in bytes (None: what the disk has room for, 0: no bound).
+    the store is kept within a size in bytes (None: what the disk has room for, 0: no bound); it gives a folder for
+    what the builds of the run share.
     """
 
     load_entry: EntryLoader
     base_images: BaseImages
     diagnose: Callable[[str], Diagnosis] = _diagnose
     prune: Callable[[str, PruneSpec], PruneResult] = _prune
-    store_session: Callable[[str, int | None], AbstractContextManager[None]] = _no_session
+    store_session: Callable[[str, int | None], AbstractContextManager[str]] = _no_session
     waiting_images: Callable[[str], tuple[WaitingImage, ...]] = _waiting_images
 
 

@@ -6,11 +6,14 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from executor.errors import Location
 from executor.spec import BuildSpec, RetryPolicy, RootfsChoice
 
+FileFormat = Literal["builds", "bake", "hcl", "compose"]
+"""What a file may be: ours, Bake's JSON, Bake's HCL, Compose's YAML."""
+FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 PushMode = Literal["each", "end", "all-or-nothing"]
 """When images are pushed: each once it is built, all at the end, or all at the end unless one of them failed."""
 
@@ -62,15 +65,13 @@ class Overrides:
     """What the command line decides for all images. None and '': not given.
 
     `context_excludes` are absolute paths that are never part of a context: the reports of this very run.
-    `settings` are `NAME.KEY=VALUE`: see setting.py. `shared_folder` is where images that share stages keep them
-    for each other during the run. `cache_dir` has warmed base images, and cached layers. `source_date_epoch` is in
-    seconds; None: not set.
+    `settings` are `NAME.KEY=VALUE`: see setting.py. `cache_dir` has warmed base images, and cached layers.
+    `source_date_epoch` is in seconds; None: not set.
     """
 
     rootfs: RootfsChoice | None = None
     home: str = ""
     context_excludes: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
-    shared_folder: str = ""
     cache_dir: str = ""
     source_date_epoch: int | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from executor.errors import Diagnostic, Error, InvalidFileError
-from executor.spec import BuildSpec
+from executor.spec import BuildSpec, CacheOptions
 from runner.findings import Findings
 from runner.model import ImageSpec, PushMode, RunConfig
 
@@ -47,6 +47,15 @@ class RunPlan:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     push: PushMode = "each"
 
+    def sharing_in(self, folder: str) -> RunPlan:
+        """The plan, with a layer cache in `folder` for each family: stages that its images share are built once.
+
+        An image that has a cache of its own keeps that. '' is no folder.
+        """
+        if not folder:
+            return self
+        return replace(self, images=tuple(_sharing(planned, folder) for planned in self.images))
+
     def describe(self) -> str:
         """The order as text, one image a line: number, name, and what it needs."""
         if not self.images:
@@ -67,8 +76,16 @@ def plan(config: RunConfig, base_images: BaseImages) -> RunPlan:
     needs = {image.name: _needs(image, owners, base_images, findings) for image in config.images}
     findings.check()
     return RunPlan(
-        images=tuple(_in_families(_ordered(config.images, needs))), groups=config.groups, push=config.push
+        images=tuple(in_families(_ordered(config.images, needs))), groups=config.groups, push=config.push
     )
+
+
+def _sharing(planned: PlannedImage, folder: str) -> PlannedImage:
+    image = planned.image
+    if not image.family or image.build.cache.enabled:
+        return planned
+    cache = CacheOptions(enabled=True, repositories=(f"dir:{folder}/{image.family}",), copy_layers=True)
+    return replace(planned, image=replace(image, build=replace(image.build, cache=cache)))
 
 
 def _needs(
@@ -88,7 +105,7 @@ def _needs(
     return tuple(name for name in dict.fromkeys(owners.values()) if name in named)
 
 
-def _in_families(images: Iterable[PlannedImage]) -> Iterator[PlannedImage]:
+def in_families(images: Iterable[PlannedImage]) -> Iterator[PlannedImage]:
     """Each image after the one of its family before it, so that it finds the stages that both have."""
     latest: dict[str, str] = {}
     for planned in images:

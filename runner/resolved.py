@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from executor.errors import Location
-from executor.spec import CacheOptions
 from runner.entry import Claim, Entry
 from runner.findings import Findings
-from runner.model import ImageSpec, Overrides, PushMode, RunConfig
+from runner.model import Overrides, PushMode, RunConfig
 from runner.nodes import Node, to_document
 from runner.paths import FolderOf
 
@@ -40,7 +38,7 @@ class Resolved:
         entries = self.checked()
         references = {entry.name: entry.reference for entry in entries}
         images = tuple(
-            shared(entry.image(overrides, references), self.families.get(entry.name, ""), overrides.shared_folder)
+            dataclasses.replace(entry.image(overrides, references), family=self.families.get(entry.name, ""))
             for entry in entries
         )
         self.findings.check()
@@ -68,12 +66,3 @@ def _check_unique(entries: list[Entry]) -> None:
             if first is not claim:
                 message = _TAKEN[claim.kind].format(value=entry.quote(claim.key), owner=owner.name)
                 entry.note(claim.key, message, f"see line {owner.place(first.key).line}")
-
-
-def shared(image: ImageSpec, family: str, folder: str) -> ImageSpec:
-    """The image, told of its family: stages go by a layer cache in `folder`, unless it has a cache of its own."""
-    if not family or not folder or image.build.cache.enabled:
-        return dataclasses.replace(image, family=family)
-    place = f"dir:{os.path.join(folder, family)}"
-    cache = CacheOptions(enabled=True, repositories=(place,), copy_layers=True)
-    return dataclasses.replace(image, family=family, build=dataclasses.replace(image.build, cache=cache))

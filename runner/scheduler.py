@@ -88,6 +88,9 @@ class Scheduler:
                 self._start(planned)
 
     def _is_due(self, planned: PlannedImage) -> bool:
+        """Whether those before it in its family have ended, and so has its wait for another try."""
+        if not self._outcomes.keys() >= set(planned.after):
+            return False
         return self._not_before.get(planned.image.name, 0.0) <= time.monotonic()
 
     def _skip(self, planned: PlannedImage, cause: str) -> None:

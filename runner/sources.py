@@ -8,16 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 from executor.errors import InvalidFileError, UsageError
 from runner import yamlfile
 from runner.findings import Findings
 from runner.interpolate import filled
+from runner.model import FileFormat
 from runner.nodes import Node, from_document
 
-FileFormat = Literal["builds", "bake", "hcl", "compose"]
-FILE_FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
 _BAKE_KEYS = frozenset({"target", "group", "variable", "function"})
 
 

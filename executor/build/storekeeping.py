@@ -37,13 +37,17 @@ def trim_store(home: str, size: int | None, tell: Callable[[str], None] = lambda
 
 
 @contextlib.contextmanager
-def store_session(home: str, size: int | None) -> Iterator[None]:
-    """Within the context nothing is removed that a build began to use in it; at its end the store is trimmed."""
+def store_session(home: str, size: int | None) -> Iterator[str]:
+    """Within the context nothing is removed that a build began to use in it; at its end the store is trimmed.
+
+    Gives a folder for what builds share during the session, '' when the store cannot be used.
+    """
+    shared = ""
     with contextlib.ExitStack() as stack:
         stack.callback(trim_store, home, size)
         with contextlib.suppress(Error):  # the builds will say what is wrong
-            stack.enter_context(Store.open(home))
-        yield
+            shared = stack.enter_context(Store.open(home)).scratch("shared")
+        yield shared
 
 
 def _prune(home: str, wanted: PruneSpec) -> PruneResult:

@@ -9,9 +9,17 @@ import click
 
 from executor.sizes import parse_size
 from executor.spec import RootfsChoice
-from runner.commands.options import Invocation, planned_run, with_debug, with_file, with_selection
+from runner.commands.options import (
+    Files,
+    Invocation,
+    overrides_of,
+    planned_run,
+    with_debug,
+    with_file,
+    with_selection,
+)
 from runner.commands.reporting import Reporting, with_reporting
-from runner.model import Overrides, PushMode
+from runner.model import PushMode
 from runner.runevents import RunStarted
 from runner.scheduler import RunOptions, Scheduler
 from runner.selection import select
@@ -56,7 +64,7 @@ from runner.workers import ZygotePool
 def command(
     invocation: Invocation,
     /,
-    file: str,
+    files: Files,
     rootfs: RootfsChoice | None,
     home: str,
     reporting: Reporting,
@@ -65,28 +73,24 @@ def command(
     """Build the images of FILE and push them. Images that others build upon come first."""
     store_size, cache_dir = options.pop("store_size"), options.pop("cache_dir")
     size = parse_size(store_size) if store_size else None
-    overrides = Overrides(
+    overrides = overrides_of(
+        files,
         rootfs=rootfs,
         home=os.path.abspath(home) if home else "",
         cache_dir=os.path.abspath(cache_dir) if cache_dir else "",
         context_excludes=reporting.paths,
-        settings=options.pop("settings"),
     )
     # Forked before anything here could start a thread; it imports the executor while the file is read.
     pool = ZygotePool.start(invocation.executor.load_entry)
     try:
-        run_plan = select(planned_run(file, invocation, overrides), options.pop("selection"))
+        run_plan = select(planned_run(files, invocation, overrides), options.pop("selection"))
         names = tuple(planned.image.name for planned in run_plan.images)
         sink = reporting.sink()
-        with SignalPipe() as signals, invocation.executor.store_session(overrides.home, size):
+        with SignalPipe() as signals, invocation.executor.store_session(overrides.home, size) as shared:
             needs = {planned.image.name: planned.needs for planned in run_plan.images}
-            sink(
-                RunStarted(
-                    file="<stdin>" if file == "-" else file, images=names, jobs=options["jobs"], needs=needs
-                )
-            )
+            sink(RunStarted(file=files.name, images=names, jobs=options["jobs"], needs=needs))
             push: PushMode = options.pop("push") or run_plan.push
             run_options = RunOptions(push=push, **options)
-            return Scheduler(run_plan, pool, signals, sink, run_options).run().exit_code
+            return Scheduler(run_plan.sharing_in(shared), pool, signals, sink, run_options).run().exit_code
     finally:
         pool.close()

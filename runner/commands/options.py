@@ -13,7 +13,7 @@ import click
 
 from executor.errors import UsageError
 from runner.executor import Executor
-from runner.model import Overrides
+from runner.model import FILE_FORMATS, FileFormat, Overrides
 from runner.plan import RunPlan, plan
 from runner.selection import Selection, Shard
 
@@ -44,16 +44,54 @@ def with_debug(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """The files of a run, those that count more later, what of them is replaced, and their format ('' to see)."""
+
+    paths: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    format: FileFormat | None = None
+
+    @property
+    def name(self) -> str:
+        """What the run is called in reports: its last file."""
+        return "<stdin>" if self.paths[-1] == "-" else self.paths[-1]
+
+
 def with_file(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The argument FILE and the options that change what is in it."""
-    setting = click.option(
-        "--set",
-        "settings",
-        metavar="NAME.KEY=VALUE",
-        multiple=True,
-        help="A value in place of the file's; NAME may be a pattern.",
-    )
-    return click.argument("file", metavar="FILE", type=click.Path())(setting(command))
+    """The argument FILE and the options that change what is in it, given to `command` as the one value `files`."""
+
+    @functools.wraps(command)
+    def with_files(
+        *args: Any,
+        file: str | None,
+        more_files: tuple[str, ...],
+        settings: tuple[str, ...],
+        input_format: FileFormat | None,
+        **options: Any,
+    ) -> Any:
+        paths = (file, *more_files) if file else more_files
+        if not paths:
+            raise UsageError("no file is named", hint="write for example `krunner builds.yaml`")
+        return command(*args, files=Files(paths=paths, settings=settings, format=input_format), **options)
+
+    for option in (
+        click.option("--input-format", type=click.Choice(FILE_FORMATS), help="Default: by name and content."),
+        click.option(
+            "--set",
+            "settings",
+            metavar="NAME.KEY=VALUE",
+            multiple=True,
+            help="A value in place of the file's; NAME may be a pattern.",
+        ),
+        click.option(
+            "-f", "--file", "more_files", metavar="FILE", type=click.Path(), multiple=True,
+            help="Another file, laid over those before it.",
+        ),
+        click.argument("file", metavar="FILE", type=click.Path(), required=False),
+    ):  # fmt: skip
+        with_files = option(with_files)
+    return with_files
 
 
 def with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,12 +113,27 @@ def with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_selection
 
 
-def planned_run(file: str, invocation: Invocation, overrides: Overrides) -> RunPlan:
-    """The images of `file` (- for stdin) in order. Raises UsageError, and InvalidFileError with all faults."""
+def planned_run(files: Files, invocation: Invocation, overrides: Overrides) -> RunPlan:
+    """The images of `files` in order. Raises UsageError, and InvalidFileError with all faults."""
     from runner import config
 
-    if file != "-" and not os.path.exists(file):
-        alike = difflib.get_close_matches(file, COMMANDS, n=1)
+    check_existence(files)
+    run_config = config.load(files.paths, os.environ, overrides, file_format=files.format)
+    return plan(run_config, invocation.executor.base_images)
+
+
+def check_existence(files: Files) -> None:
+    """Raise UsageError for a file that is not there: it may be a command that was misspelled."""
+    missing = next((path for path in files.paths if path != "-" and not os.path.exists(path)), None)
+    if missing is not None:
+        alike = difflib.get_close_matches(missing, COMMANDS, n=1)
         hint = f"did you mean the command `{alike[0]}`?" if alike else ""
-        raise UsageError(f"there is no file {file!r}", hint=hint)
-    return plan(config.load(file, os.environ, overrides), invocation.executor.base_images)
+        raise UsageError(f"there is no file {missing!r}", hint=hint)
+
+
+def overrides_of(files: Files, **given: Any) -> Overrides:
+    """What the command line and the environment decide for all images. Raises UsageError."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if epoch and not epoch.isdecimal():
+        raise UsageError("SOURCE_DATE_EPOCH is not a number of seconds")
+    return Overrides(settings=files.settings, source_date_epoch=int(epoch) if epoch else None, **given)

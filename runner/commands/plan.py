@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import click
 
-from runner.commands.options import Invocation, planned_run, with_debug, with_file, with_selection
-from runner.model import Overrides
+from runner.commands.options import (
+    Files,
+    Invocation,
+    overrides_of,
+    planned_run,
+    with_debug,
+    with_file,
+    with_selection,
+)
 from runner.selection import Selection, select
 
 
@@ -14,6 +21,6 @@ from runner.selection import Selection, select
 @with_selection
 @with_debug
 @click.pass_obj
-def command(invocation: Invocation, /, file: str, settings: tuple[str, ...], selection: Selection) -> None:
+def command(invocation: Invocation, /, files: Files, selection: Selection) -> None:
     """Show the order in which the images of FILE are built, and why. Builds nothing."""
-    print(select(planned_run(file, invocation, Overrides(settings=settings)), selection).describe())
+    print(select(planned_run(files, invocation, overrides_of(files)), selection).describe())

@@ -10,7 +10,9 @@ from runner.cli import main
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("**/builds.yaml"))
-FOREIGN = sorted(path for name in ("docker-bake.*", "compose.yaml") for path in (ROOT / "examples").glob(f"**/{name}"))
+FOREIGN = sorted(
+    path for name in ("docker-bake.*", "compose.yaml") for path in (ROOT / "examples").glob(f"**/{name}")
+)
 
 
 @pytest.mark.parametrize("path", [*EXAMPLES, *FOREIGN], ids=lambda path: f"{path.parent.name}-{path.name}")

@@ -14,6 +14,7 @@ from runner.findings import Findings
 from runner.interpolate import filled
 from runner.model import Overrides
 from runner.nodes import data, from_document
+from runner.plan import plan
 from runner.yamlfile import parse
 
 
@@ -109,7 +110,6 @@ def test_targets_of_one_dockerfile(load):
         "builds:\n"
         "  - {name: app, targets: [a, b], tags: ['r.io/${target}:1'], args: {X: y}}\n"
         "  - {name: own, targets: {a: {tags: [r.io/own], args: {X: a}}, b: {}}, args: {X: y}}\n",
-        shared_folder="/run/shared",
     )
     assert [(image.name, image.build.target, image.family) for image in run.images] == [
         ("app-a", "a", "app"),
@@ -124,15 +124,16 @@ def test_targets_of_one_dockerfile(load):
     ]
     assert [image.build.build_args["X"] for image in run.images] == ["y", "y", "a", "y"]
     assert run.groups == {"app": ("app-a", "app-b"), "own": ("own-a", "own-b")}
+    run_plan = plan(run, lambda spec: ()).sharing_in("/run/shared")
     shared = CacheOptions(enabled=True, repositories=("dir:/run/shared/app",), copy_layers=True)
-    assert [image.build.cache for image in run.images[:2]] == [shared, shared]
+    assert [planned.image.build.cache for planned in run_plan.images[:2]] == [shared, shared]
+    assert [planned.after for planned in run_plan.images] == [(), ("app-a",), (), ("own-a",)]
 
 
 def test_targets_with_a_cache_of_their_own_share_that(load):
-    run = load(
-        "builds: [{name: app, targets: [a, b], cache: {repositories: [r.io/c]}}]", shared_folder="/run/shared"
-    )
-    assert {image.build.cache.repositories for image in run.images} == {("r.io/c",)}
+    run = load("builds: [{name: app, targets: [a, b], cache: {repositories: [r.io/c]}}]")
+    images = [planned.image for planned in plan(run, lambda spec: ()).sharing_in("/run/shared").images]
+    assert {image.build.cache.repositories for image in images} == {("r.io/c",)}
 
 
 def test_targets_of_a_matrix(load):

@@ -123,7 +123,7 @@ def test_a_circle(krunner):
     [
         (["nope.yaml"], "there is no file 'nope.yaml'"),
         (["valdate"], "did you mean the command `validate`?"),
-        (["build"], "Missing argument 'FILE'"),
+        (["build"], "no file is named"),
         (["a.yaml", "b.yaml"], "unexpected extra argument"),
         (["--jobs", "0", "a.yaml"], "'--jobs'"),
         (["--job", "2", "a.yaml"], "--jobs"),

@@ -108,7 +108,7 @@ def run():
     opened = []
 
     def run_script(script, needs=(), signals=(), timeout=0, retry=None, keep=(), **options):
-        needs = dict(needs)
+        needs, after = dict(needs), dict(options.pop("after", ()))
         patience = {name: options.pop(name) for name in ("grace", "kill_grace", "tick") if name in options}
         images = tuple(
             PlannedImage(
@@ -125,6 +125,7 @@ def run():
                     retry=retry or RetryPolicy(),
                 ),
                 needs=needs.get(name, ()),
+                after=after.get(name, ()),
             )
             for name in script
         )
@@ -153,6 +154,14 @@ def test_dependents_are_told_of_every_image_built_before(run):
         {"r/a:1": "sha256:1"},
         {"r/a:1": "sha256:1", "r/b:1": "sha256:2"},
     ]
+
+
+def test_a_family_is_built_one_after_another_whatever_becomes_of_each(run):
+    after = {"b": ("a",), "c": ("b",)}
+    report, _, seen = run({"a": fail(), "b": succeed, "c": succeed}, after=after, jobs=3)
+    assert statuses(report) == {"a": "failed", "b": "built", "c": "built"}
+    order = [event for event in seen if isinstance(event, ImageStarted | ImageFinished)]
+    assert [isinstance(event, ImageStarted) for event in order] == [True, False] * 3
 
 
 def test_positions_count_starts(run):

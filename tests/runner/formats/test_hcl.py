@@ -1,4 +1,4 @@
-"""Expressions of HCL and templates in JSON, by the rules that Bake's documentation and HCL's specification give."""
+"""Expressions of HCL and templates in JSON, by the rules of Bake's documentation and HCL's specification."""
 
 import json
 
@@ -189,7 +189,8 @@ def test_variables_in_a_circle():
 
 
 def test_validation():
-    text = 'variable "A" {\n  default = "x"\n  validation {\n    condition = A != "x"\n    error_message = "not x"\n  }\n}\n'
+    check = 'condition = A != "x"\n    error_message = "not x"'
+    text = f'variable "A" {{\n  default = "x"\n  validation {{\n    {check}\n  }}\n}}\n'
     findings = Findings()
     hcl(text, (), findings)
     assert [(found.location.line, found.message) for found in findings.sorted()] == [
