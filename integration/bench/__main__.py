@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from integration.bench.measure import Measured, measure
@@ -66,7 +66,7 @@ class Bench:
         results: dict[str, list[Measured]] = defaultdict(list)
         for _ in range(rounds):
             for name, peer in peers.items():
-                if name in self.failed or (workload.cached and name in _NOT_CACHED):
+                if name in self.failed or name not in _able(workload, peers):
                     continue
                 try:
                     found = self._run(workload, peer)
@@ -130,6 +130,12 @@ def _show(workload: Workload, results: Mapping[str, Sequence[Measured]]) -> None
             print(
                 f"  phases of {ours}: " + ", ".join(f"{phase} {spent[phase]:.2f}" for phase in spent), flush=True
             )
+
+
+def _able(workload: Workload, peers: Iterable[str]) -> list[str]:
+    """The tools of `peers` that the workload is for."""
+    others = _NOT_CACHED if workload.cached else ()
+    return [name for name in peers if name not in others and (name in _OURS or not workload.ours)]
 
 
 def _wanted(name: str, chosen: Sequence[str]) -> bool:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +19,15 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run and time. `daemon` is the process that works for it (0: none).
-
-    Of a daemon's memory counts what it has at work beyond what it had before (its start is not measured either).
+    """What to run and time. `daemon` is the process that works for it (0: none); of its memory counts what it has
+    at work beyond what it had before (its start is not measured either). `container` is the file that will hold
+    the id of the container it works in: then that container's memory counts, and its daemon's does not.
     """
 
     argv: Sequence[str | Path]
     env: Mapping[str, str]
     daemon: int = 0
+    container: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Measured:
 
 def measure(command: Command) -> Measured:
     """Run the command to its end. Raises ProgramError with its output when it fails."""
-    idle = _resident_of(command.daemon) if command.daemon else 0
+    idle = _resident_of(command.daemon) if command.daemon and not command.container else 0
     busy, before = _cpu_of(command.daemon), os.times()
     begin = time.perf_counter()
     process = subprocess.Popen(
@@ -53,7 +54,7 @@ def measure(command: Command) -> Measured:
     )
     peaks = [0]
     ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=((process.pid, command.daemon), peaks, ended.is_set))
+    watcher = threading.Thread(target=_watch, args=(command, process.pid, peaks, ended.is_set))
     watcher.start()
     printed, _ = process.communicate()
     wall = time.perf_counter() - begin
@@ -67,10 +68,25 @@ def measure(command: Command) -> Measured:
     return Measured(wall=wall, cpu=cpu + _cpu_of(command.daemon) - busy, peak=max(peaks) - idle, output=output)
 
 
-def _watch(roots: Iterable[int], peaks: list[int], ended: Callable[[], bool]) -> None:
+def _watch(command: Command, pid: int, peaks: list[int], ended: Callable[[], bool]) -> None:
     while not ended():
-        peaks.append(sum(_resident_of(pid) for pid in roots if pid))
+        roots = _shims(command.container) if command.container else [pid, command.daemon]
+        peaks.append(sum(_resident_of(root) for root in roots if root))
         time.sleep(_POLL)
+
+
+def _shims(container: Path) -> list[int]:
+    """The process that containerd puts above those of a container; none before it is there."""
+    name = container.read_bytes() if container.exists() else b""
+    return [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if name and _is_shim(pid, name)]
+
+
+def _is_shim(pid: int, name: bytes) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"containerd-shim" in words[0] and name in words
 
 
 def _resident_of(root: int) -> int:

@@ -84,9 +84,14 @@ class InPlace:
             words = ["executor", "--rootfs=in-place", *_flags(workload.images[0], place), *_EVENTS]
         else:
             (place.folder / "builds.yaml").write_text(_builds_file(workload, place))
-            words = ["krunner", "build", f"--report-dir={place.folder}/report", f"{place.folder}/builds.yaml"]
-        options = ["--env=KRUNNER_ROOTFS=in-place", f"--volume={place.folder}:{place.folder}"]
-        yield _in_container(self.docker, "krunner:debug", workload, options, words)
+            words = [
+                "krunner",
+                "build",
+                "--rootfs=in-place",
+                f"--report-dir={place.folder}/report",
+                f"{place.folder}/builds.yaml",
+            ]
+        yield _in_container(self.docker, "krunner:debug", workload, place, words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ class Kaniko:
             flags = [*_flags(image, place), *(["--cleanup"] if len(workload.images) > 1 else [])]
             lines.append(shlex.join(["/kaniko/executor", "--force", "--verbosity=warn", *flags]))
         words = ["/busybox/sh", "-c", "\n".join(lines)]
-        yield _in_container(self.docker, self.image, workload, [], words)
+        yield _in_container(self.docker, self.image, workload, place, words)
 
 
 class Buildah:
@@ -257,24 +262,17 @@ def _builds_file(workload: Workload, place: Place) -> str:
     return json.dumps({"version": 1, "builds": builds})  # JSON is YAML
 
 
-def _in_container(
-    docker: Docker, image: str, workload: Workload, options: Sequence[str], words: Sequence[str]
-) -> Command:
-    """A new container on the host's network that sees the contexts; removed with the daemon,
-    since deleting many files slows ext4 down for whoever comes next."""
+def _in_container(docker: Docker, image: str, workload: Workload, place: Place, words: Sequence[str]) -> Command:
+    """A new container on the host's network that sees the contexts and the run's folder.
+
+    It is removed with the daemon only: deleting many files slows ext4 down for whoever comes next.
+    """
     contexts = sorted({f"--volume={image.context}:{image.context}:ro" for image in workload.images})
-    argv: list[str | Path] = [
-        DOCKER,
-        "run",
-        "--network=host",
-        "--env=USER=root",
-        "--entrypoint=",
-        *options,
-        *contexts,
-        image,
-        *words,
-    ]
-    return Command(argv=argv, env={"DOCKER_HOST": docker.host}, daemon=_daemon_of(docker))
+    identity = place.folder / "container"
+    fixed = ("run", "--network=host", "--env=USER=root", "--entrypoint=", f"--cidfile={identity}")
+    volumes = (f"--volume={place.folder}:{place.folder}", *contexts)
+    argv: list[str | Path] = [DOCKER, *fixed, *volumes, image, *words]
+    return Command(argv=argv, env={"DOCKER_HOST": docker.host}, daemon=_daemon_of(docker), container=identity)
 
 
 def _daemon_of(docker: Docker) -> int:

@@ -56,6 +56,12 @@ RUN for d in $(seq {folders}); do mkdir -p /srv/$d; for f in $(seq 100); do echo
 RUN echo one > /srv/one
 RUN echo two > /srv/two
 """
+_MEMORY = """\
+ARG TINY
+FROM $TINY
+RUN mkdir /srv && dd if=/dev/urandom of=/srv/random bs=1M count=1024 && truncate -s 1G /srv/hole
+RUN for d in $(seq {folders}); do mkdir -p /m/$d; for f in $(seq 100); do echo $d $f > /m/$d/$f; done; done
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +76,14 @@ class Image:
 class Workload:
     """Images in the order in which they must be built; `cached`: with their layers in a registry's cache.
 
-    `large`: what a run leaves is few files and many bytes.
+    `large`: what a run leaves is few files and many bytes. `ours`: for krunner alone.
     """
 
     name: str
     images: Sequence[Image]
     cached: bool = False
     large: bool = False
+    ours: bool = False
 
 
 Maker = Callable[[Path], Workload]
@@ -127,12 +134,17 @@ def hundred_thousand(work: Path) -> Workload:
 
 def gigabyte(work: Path) -> Workload:
     """One layer of 1 GiB that does not compress."""
-    workload = _single(work, "1GiB-layer", {"Dockerfile": "FROM scratch\nCOPY random /random\n"})
+    workload = _single(work, "1gib-layer", {"Dockerfile": "FROM scratch\nCOPY random /random\n"})
     source = random.Random(1)
     with (workload.images[0].context / "random").open("wb") as file:
         for _ in range(_LARGE // _PIECE):
             file.write(source.randbytes(_PIECE))
     return replace(workload, large=True)
+
+
+def memory(work: Path) -> Workload:
+    """A layer of 2 GiB, half random and half a hole, and one of 200,000 files: look at the peak."""
+    return replace(_single(work, "memory", {"Dockerfile": _MEMORY.format(folders=2000)}), ours=True)
 
 
 WORKLOADS: Mapping[str, Maker] = {
@@ -143,7 +155,8 @@ WORKLOADS: Mapping[str, Maker] = {
     "usual-cached": usual_cached,
     "10k-files": ten_thousand,
     "100k-files": hundred_thousand,
-    "1GiB-layer": gigabyte,
+    "1gib-layer": gigabyte,
+    "memory": memory,
 }
 
 
