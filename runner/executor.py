@@ -35,6 +35,12 @@ def _store_session(home: str, size: int | None) -> AbstractContextManager[str]:
     return store_session(home, size)
 
 
+def _stages(spec: BuildSpec) -> str:
+    from executor.build.inspect import stages
+
+    return stages(spec)
+
+
 def _no_session(_home: str, _size: int | None) -> AbstractContextManager[str]:
     return nullcontext("")
 
@@ -47,7 +53,8 @@ def _waiting_images(home: str) -> tuple[WaitingImage, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """`load_entry` imports what a build needs and returns the entry; `base_images` reads a Dockerfile's bases.
+    """`load_entry` imports what a build needs and returns the entry; `base_images` reads a Dockerfile's bases,
+    `stages` tells in text what of it is built.
 
     The others take the folder of the store, '' for the default: `diagnose` finds what this machine allows, `prune`
     makes room, `waiting_images` finds what waits to be pushed, `store_session` is the time of a run, after which
@@ -61,6 +68,7 @@ class Executor:
     prune: Callable[[str, PruneSpec], PruneResult] = _prune
     store_session: Callable[[str, int | None], AbstractContextManager[str]] = _no_session
     waiting_images: Callable[[str], tuple[WaitingImage, ...]] = _waiting_images
+    stages: Callable[[BuildSpec], str] = _stages
 
 
 def _load_entry() -> JobEntry:

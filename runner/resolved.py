@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from executor.errors import Location
 from runner.entry import Claim, Entry
 from runner.findings import Findings
 from runner.model import Overrides, PushMode, RunConfig
-from runner.nodes import Node, to_document
+from runner.nodes import Node, list_node, map_node, text_node, to_document
 from runner.paths import FolderOf
+from runner.printing import ordered
 
 _TAKEN = {
     "destination": "{value} is already a destination of the image {owner!r}",
@@ -38,11 +38,27 @@ class Resolved:
         entries = self.checked()
         references = {entry.name: entry.reference for entry in entries}
         images = tuple(
-            dataclasses.replace(entry.image(overrides, references), family=self.families.get(entry.name, ""))
+            replace(entry.image(overrides, references), family=self.families.get(entry.name, ""))
             for entry in entries
         )
         self.findings.check()
         return RunConfig(file=self.file, images=images, groups=self.groups, push=self.push)
+
+    def as_file(self, names: Collection[str]) -> Node:
+        """The list as the root of one builds file: the entries of these names, with every path whole."""
+        here = Node(value=None, place=Location(self.file))
+        entries = [
+            ordered(_with_paths(node, entry))
+            for node, entry in zip(self.entries, self.checked(), strict=True)
+            if entry.name in names
+        ]
+        top = {"version": replace(here, value=1)}
+        if self.push != "each":
+            top["push"] = text_node(self.push, here)
+        members = {name: [one for one in group if one in names] for name, group in self.groups.items()}
+        if groups := {name: [text_node(one, here) for one in found] for name, found in members.items() if found}:
+            top["groups"] = map_node({name: list_node(found, here) for name, found in groups.items()}, here)
+        return map_node({**top, "builds": list_node(entries, here)}, here)
 
     def checked(self) -> list[Entry]:
         """The entries; two that want the same destination or file are noted."""
@@ -51,6 +67,16 @@ class Resolved:
         entries = [Entry(document, index, self.folder_of, self.findings) for index in range(len(self.entries))]
         _check_unique(entries)
         return entries
+
+
+def _with_paths(node: Node, entry: Entry) -> Node:
+    """The entry with its context and Dockerfile as they were found."""
+    context = entry.context()
+    own = replace(node, origin=("by default",))
+    found = node.with_entries(context=text_node(context, node.get("context") or own))
+    if "dockerfile_inline" in node.entries:
+        return found
+    return found.with_entries(dockerfile=text_node(entry.dockerfile(context), node.get("dockerfile") or own))
 
 
 def _listed(entries: tuple[Node, ...]) -> Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from executor.build.frontend import STANDARD_INPUT, read_dockerfile
 from executor.build.namedcontexts import NamedContexts
+from executor.build.plan import BuildPlan, render
 from executor.build.planner import PlanRequest, plan_build
 from executor.context.http import is_http_url
 from executor.image.platform import Platform
@@ -16,8 +17,20 @@ def base_images(spec: BuildSpec) -> tuple[str, ...]:
     Of a Dockerfile behind a URL or on standard input nothing is known yet. Raises InvalidFileError or UsageError
     for a Dockerfile or a target that cannot be planned, ContextError when the file cannot be read.
     """
+    plan = _plan(spec)
+    return tuple(dict.fromkeys(reference for reference, _ in plan.images())) if plan else ()
+
+
+def stages(spec: BuildSpec) -> str:
+    """The stages that `spec` needs with their steps, as text. Raises what `base_images` raises."""
+    plan = _plan(spec)
+    return render(plan) if plan else "the Dockerfile is not here yet\n"
+
+
+def _plan(spec: BuildSpec) -> BuildPlan | None:
+    """The plan, without what only base images can tell; None where the Dockerfile cannot be read yet."""
     if spec.dockerfile_text is None and (spec.dockerfile == STANDARD_INPUT or is_http_url(spec.dockerfile)):
-        return ()
+        return None
     dockerfile = read_dockerfile(spec, spec.context, str).parsed
     request = PlanRequest(
         target=spec.target,
@@ -25,4 +38,4 @@ def base_images(spec: BuildSpec) -> tuple[str, ...]:
         platforms=tuple(map(Platform.parse, spec.platforms)) or (Platform.host(),),
         contexts=NamedContexts.of(spec.build_contexts),
     )
-    return tuple(dict.fromkeys(reference for reference, _ in plan_build(dockerfile, request).images()))
+    return plan_build(dockerfile, request)
