@@ -6,8 +6,8 @@ PYTHON ?= python3
 PATHS := executor runner tests integration
 
 # What the integration tests drive: registries, second builders, and tools that read what we write.
-DEBIAN_PACKAGES := buildah busybox-static ca-certificates crun default-jre-headless docker-registry docker.io groovy \
-	mmdebstrap openssl qemu-user-static skopeo umoci
+DEBIAN_PACKAGES := buildah busybox-static ca-certificates chromium crun default-jre-headless docker-registry \
+	docker.io fish groovy man-db mmdebstrap openssl qemu-user-static skopeo tmux umoci zsh
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo image check format integration bench clean

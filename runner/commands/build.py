@@ -19,6 +19,7 @@ from runner.commands.options import (
     with_selection,
 )
 from runner.commands.reporting import Reporting, with_reporting
+from runner.crew import Patience
 from runner.model import PushMode
 from runner.runevents import RunStarted
 from runner.scheduler import RunOptions, Scheduler
@@ -90,7 +91,7 @@ def command(
             needs = {planned.image.name: planned.needs for planned in run_plan.images}
             sink(RunStarted(file=files.name, images=names, jobs=options["jobs"], needs=needs))
             push: PushMode = options.pop("push") or run_plan.push
-            run_options = RunOptions(push=push, **options)
+            run_options = RunOptions(push=push, patience=Patience(tick=reporting.tick), **options)
             return Scheduler(run_plan.sharing_in(shared), pool, signals, sink, run_options).run().exit_code
     finally:
         pool.close()

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import click
 
@@ -19,6 +19,8 @@ from runner.report.cimarkup import markup_for
 from runner.report.console import Console, Paper, Verbosity
 from runner.report.folder import ReportFolder
 from runner.report.jsonlines import JsonLines
+from runner.report.livearea import LiveArea, LiveConsole
+from runner.report.livestatus import LiveStatus
 from runner.report.metadatafile import MetadataFile
 from runner.report.style import wants_colour
 from runner.runevents import RunSink, RunWarned, each
@@ -112,14 +114,28 @@ class Reporting:
         if self.log_format == "json":
             return JsonLines(sys.stderr, sys.stdout)
         verbosity: Verbosity = "quiet" if self.quiet else "verbose" if self.verbose else "normal"
-        log, results = (
-            Paper(
-                stream,
-                colour=self.log_format == "color" or (not self.log_format and wants_colour(stream, os.environ)),
-            )
-            for stream in (sys.stderr, sys.stdout)
-        )
-        return Console(log, results, verbosity=verbosity, markup=markup_for(os.environ))
+        results = Paper(sys.stdout, colour=self._colours(sys.stdout))
+        if not self._is_live:
+            log = Paper(sys.stderr, colour=self._colours(sys.stderr))
+            return Console(log, results, verbosity=verbosity, markup=markup_for(os.environ))
+        area, colour = LiveArea(sys.stderr), self._colours(sys.stderr)
+        console = Console(Paper(area, colour=colour), results, verbosity=verbosity, patience=float("inf"))
+        return LiveConsole(console, area, LiveStatus(colour=colour))
+
+    @property
+    def tick(self) -> float:
+        """Seconds from one TimePassed to the next: what is shown live has a clock."""
+        return 1.0 if self._is_live else 5.0
+
+    @property
+    def _is_live(self) -> bool:
+        """Whether standard error is a terminal that somebody looks at, and lines were not asked for."""
+        in_ci = any(os.environ.get(name) for name in ("CI", "GITLAB_CI", "GITHUB_ACTIONS", "JENKINS_URL"))
+        able = os.environ.get("TERM", "dumb") != "dumb" and sys.stderr.isatty()
+        return able and not in_ci and self.log_format in (None, "color")
+
+    def _colours(self, stream: TextIO) -> bool:
+        return self.log_format == "color" or (not self.log_format and wants_colour(stream, os.environ))
 
 
 def with_reporting(command: Callable[..., Any]) -> Callable[..., Any]:

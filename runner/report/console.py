@@ -7,16 +7,17 @@ What CI servers understand of lines is `cimarkup.py`.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TextIO, TypeAlias
+from typing import Literal, TypeAlias
 
 from executor import events
 from runner.outcome import Outcome
 from runner.report.cimarkup import Markup, NoMarkup, Note
 from runner.report.heartbeat import Heartbeat
 from runner.report.lines import Line, log_lines, outcome_line
-from runner.report.stream import write_line
+from runner.report.stream import LineStream, write_line
 from runner.report.style import paint
 from runner.report.table import table
 from runner.runevents import (
@@ -39,12 +40,12 @@ _NAME_COLOURS = ("cyan", "magenta", "blue", "green", "yellow")
 class Paper:
     """A stream, and whether to write on it in colour."""
 
-    stream: TextIO
+    stream: LineStream
     colour: bool = False
 
 
 class Console:
-    """A RunSink for people. `clock` counts seconds; by it a silent run is told from a dead one."""
+    """A RunSink for people. After `patience` seconds of silence by `clock` it says that the run is alive."""
 
     def __init__(
         self,
@@ -54,13 +55,15 @@ class Console:
         verbosity: Verbosity = "normal",
         markup: Markup | None = None,
         clock: Callable[[], float] = time.monotonic,
+        patience: float = 30.0,
     ) -> None:
         self._log = log
         self._results = results
         self._verbosity = verbosity
         self._markup = markup or NoMarkup()
-        self._heartbeat = Heartbeat(clock)
+        self._heartbeat = Heartbeat(clock, patience)
         self._prefixes: dict[str, str] = {}
+        self._steps: defaultdict[str, list[bool]] = defaultdict(list)  # whether the cache had them
         self._has_sections = False
         self._section = ""
 
@@ -84,7 +87,7 @@ class Console:
             case RunWarned():
                 self._write(paint(f"krunner: warning: {event.message}", "yellow", enabled=self._log.colour))
             case RunFinished():
-                write_line(self._results.stream, table(event.report, colour=self._results.colour))
+                write_line(self._results.stream, table(event.report, self._cached(), colour=self._results.colour))
 
     def _begin(self, event: RunStarted) -> None:
         self._has_sections = event.jobs == 1 and self._verbosity != "quiet"  # interleaved lines cannot be folded
@@ -100,7 +103,17 @@ class Console:
             self._write(self._markup.begin(event.name, f"{event.name}: {title}"))
         self._show(event.name, [Line(title, "bold")])
 
+    def _cached(self) -> dict[str, str]:
+        return {name: f"{sum(steps)}/{len(steps)}" for name, steps in self._steps.items()}
+
     def _tell(self, event: ImageEvent) -> None:
+        match event.event:
+            case events.BuildStarted():
+                self._steps.pop(event.name, None)
+            case events.StepFinished(cached=cached):
+                self._steps[event.name].append(cached)
+            case _:
+                pass
         self._show(event.name, log_lines(event.event))
         if isinstance(event.event, events.Warned):
             self._note(Note.of_warning(event.name, event.event))

@@ -41,6 +41,7 @@ _FILES: dict[str, Callable[[RunRecord], bytes]] = {
 }
 _LOGS = "logs"
 _PAGE = "report.html"
+_FILES_SECONDS = 5.0
 _PAGE_SECONDS = 10.0
 
 
@@ -53,7 +54,7 @@ class ReportFolder:
         self._warn = warn
         self._logs: dict[str, LogFile] = {}
         self._is_broken = False
-        self._page_at = 0.0
+        self._files_at = self._page_at = 0.0
 
     @classmethod
     def create(cls, path: str, warn: Callable[[str], None]) -> ReportFolder:
@@ -109,9 +110,11 @@ class ReportFolder:
             case RunStarted():
                 self._tell_ambiguous(event.images)
                 self._write_files()
-            case TimePassed() | RunFinished():
+            case RunFinished():
                 self._write_files()
-            case RunWarned():
+            case TimePassed() if self._record.since_start(event) - self._files_at >= _FILES_SECONDS:
+                self._write_files()
+            case RunWarned() | TimePassed():
                 pass
 
     def _log(self, name: str, event: RunEvent, lines: Iterable[Line]) -> None:
@@ -120,6 +123,7 @@ class ReportFolder:
             log.write(max(self._record.since_start(event) - begun, 0.0), lines)
 
     def _write_files(self) -> None:
+        self._files_at = self._record.seconds
         for name, content in _FILES.items():
             replace(self._path / name, content(self._record))
 

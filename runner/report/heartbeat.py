@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from executor import events
+from runner.report.lines import activity
 from runner.report.style import duration
 from runner.runevents import ImageEvent, ImageFinished, ImageStarted, RunEvent
 
@@ -23,8 +23,8 @@ class Heartbeat:
         match event:
             case ImageStarted():
                 self._doing[event.name] = "the beginning", self._clock()
-            case ImageEvent() if activity := _activity(event.event):
-                self._doing[event.name] = activity, self._clock()
+            case ImageEvent() if doing := activity(event.event):
+                self._doing[event.name] = doing, self._clock()
             case ImageFinished():
                 self._doing.pop(event.outcome.name, None)
             case _:
@@ -38,18 +38,5 @@ class Heartbeat:
         """(image, what to say of it) for each image in the making, if the silence is too long by now."""
         now = self._clock()
         if now - self._heard >= self._patience:
-            for name, (activity, since) in self._doing.items():
-                yield name, f"still at {activity}, for {duration(now - since)}"
-
-
-def _activity(event: events.Event) -> str:
-    """What begins with this event; '' if nothing does."""
-    match event:
-        case events.StepStarted():
-            return event.instruction.split("\n", 1)[0]
-        case events.PullStarted():
-            return f"pulling {event.reference}"
-        case events.PushStarted():
-            return f"pushing {event.reference}"
-        case _:
-            return ""
+            for name, (doing, since) in self._doing.items():
+                yield name, f"still at {doing}, for {duration(now - since)}"

@@ -54,6 +54,21 @@ def log_lines(event: events.Event) -> Iterator[Line]:
             yield from _transfer_lines(event)
 
 
+def activity(event: events.Event) -> str:
+    """What begins with this event, in a few words; '' if nothing does."""
+    match event:
+        case events.StepStarted():
+            return event.instruction.split("\n", 1)[0]
+        case events.PullStarted():
+            return f"pulling {event.reference}"
+        case events.PushStarted():
+            return f"pushing {event.reference}"
+        case events.RetryScheduled():
+            return f"waiting to try again: {event.action}"
+        case _:
+            return ""
+
+
 def _transfer_lines(event: events.Event) -> Iterator[Line]:
     match event:
         case events.PullFinished():

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import os
-from typing import TextIO
+from typing import Protocol
 
 
-def write_line(stream: TextIO, line: str) -> None:
+class LineStream(Protocol):
+    """What lines are written to: a text file, or something like it."""
+
+    def write(self, text: str, /) -> int:
+        """Take text; whole lines."""
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+
+    def fileno(self) -> int:
+        """The descriptor behind it."""
+
+
+def write_line(stream: LineStream, line: str) -> None:
     """Write and flush, so that a CI server shows it now. When nobody reads any more, the rest goes nowhere."""
     try:
         stream.write(line + "\n")

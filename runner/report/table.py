@@ -1,13 +1,14 @@
-"""The table at the end of a run: image, status, time, size, and the digest or what went wrong."""
+"""The table at the end of a run: image, status, time, what the cache had, size, digest or what went wrong."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from runner.outcome import Outcome, RunReport
 from runner.report.style import duration, paint, size
 
-_HEAD = ("IMAGE", "STATUS", "TIME", "SIZE", "DIGEST")
+_HEAD = ("IMAGE", "STATUS", "TIME", "CACHE", "SIZE", "DIGEST")
 _COLOURS = {"pushed": "green", "built": "green", "skipped": "yellow", "stopped": "yellow"}
 
 
@@ -16,22 +17,26 @@ def status_word(outcome: Outcome) -> str:
     return "pushed" if outcome.status == "built" and outcome.pushed else outcome.status
 
 
-def table(report: RunReport, *, colour: bool = False) -> str:
-    """The table and a line that sums it up, without a last newline."""
+def table(report: RunReport, cached: Mapping[str, str], *, colour: bool = False) -> str:
+    """The table and a line that sums it up, without a last newline.
+
+    `cached` says for images how many of their steps the cache had, as in `3/7`.
+    """
     if not report.outcomes:
         return "nothing to build"
-    rows = [_HEAD, *(_row(outcome) for outcome in report.outcomes)]
+    rows = [_HEAD, *(_row(outcome, cached.get(outcome.name, "")) for outcome in report.outcomes)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     lines = [_line(row, widths, colour and position > 0) for position, row in enumerate(rows)]
     return "\n".join([*lines, "", _summary(report)])
 
 
-def _row(outcome: Outcome) -> tuple[str, ...]:
+def _row(outcome: Outcome, cached: str) -> tuple[str, ...]:
     built = outcome.is_usable
     return (
         outcome.name,
         status_word(outcome),
         duration(outcome.seconds) if outcome.status != "skipped" else "",
+        cached,
         size(outcome.size) if built else "",
         outcome.digest if built else outcome.message.split("\n", 1)[0],
     )

@@ -109,13 +109,20 @@ def test_a_cached_step_says_so():
 
 
 def test_the_table():
-    assert show([RunFinished(report=REPORT)])[1] == (
-        "IMAGE     STATUS       TIME        SIZE    DIGEST\n"
-        f"base      pushed       1.3 s       2.0 MB  {DIGEST}\n"
-        f"local     built        1 min 15 s  12 B    {DIGEST}\n"
-        "bad       failed       0.0 s               RUN failed\n"
-        f"unpushed  push failed  3.0 s       1.0 MB  {DIGEST}\n"
-        "after     skipped                          needs bad, which failed\n"
+    steps = [
+        ImageEvent(
+            name="base",
+            event=events.StepFinished(stage=0, position=n, instruction="RUN", seconds=1, cached=n == 2),
+        )
+        for n in (1, 2, 3)
+    ]
+    assert show([*steps, RunFinished(report=REPORT)])[1] == (
+        "IMAGE     STATUS       TIME        CACHE  SIZE    DIGEST\n"
+        f"base      pushed       1.3 s       1/3    2.0 MB  {DIGEST}\n"
+        f"local     built        1 min 15 s         12 B    {DIGEST}\n"
+        "bad       failed       0.0 s                      RUN failed\n"
+        f"unpushed  push failed  3.0 s              1.0 MB  {DIGEST}\n"
+        "after     skipped                                 needs bad, which failed\n"
         "\n"
         "5 images in 1 min 20 s: 1 pushed, 1 built, 1 failed, 1 push failed, 1 skipped\n"
     )
@@ -130,8 +137,8 @@ def test_colour_changes_nothing_but_the_colour():
     for code in ("\x1b[32m", "\x1b[36m", "\x1b[0m"):
         stripped = stripped.replace(code, "")
     assert stripped == plain
-    assert "\x1b[31mfailed     \x1b[0m" in table(REPORT, colour=True)
-    assert "\x1b" not in table(REPORT)
+    assert "\x1b[31mfailed     \x1b[0m" in table(REPORT, {}, colour=True)
+    assert "\x1b" not in table(REPORT, {})
 
 
 def test_json_lines_hold_every_event():

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -427,7 +428,9 @@ class TestFolder:
         for event in [BEGUN, *WEB[:9]]:
             folder(event)
         assert json.loads((tmp_path / "reports/result.json").read_bytes())["images"]["web"]["stages"] == []
-        folder(TimePassed())
+        folder(TimePassed(at=time.monotonic() + 1))
+        assert json.loads((tmp_path / "reports/result.json").read_bytes())["images"]["web"]["stages"] == []
+        folder(TimePassed(at=time.monotonic() + 10))
         assert json.loads((tmp_path / "reports/result.json").read_bytes())["images"]["web"]["stages"] != []
         folder(WEB[-1])
 
