@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from executor.build.ports import parse_ports
-from executor.build.state import StageState
+from executor.build.state import StageState, clean_path
 from executor.dockerfile.duration import format_duration
 from executor.dockerfile.instructions import (
     Cmd,
@@ -65,10 +65,9 @@ def with_user(state: StageState, instruction: User) -> StageState:
 
 
 def with_workdir(state: StageState, path: str) -> StageState:
-    """WORKDIR, relative to the one before."""
-    joined = posixpath.normpath(posixpath.join("/", state.cwd, path))
-    # normpath keeps a double slash at the front, as POSIX allows; a root has one
-    return state.with_config(replace(state.config, working_dir="/" + joined.lstrip("/")))
+    """WORKDIR, relative to the one before; an absolute path is kept as it is written."""
+    place = path if path.startswith("/") else clean_path(posixpath.join(state.cwd, path))
+    return state.with_config(replace(state.config, working_dir=place))
 
 
 def with_volume(state: StageState, instruction: Volume) -> StageState:

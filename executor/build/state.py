@@ -6,6 +6,7 @@ declaration wins; only ENV reaches the image; a child stage goes on with its par
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -44,8 +45,8 @@ class StageState:
 
     @property
     def cwd(self) -> str:
-        """The WORKDIR, `/` when there is none."""
-        return self.config.working_dir or "/"
+        """The WORKDIR as a clean absolute path, `/` when there is none."""
+        return clean_path(self.config.working_dir)
 
     def with_config(self, config: ContainerConfig) -> StageState:
         """The same state with another container configuration."""
@@ -59,6 +60,12 @@ class StageState:
             return replace(self, image=image)
         image = replace(image, diff_ids=(*image.diff_ids, layer.diff_id))
         return replace(self, image=image, layers=(*self.layers, layer))
+
+
+def clean_path(path: str) -> str:
+    """`path` from the root on, without `.`, `..` and doubled slashes."""
+    # normpath keeps a double slash at the front, as POSIX allows; a root has one
+    return "/" + posixpath.normpath(f"/{path}").lstrip("/")
 
 
 def scratch_state(platform: Platform) -> StageState:

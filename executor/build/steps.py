@@ -86,7 +86,7 @@ def execute(stage: Stage, written: StageInstruction) -> None:  # noqa: C901, PLR
             stage.note(f"STOPSIGNAL {instruction.signal}")
         case Shell():
             stage.state = metadata.with_shell(state, instruction)
-            stage.note(f"SHELL {metadata.quoted(instruction.argv)}")
+            stage.note(f"SHELL [{' '.join(instruction.argv)}]")
         case Maintainer():
             stage.state = metadata.with_maintainer(state, instruction)
             stage.note(f"MAINTAINER {instruction.author}")
@@ -120,11 +120,11 @@ def _declare_args(stage: Stage, instruction: Arg) -> None:
 def _change_directory(stage: Stage, instruction: Workdir) -> None:
     """WORKDIR: a directory that is missing is made, with its parents, and belongs to the stage's USER."""
     stage.state = metadata.with_workdir(stage.state, instruction.path)
-    path = stage.state.cwd
+    text, path = f"WORKDIR {stage.state.config.working_dir}", stage.state.cwd
     if path == "/":
-        stage.note(f"WORKDIR {path}")
+        stage.note(text)
     else:
-        stage.change(instruction, f"WORKDIR {path}", lambda: _make_directory(stage, path))
+        stage.change(instruction, text, lambda: _make_directory(stage, path))
 
 
 def _make_directory(stage: Stage, path: str) -> None:

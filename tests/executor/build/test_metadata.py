@@ -63,6 +63,12 @@ def test_workdir(before, path, after):
     assert metadata.with_workdir(based_on(working_dir=before), path).cwd == after
 
 
+def test_an_absolute_workdir_is_kept_as_written(state):
+    unclean = metadata.with_workdir(state, "/a/../b//c/")
+    assert unclean.config.working_dir == "/a/../b//c/"
+    assert metadata.with_workdir(unclean, "./d/").config.working_dir == "/b/c/d"
+
+
 @pytest.mark.parametrize(
     ("words", "ports"),
     [(("80",), ("80/tcp",)), (("53/udp", "53"), ("53/udp", "53/tcp")), (("1-3",), ("1/tcp", "2/tcp", "3/tcp")),
