@@ -5,7 +5,6 @@ BUILDKIT_SYNTAX                 as `# syntax=`: nothing, the one frontend is bui
 BUILDKIT_MULTI_PLATFORM         an index even of a single platform
 BUILDKIT_CACHE_MOUNT_NS         a part of the ids of cache mounts
 BUILDKIT_CONTEXT_KEEP_GIT_DIR   contexts that are repositories keep .git
-BUILDKIT_DOCKERFILE_CHECK       as `# check=`
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ _IN_EFFECT = (
     "BUILDKIT_MULTI_PLATFORM",
     "BUILDKIT_CACHE_MOUNT_NS",
     "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
-    "BUILDKIT_DOCKERFILE_CHECK",
 )
 _WITHOUT_EFFECT = (
+    "BUILDKIT_DOCKERFILE_CHECK",
     "BUILDKIT_INLINE_CACHE",
     "BUILDKIT_SANDBOX_HOSTNAME",
     "BUILDKIT_BUILD_NAME",
