@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class Bystanders:
@@ -21,8 +21,8 @@ class Bystanders:
         """Remember which there are."""
         self._inodes = dict(self._directories())
 
-    def discard_changed(self, since: int, scratch: str) -> tuple[str, ...]:
-        """Remove, by way of the directory `scratch`, those changed after the time `since` (ns); their names.
+    def discard_changed(self, since: int, scratch: Callable[[str], str]) -> tuple[str, ...]:
+        """Remove those changed after the time `since` (ns), in a directory that `scratch` makes; their names.
 
         Those that are not the same as when they were noted are somebody else's and left alone.
         """
@@ -32,8 +32,9 @@ class Bystanders:
             if self._inodes.get(name) == inode and _is_changed(os.path.join(self._folder, name), since)
         )
         for name in changed:
-            os.rename(os.path.join(self._folder, name), os.path.join(scratch, name))
-            shutil.rmtree(os.path.join(scratch, name), ignore_errors=True)
+            folder = scratch("changed")
+            os.rename(os.path.join(self._folder, name), os.path.join(folder, name))
+            shutil.rmtree(folder, ignore_errors=True)
         return changed
 
     def _directories(self) -> Iterator[tuple[str, int]]:

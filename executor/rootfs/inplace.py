@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -40,6 +41,7 @@ _STAYS = (guard.HOME, "/busybox")
 _CHANGES = (FOLDER, os.path.join(guard.HOME, "tmp"))
 _ROOTS = f"{FOLDER}/roots"
 _A_CONTAINERS_OWN = frozenset({"/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})
+_SWITCH_INTERVAL = 2e-5
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -125,6 +127,7 @@ class InPlaceRoot:
         with (
             watched(),
             alone(),
+            _prompt_turns(),
             self._own_files(on_line),
             plain_mounts(self.path, os.path.dirname(self.path), request.mounts),
             self._in_place(takeover) as hidden,
@@ -147,7 +150,7 @@ class InPlaceRoot:
         finally:
             if changed := own.put_right():
                 on_line("stderr", f"the command changed {changed[0]} of this container: it is as it was again")
-            if layers.discard_changed(began, store.scratch("changed")):
+            if layers.discard_changed(began, store.scratch):
                 on_line("stderr", "the command changed unpacked layers of other images: they are unpacked again")
 
     @contextmanager
@@ -188,6 +191,20 @@ class InPlaceRoot:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+
+@contextmanager
+def _prompt_turns() -> Iterator[None]:
+    """Let other threads that compute give way at once: here thousands of short system calls are made.
+
+    After each of them this thread would else wait for its turn for the usual 5 ms.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 class _Roots:

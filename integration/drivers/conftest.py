@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,11 +10,14 @@ import pytest
 
 from executor.rootfs.base import Driver
 from executor.rootfs.chroot import ChrootDriver
+from executor.rootfs.inplace import InPlaceDriver
 from executor.rootfs.overlay import OverlayDriver
 from executor.snapshot.ignore import IgnoredPaths
 from executor.store import Store
 from integration.support import leftovers
 
+DRIVERS = os.environ.get("KRUNNER_TEST_DRIVERS", "overlay,chroot,chroot without mounts").split(",")
+"""In-place is tested in a container only: see integration/debugimage/test_contract.py."""
 MakeDriver = Callable[..., Driver]
 """Makes the driver under test, in the child, where its mounts belong. Keywords: ignore (paths), store (folder)."""
 
@@ -24,7 +28,7 @@ def home(work: Path, request: pytest.FixtureRequest) -> str:
     return str(work / "drivers" / request.node.name.replace("/", "-"))
 
 
-@pytest.fixture(params=["overlay", "chroot", "chroot without mounts"])
+@pytest.fixture(params=DRIVERS)
 def make_driver(request: pytest.FixtureRequest, home: str, work: Path) -> Iterator[MakeDriver]:
     """Every driver in turn. What it leaves mounted fails the test."""
 
@@ -33,6 +37,8 @@ def make_driver(request: pytest.FixtureRequest, home: str, work: Path) -> Iterat
         ignored = IgnoredPaths(ignore)
         if request.param == "overlay":
             return OverlayDriver(opened, ignore=ignored)
+        if request.param == "in-place":
+            return in_place(opened, ignored)
         driver = ChrootDriver(opened, ignore=ignored)
         if request.param == "chroot without mounts":
             driver.forbid_mounts()
@@ -40,3 +46,10 @@ def make_driver(request: pytest.FixtureRequest, home: str, work: Path) -> Iterat
 
     yield make
     assert not [point for point in leftovers.mounts() if point.startswith(f"{work}/drivers")]
+
+
+def in_place(store: Store, ignored: IgnoredPaths) -> Driver:
+    """The in-place driver, ready to use."""
+    driver = InPlaceDriver(store, ignore=ignored)
+    assert driver.probe().usable
+    return driver

@@ -17,7 +17,7 @@ from executor.image.tar import Content, write_layer
 from executor.snapshot.changes import Change
 
 Item = tuple[LayerEntry, Content]
-BUSYBOX = Path("/bin/busybox")
+BUSYBOX = next(path for path in map(Path, ("/busybox/busybox", "/bin/busybox")) if path.exists())
 
 
 class LayersInMemory:
