@@ -22,6 +22,7 @@ from executor.spec import BuildSpec, CacheOptions, RetryPolicy
 from executor.store import Store
 
 _LOOK_UP_RETRY = RetryPolicy(retries=1, initial_wait=0.5, max_wait=0.5)
+_SILENCE = 20.0  # seconds; a cache that makes a build wait longer is none
 
 
 def cache_repositories(spec: BuildSpec) -> tuple[str, ...]:
@@ -45,8 +46,8 @@ def open_cache(
 ) -> Iterator[BuildCache]:
     """The cache of the build `spec`; leaving the context waits for what is being written."""
     written = cache_repositories(spec)
-    reader = RegistryClient(spec.registry, keychain, sink, "push", retry=_LOOK_UP_RETRY)
-    writer = RegistryClient(spec.registry, keychain, sink, "push", retry=spec.output.push_retry)
+    reader = RegistryClient(spec.registry, keychain, sink, "push", retry=_LOOK_UP_RETRY, silence=_SILENCE)
+    writer = RegistryClient(spec.registry, keychain, sink, "push", retry=spec.output.push_retry, silence=_SILENCE)
     for text in (*written, *spec.cache.sources):
         layers.use_client(repository_of(text), reader)
     cache = LayerCache(
@@ -81,20 +82,22 @@ class BuildCache:
     def find_keys(self, walk: KeyWalk, plan: BuildPlan) -> None:
         """Find the keys of all stages, and begin to look each up as soon as it is known."""
         for planned in plan.stages:
-            keys = walk.visit(planned)
-            if keys:
-                self._keys[planned.number] = keys
-                self._steps(keys, "", _nothing).prefetch()
+            walk.visit(planned)
+            for number in walk.keys.keys() - self._keys.keys():
+                keys = self._keys[number] = walk.keys[number]
+                self._steps(keys, None, _nothing).prefetch()
 
     def expects_root(self, index: int) -> bool:
         """Whether the stage will have to carry something out, as far as can be told; waits for the answers."""
         keys = self._keys.get(index)
-        return keys is None or self._steps(keys, "", _nothing).expects_root()
+        return keys is None or self._steps(keys, None, _nothing).expects_root()
 
-    def steps(self, index: int, upon: str, upon_of: Callable[[FileStep], str]) -> CachedSteps | None:
+    def steps(
+        self, index: int, base: CachedSteps | None, upon_of: Callable[[FileStep], str]
+    ) -> CachedSteps | None:
         """The steps of a stage; see CachedSteps. None when nothing is known of it."""
         keys = self._keys.get(index)
-        return self._steps(keys, upon, upon_of) if keys else None
+        return self._steps(keys, base, upon_of) if keys else None
 
     def gives_up_layers(self, error: Error) -> bool:
         """Forget the layers of entries that could not be had; False when it was not they that failed."""
@@ -103,7 +106,9 @@ class BuildCache:
             self._sink(Warned(message=f"the cached layer {name} cannot be used: {error.message}"))
         return bool(lost)
 
-    def _steps(self, keys: StagePlanKeys, upon: str, upon_of: Callable[[FileStep], str]) -> CachedSteps:
+    def _steps(
+        self, keys: StagePlanKeys, base: CachedSteps | None, upon_of: Callable[[FileStep], str]
+    ) -> CachedSteps:
         access = CacheAccess(
             cache=self._cache,
             options=self._options,
@@ -111,7 +116,7 @@ class BuildCache:
             upon_of=upon_of,
             sink=self._sink,
         )
-        return CachedSteps(keys, access, upon=upon)
+        return CachedSteps(keys, access, base=base)
 
 
 def _nothing(_step: FileStep) -> str:

@@ -3,20 +3,21 @@
 A key says what a step reads, not what RUN made of it: the same RUN can give other bytes tomorrow. So each entry
 remembers what it was made `upon`, a digest over the results of the RUNs below it, and serves only where they are
 the same. Layers of different runs are never mixed; what lies behind a RUN that repeats its result still counts.
+contentkeys.py says when a step has two keys.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from executor.build.contentkeys import ContentChain, Contents, copies_from, mixed
 from executor.build.plan import first_line
 from executor.build.stepkeys import FileStep
 from executor.cache.entry import Entry
-from executor.cache.key import CacheKey
-from executor.cache.layercache import LayerCache, OpenBlob
+from executor.cache.key import CacheKey, after
+from executor.cache.layercache import Found, LayerCache, OpenBlob
 from executor.dockerfile.instructions import Add, Copy, Run
 from executor.events import CacheLookedUp, Sink
 from executor.image.layer import Layer
@@ -38,13 +39,16 @@ class StepPlan:
 class StagePlanKeys:
     """What is known of a stage before it is built.
 
-    `steps` are in order; `final` is the key of its files at the end, None when that is not known; `whole` the one
-    of its only layer with --single-snapshot.
+    `steps` are in order; `start` is the key of its base, in hex; `final` is the key of its files at the end, None
+    when that is not known; `whole` the one of its only layer with --single-snapshot. `goes_on`: other stages begin
+    there.
     """
 
     steps: tuple[StepPlan, ...]
+    start: str
     final: CacheKey | None
     whole: CacheKey | None = None
+    goes_on: bool = False
     platform: Platform
 
 
@@ -76,52 +80,100 @@ class CacheAccess:
 class CachedSteps:
     """The steps of a stage, in order: for each a `look_up` and, when it was carried out, a `keep`."""
 
-    def __init__(self, keys: StagePlanKeys, access: CacheAccess, *, upon: str) -> None:
-        """`upon` is that of the stage's base."""
+    def __init__(self, keys: StagePlanKeys, access: CacheAccess, *, base: CachedSteps | None = None) -> None:
+        """`base` are the steps of the stage that this one builds on, None when it builds on an image."""
         self._keys = keys
         self._access = access
-        self._steps = iter(keys.steps)
-        self._current: StepPlan | None = None
+        self._at = -1
         self._whole: Entry | None = None
         self._whole_known = False
-        self.upon = upon
+        self.upon: str = base.upon if base else ""
+        self.content: ContentChain = base.content.fork() if base else ContentChain(keys.start, "")
 
-    def look_up(self, step: FileStep) -> Entry | None:
-        """The result of `step`, the next of the stage; None when it has to be carried out."""
+    def look_up(self, step: FileStep, contents: Contents) -> Entry | None:
+        """The result of `step`, the next of the stage; None when it has to be carried out.
+
+        `contents` tells what a COPY --from copies; it is asked when the stage that it reads is not what it was.
+        """
         if self._keys.whole:
             whole = self.look_up_stage()
             return replace(whole, layer=None) if whole else None
-        self._current = next(self._steps, None)
-        self.upon = mixed(self.upon, self._access.upon_of(step))
-        if self._current is None or self._current.key is None or not self._access.caches(step):
+        self._at += 1
+        upon = self._access.upon_of(step)
+        self.upon = mixed(self.upon, upon)
+        key, cached = self._key, self._access.caches(step)
+        if key is None:
+            self.content.advance(None, upon)
             return None
-        entry = self._get(self._current.key, first_line(step.source))
-        if entry:
-            self._went(step, entry.layer)
-        return entry
+        found = self._find(key, self.upon) if cached else None
+        if copies_from(step, key):
+            self.content.advance_copy(key, found.entry if found else None, contents if self._worth() else _unknown)
+            self._prefetch_contents()
+        else:
+            self.content.advance(key, upon)
+        if cached and found is None:
+            found = self._find_content(step, key)
+        if cached:
+            self._tell(step, key, found)
+        if found:
+            self._went(step, found.entry.layer)
+        return found.entry if found else None
 
     def keep(self, step: FileStep, layer: Layer | None) -> None:
         """Cache what carrying out `step` made."""
-        key = self._current.key if self._current else None
+        key, other = self._key, self.content.key
         if key and self._access.caches(step):
-            self._put(key, layer, first_line(step.source))
+            self._put(key, layer, step)
+            if other and other.hex != key.hex:
+                self._put(other, layer, step, upon=self.content.upon)
         self._went(step, layer)
+
+    @property
+    def _key(self) -> CacheKey | None:
+        """The first key of the step at hand."""
+        return self._keys.steps[self._at].key if self._at < len(self._keys.steps) else None
+
+    def _find_content(self, step: FileStep, key: CacheKey) -> Found | None:
+        """The result of the step at hand by its second key; it then has the first one too."""
+        other = self.content.key
+        found = self._find(other, self.content.upon) if other and other.hex != key.hex else None
+        if found:
+            self._put(key, found.entry.layer, step)
+        return found
+
+    def _worth(self) -> bool:
+        """Whether this step or a later one is looked up at all."""
+        rest = self._keys.steps[self._at :]
+        return self._keys.goes_on or any(self._access.caches(planned.step) for planned in rest)
+
+    def _prefetch_contents(self) -> None:
+        """Begin to look up the second keys up to the next COPY --from."""
+        parent = self.content.parent if self.content.key else ""
+        for planned in self._keys.steps[self._at + 1 :] if parent else ():
+            if planned.key is None or copies_from(planned.step, planned.key):
+                return
+            key = after(parent, planned.key)
+            parent = key.hex
+            if self._access.caches(planned.step):
+                self._access.cache.prefetch(key.hex)
 
     def look_up_stage(self) -> Entry | None:
         """With --single-snapshot: the stage's only layer; None when the stage has to be carried out."""
         if not self._whole_known and self._keys.whole and self._caches_whole():
             for planned in self._keys.steps:
                 self.upon = mixed(self.upon, self._access.upon_of(planned.step))
-            self._whole = self._get(self._keys.whole, _WHOLE)
-            if self._whole:
-                self._went_whole(self._whole.layer)
+            found = self._find(self._keys.whole, self.upon)
+            self._tell(None, self._keys.whole, found)
+            if found:
+                self._whole = found.entry
+                self._went_whole(found.entry.layer)
         self._whole_known = True
         return self._whole
 
     def keep_stage(self, layer: Layer | None) -> None:
         """Cache the stage's only layer."""
         if self._keys.whole and self._caches_whole():
-            self._put(self._keys.whole, layer, _WHOLE)
+            self._put(self._keys.whole, layer, None)
         self._went_whole(layer)
 
     def expects_root(self) -> bool:
@@ -147,22 +199,25 @@ class CachedSteps:
     def _caches_whole(self) -> bool:
         return all(self._access.caches(planned.step) for planned in self._keys.steps)
 
-    def _get(self, key: CacheKey, text: str) -> Entry | None:
+    def _find(self, key: CacheKey, upon: str) -> Found | None:
         found = self._access.cache.get(key.hex)
-        hit = found is not None and found.entry.upon == self.upon
-        place = found.place if found and hit else ""
-        self._access.sink(CacheLookedUp(instruction=text, key=key.hex, hit=hit, place=place))
-        return found.entry if found and hit else None
+        return found if found and found.entry.upon == upon else None
 
-    def _put(self, key: CacheKey, layer: Layer | None, text: str) -> None:
+    def _tell(self, step: FileStep | None, key: CacheKey, found: Found | None) -> None:
+        text, place = _text(step), found.place if found else ""
+        self._access.sink(CacheLookedUp(instruction=text, key=key.hex, hit=found is not None, place=place))
+
+    def _put(self, key: CacheKey, layer: Layer | None, step: FileStep | None, *, upon: str | None = None) -> None:
+        content = self.content.key if step and upon is None and copies_from(step, key) else None
         entry = Entry(
             key=key.hex,
             document=key.document,
             layer=layer,
-            upon=self.upon,
+            upon=self.upon if upon is None else upon,
             created=int(time.time()),
             platform=self._keys.platform,
-            created_by=text,
+            created_by=_text(step),
+            content=content.hex if content else "",
         )
         self._access.cache.put(entry, self._access.open_blob)
 
@@ -171,9 +226,14 @@ class CachedSteps:
             self._went_whole(layer)
 
     def _went_whole(self, layer: Layer | None) -> None:
-        self.upon = mixed(self.upon, layer.diff_id if layer else "unchanged")
+        result = str(layer.diff_id) if layer else "unchanged"
+        self.upon = mixed(self.upon, result)
+        self.content.went(result)
 
 
-def mixed(upon: str, more: str) -> str:
-    """`upon` with one more result in it; the same when `more` is ''."""
-    return hashlib.sha256(f"{upon} {more}".encode()).hexdigest() if more else upon
+def _text(step: FileStep | None) -> str:
+    return first_line(step.source) if step else _WHOLE
+
+
+def _unknown() -> None:
+    return None

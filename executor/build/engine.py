@@ -198,7 +198,8 @@ class Engine:
         if self._supplies.cache:
             from executor.build.keywalk import KeyWalk
 
-            self._supplies.cache.find_keys(KeyWalk(self, self.plan, self._supplies.bases), self.plan)
+            walk = KeyWalk(self, self.plan, self._supplies.bases, self._stages_for)
+            self._supplies.cache.find_keys(walk, self.plan)
         permitted.result()
         while True:
             try:
@@ -359,11 +360,15 @@ class Engine:
             sources = sources_of(self.plan, step, planned)
             return "".join(self._upon(source) for source in sources)
 
-        return self._supplies.cache.steps(planned.number, self._upon(planned.base), upon_of_source)
+        return self._supplies.cache.steps(planned.number, self._cache_of(planned.base), upon_of_source)
 
     def _upon(self, base: Base) -> str:
+        cache = self._cache_of(base)
+        return cache.upon if cache else ""
+
+    def _cache_of(self, base: Base) -> CachedSteps | None:
         built = self._built.get(base.number) if isinstance(base, StageBase) else None
-        return built.run.cache.upon if built and built.run.cache else ""
+        return built.run.cache if built else None
 
     def _open_root(self, base: Base, layers: Sequence[Layer]) -> RootFs:
         parent = self._built[base.number] if isinstance(base, StageBase) else None
@@ -393,10 +398,13 @@ class Engine:
     def _needed(self, number: int) -> _Built:
         """A stage by number; one that only an ONBUILD trigger names is built now."""
         if number not in self._built:
-            for planned in plan_stage(self._frontend.dockerfile, self._request, number):
+            for planned in self._stages_for(number):
                 if planned.number not in self._built:
                     self._stage(planned)
         return self._built[number]
+
+    def _stages_for(self, number: int) -> tuple[StagePlan, ...]:
+        return tuple(plan_stage(self._frontend.dockerfile, self._request, number))
 
     def _reaches_image(self, planned: StagePlan) -> bool:
         """True when the stage's layers become layers of the image, so that their upload can begin at once."""

@@ -7,7 +7,7 @@ from there on, nor have the stages that build on it; the build itself will say w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from executor.build.bases import BaseImages
@@ -51,13 +51,23 @@ class _DryStage:
 
 
 class KeyWalk:
-    """Walks the stages of a plan in order; `keys` fills up, by number of stage."""
+    """Walks the stages of a plan in order; `keys` fills up, by number of stage.
 
-    def __init__(self, around: Surroundings, plan: BuildPlan, bases: BaseImages) -> None:
+    A stage that only an ONBUILD trigger names is in no plan: `stages_for` gives it, with those it needs.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        plan: BuildPlan,
+        bases: BaseImages,
+        stages_for: Callable[[int], Iterable[StagePlan]],
+    ) -> None:
         self.keys: dict[int, StagePlanKeys] = {}
         self._around = around
         self._plan = plan
         self._bases = bases
+        self._stages_for = stages_for
         self._states: dict[int, StageState] = {}
         self._rules = layer_rules(around.spec)
 
@@ -80,8 +90,10 @@ class KeyWalk:
         self._states[number] = stage.state
         self.keys[number] = StagePlanKeys(
             steps=tuple(stage.steps),
+            start=key.hex,
             final=final,
             whole=self._whole(final) if stage.steps else None,
+            goes_on=any(StageBase(number) == other.base for other in self._plan.stages),
             platform=planned.platform,
         )
         return self.keys[number]
@@ -117,6 +129,10 @@ class KeyWalk:
         return base_key(platform, layers, self._rules)
 
     def _final(self, number: int) -> CacheKey:
+        if self._plan.stage(number) is None:
+            for planned in self._stages_for(number):
+                if planned.number not in self._states:
+                    self.visit(planned)
         known = self.keys.get(number)
         if known is None or known.final is None:
             raise no_key(f"stage {number}")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from executor.build.clock import Clock
 from executor.build.layerwriter import LayerWriter
@@ -16,6 +16,7 @@ from executor.build.plan import StagePlan, first_line
 from executor.build.state import StageState
 from executor.context.base import ContextTree
 from executor.dockerfile.instructions import Add, Copy, Mount, StageInstruction
+from executor.errors import StepError
 from executor.events import LayerWritten, Sink, StepFinished, StepStarted
 from executor.image.layer import Layer
 from executor.rootfs.base import RootFs
@@ -124,7 +125,7 @@ class StageRun:
 
     def change(self, instruction: FileStep, text: str, work: Callable[[], None]) -> None:
         """See `Stage.change`. What changed becomes a layer (none when nothing did), now or at the stage's end."""
-        found = self.cache.look_up(instruction) if self.cache else None
+        found = self.cache.look_up(instruction, lambda: self._contents(instruction)) if self.cache else None
         self._cached = found is not None
         if found is not None:
             self._take(found.layer, text)
@@ -153,6 +154,17 @@ class StageRun:
                 self.note(_SINGLE, layer=layer)
             if self.cache:
                 self.cache.keep_stage(layer)
+
+    def _contents(self, instruction: FileStep) -> list[dict[str, Any]] | None:
+        """What a COPY --from copies, None when it cannot be told: carrying it out will say why."""
+        from executor.build.stepkeys import copied_contents
+
+        if not isinstance(instruction, Copy):
+            return None
+        try:
+            return copied_contents(instruction, self.around.source_root(instruction, self).path)
+        except (StepError, OSError):
+            return None
 
     def _take(self, layer: Layer | None, text: str) -> None:
         """Go on with a layer that is known. A root that is open lacks it, and is opened anew if needed."""

@@ -155,6 +155,21 @@ def _context_inputs(step: Copy | Add, source: str, context: ContextTree) -> Iter
             yield {"file": content, "name": found.name}
 
 
+def copied_contents(step: Copy, root: str) -> list[dict[str, Any]]:
+    """What a COPY --from copies of the root `root`, known by its content: the `inputs` of its other key.
+
+    Raises StepError or OSError when a source is not there.
+    """
+    tree = SourceTree(root)
+    mode, owners = parse_chmod(step.chmod), not step.chown
+    found: list[dict[str, Any]] = []
+    for source in step.sources:
+        for each, choose in select(tree, source, excludes=step.excludes, parents=step.parents):
+            content = content_digest(each.host, choose=choose, mode=mode, owners=owners)
+            found.append({"directory": content} if each.is_directory else {"file": content, "name": each.name})
+    return [*found, *map(_document, step.documents)]
+
+
 def _remote(source: str, step: Add, inputs: Inputs) -> dict[str, Any]:
     """A URL or repository, by what it holds now; with --checksum that is known without asking."""
     facts = {"source": without_credentials(source), "url": hashlib.sha256(source.encode()).hexdigest()}

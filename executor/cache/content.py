@@ -20,13 +20,15 @@ Choose = Callable[[str, bool], Choice]
 ModeChange = Callable[[int], int]
 
 
-def content_digest(top: str, *, choose: Choose | None = None, mode: ModeChange | None = None) -> str:
+def content_digest(
+    top: str, *, choose: Choose | None = None, mode: ModeChange | None = None, owners: bool = False
+) -> str:
     """The SHA-256, in hex, of what a copy of `top` would bring along; `top` itself is not followed.
 
     `choose` and `mode` are those of `CopyRules`. Of a directory, only what is in it counts, because its own mode
-    and owner do not survive the copy. Owners are the instruction's to say. Raises OSError.
+    and owner do not survive the copy. Without `owners` they are the instruction's to say. Raises OSError.
     """
-    walk = _Walk(choose, mode)
+    walk = _Walk(choose, mode, owners)
     digest = hashlib.sha256()
     status = os.lstat(top)
     lines = walk.below(top) if stat.S_ISDIR(status.st_mode) else iter([walk.line(top, "", status)])
@@ -48,6 +50,7 @@ class _Open:
 class _Walk:
     choose: Choose | None
     mode: ModeChange | None
+    owners: bool
     links: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def below(self, top: str) -> Iterator[bytes]:
@@ -78,6 +81,8 @@ class _Walk:
         mode = self.mode(status.st_mode) if self.mode else stat.S_IMODE(status.st_mode)
         facts: list[Any] = [path, kind, 0 if kind == stat.S_IFLNK else mode]
         facts.append({name: value.hex() for name, value in xattrs_of(host).items()})
+        if self.owners:
+            facts.append([status.st_uid, status.st_gid])
         if kind == stat.S_IFREG:
             facts.append(self._content(host, path, status))
         elif kind == stat.S_IFLNK:

@@ -3,6 +3,7 @@
     config.created                          when it was made; its age against --cache-ttl
     config.labels[io.krunner.cache.key]     the key's document
     config.labels[io.krunner.cache.upon]    what it was made upon, see Entry.upon
+    config.labels[io.krunner.cache.content] the other key of a COPY --from, see Entry.content
     rootfs.diff_ids, history                one of each
 
 A step that changed nothing has the empty tar as its layer: some registries refuse images without any.
@@ -27,6 +28,7 @@ from executor.image.platform import Platform
 
 KEY_LABEL = "io.krunner.cache.key"
 UPON_LABEL = "io.krunner.cache.upon"
+CONTENT_LABEL = "io.krunner.cache.content"
 LARGEST_CONFIG = 4 * 1024 * 1024
 """Bytes; a key's document has a digest, not a list of files, and stays far below."""
 
@@ -40,7 +42,8 @@ class Entry:
     """What a step did: `layer`, None when it changed nothing. `key` is 64 hex digits, `document` what they digest.
 
     `upon` stands for the results below it that the key does not determine (those of RUN): the entry serves only
-    where they are the same. `created` is in seconds, `platform` for people who look at the cache.
+    where they are the same. `content` is the key of the same step by the content that it copied, in hex; '' of
+    other steps. `created` is in seconds, `platform` for people who look at the cache.
     """
 
     key: str
@@ -50,6 +53,7 @@ class Entry:
     created: int
     platform: Platform
     created_by: str = ""
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,7 @@ def to_image(entry: Entry) -> EntryImage:
     config_bytes = ImageConfig(
         platform=entry.platform,
         created=created,
-        config=ContainerConfig(labels={KEY_LABEL: entry.document, UPON_LABEL: entry.upon}),
+        config=ContainerConfig(labels=_labels(entry)),
         diff_ids=(diff_id,),
         history=(History(created=created, created_by=entry.created_by),),
     ).to_bytes()
@@ -86,6 +90,11 @@ def to_image(entry: Entry) -> EntryImage:
         config_bytes=config_bytes,
         layer=layer,
     )
+
+
+def _labels(entry: Entry) -> dict[str, str]:
+    labels = {KEY_LABEL: entry.document, UPON_LABEL: entry.upon}
+    return {**labels, CONTENT_LABEL: entry.content} if entry.content else labels
 
 
 def entry_manifest(content: bytes, media_type: str = "") -> Manifest:
@@ -119,6 +128,7 @@ def from_image(key: str, manifest: Manifest, config_bytes: bytes, *, source: str
         document=document,
         layer=None if layer.diff_id == _EMPTY_DIFF_ID else layer,
         upon=str(config.config.labels.get(UPON_LABEL, "")),
+        content=str(config.config.labels.get(CONTENT_LABEL, "")),
         created=_seconds(config.created),
         platform=config.platform,
         created_by=config.history[0].created_by if config.history else "",

@@ -143,3 +143,13 @@ def copy_key(
         destination=destination,
         cwd=cwd,
     )
+
+
+def after(parent: str, key: CacheKey, *, inputs: Sequence[Mapping[str, Any]] | None = None) -> CacheKey:
+    """The key of the same step after another `parent` (64 hex digits), and with other `inputs` if given."""
+    fields = key.fields()
+    if fields["parent"] == parent and inputs is None:
+        return key
+    changed = {} if inputs is None else {"inputs": [dict(source) for source in inputs]}
+    document = json.dumps({**fields, "parent": parent, **changed}, sort_keys=True, separators=(",", ":"))
+    return CacheKey(hashlib.sha256(document.encode()).hexdigest(), document)

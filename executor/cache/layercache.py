@@ -26,6 +26,9 @@ from executor.image.layer import Layer
 OpenBlob = Callable[[Layer], BinaryIO]
 """Opens the compressed bytes of a layer."""
 
+PATIENCE = 30.0
+"""Seconds that a build waits for a look-up, when it needs the answer."""
+
 _READERS = 8
 _WRITERS = 2
 
@@ -46,6 +49,7 @@ class _Known:
     made: dict[str, Entry] = field(default_factory=dict)
     lost: set[Digest] = field(default_factory=set)
     broken: set[tuple[str, str]] = field(default_factory=set)
+    stalled: bool = False
 
 
 class LayerCache:
@@ -86,10 +90,22 @@ class LayerCache:
         made = self._known.made.get(key)
         if made:
             return Found(entry=made)
-        found = self._future(key).result()
+        found = self._wait(key)
         if found and found.entry.layer and found.entry.layer.descriptor.digest in self._known.lost:
             return None
         return found
+
+    def _wait(self, key: str) -> Found | None:
+        """The answer for `key`. One wait that is too long is the last: what is not known by then is a miss."""
+        future = self._future(key)
+        try:
+            return future.result(timeout=0 if self._known.stalled else PATIENCE)
+        except TimeoutError:
+            with self._lock:
+                first, self._known.stalled = not self._known.stalled, True
+            if first:
+                self._warn(f"the layer cache does not answer within {PATIENCE:.0f} s, so this build does without")
+            return None
 
     def put(self, entry: Entry, open_blob: OpenBlob) -> None:
         """Remember what was made, and write it to every target; `open_blob` is for its layer."""

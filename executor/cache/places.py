@@ -12,14 +12,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from executor.cache.entry import Entry, EntryImage, entry_manifest, from_image
 from executor.errors import ImageError, NotFoundError, UsageError
 from executor.image.descriptor import Descriptor
-from executor.image.layout import blob_path, read_layout, write_layout
+from executor.image.layout import blob_path, read_layout, remove_unreferenced, write_layout
 from executor.image.manifest import Manifest
 from executor.image.reference import Reference
 from executor.image.verified import BUFFER, verified
@@ -166,7 +166,11 @@ class LayoutPlace:
         def opened(descriptor: Descriptor) -> BinaryIO:
             return open_layer() if descriptor.digest == image.layer.digest else _opener(image.config_bytes)()
 
+        replaced = os.path.exists(os.path.join(self._path, "index.json")) and read_layout(self._path).find(key)
         write_layout(self._path, image.manifest, image.manifest_bytes, opened, name=f"{_LAYOUT_NAME}:{key}")
+        if replaced and replaced.digest != image.manifest.digest:
+            with suppress(ImageError):
+                remove_unreferenced(self._path)
 
 
 class FolderPlace:

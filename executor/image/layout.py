@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
@@ -102,6 +103,24 @@ def content_of(document: bytes, media_type: str, open_blob: Opener) -> Iterator[
             yield from content_of(stream.read(), entry.media_type, open_blob)
 
 
+def remove_unreferenced(path: str, *, older_than: float = 3600.0) -> None:
+    """Remove the blobs that no image of the layout has, but for those that were needed lately (seconds ago).
+
+    Nothing is removed while an image cannot be read. Raises ImageError then, and OSError.
+    """
+    with _locked(path):
+        layout = read_layout(path)
+        referenced = {descriptor.digest for descriptor in layout.index.manifests}
+        for descriptor in layout.index.manifests:
+            document = layout.read(descriptor)
+            referenced |= {blob.digest for blob in content_of(document, descriptor.media_type, layout.open)}
+        for algorithm in os.scandir(os.path.join(path, "blobs")):
+            for entry in os.scandir(algorithm.path):
+                unknown = f"{algorithm.name}:{entry.name}" not in referenced
+                if unknown and entry.stat().st_mtime < time.time() - older_than:
+                    os.unlink(entry.path)
+
+
 def blob_path(path: str, descriptor: Descriptor) -> str:
     """Where the layout in `path` holds a blob."""
     return os.path.join(path, "blobs", descriptor.digest.algorithm, descriptor.digest.hex)
@@ -177,6 +196,8 @@ def _read_json(path: str) -> Mapping[str, Any]:
 def _write_blob(path: str, descriptor: Descriptor, open_blob: Opener) -> None:
     target = blob_path(path, descriptor)
     if os.path.exists(target) and os.stat(target).st_size == descriptor.size:
+        with contextlib.suppress(OSError):  # it is needed now: see remove_unreferenced
+            os.utime(target)
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with replacing(target) as file, verified(open_blob(descriptor), descriptor) as stream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from executor.errors import RegistryError
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 PIECE = 256 * 1024
 """Bytes asked of the network at once; larger ones gain nothing."""
+
+BODY_SECONDS = 120.0
+"""How long a document may take, however slowly it trickles in."""
 
 _QUOTABLE = 8 * 1024
 _LARGEST_JSON = 1024 * 1024
@@ -35,14 +39,19 @@ def read_piece(response: Response, size: int, registry: str) -> bytes:
 
 
 def read_body(response: Response, limit: int, registry: str) -> bytes:
-    """The whole body, at most `limit` bytes. Raises RegistryError when it is larger or the connection breaks."""
+    """The whole body, at most `limit` bytes.
+
+    Raises RegistryError when it is larger, does not end in time, or the connection breaks.
+    """
     with response:
-        pieces, size = [], 0
+        pieces, size, began = [], 0, time.monotonic()
         while piece := read_piece(response, min(PIECE, limit + 1), registry):
             pieces.append(piece)
             size += len(piece)
             if size > limit:
                 raise RegistryError(f"{registry} answered with more than {limit} bytes", status=502)
+            if time.monotonic() - began > BODY_SECONDS:
+                raise RegistryError(f"{registry} did not end its answer in {BODY_SECONDS:.0f} s", status=504)
     return b"".join(pieces)
 
 

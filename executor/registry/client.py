@@ -44,7 +44,8 @@ class RegistryClient:
     """Talks to all registries of one build, for pulling or for pushing. Safe for several threads.
 
     Temporary failures are tried again by `retry`, by default `options.pull_retry` for pulls and not at all for
-    pushes. Repositories are `registry/repository`, as in `Reference.name`.
+    pushes; one is a silence of `silence` seconds, None for the usual patience. Repositories are
+    `registry/repository`, as in `Reference.name`.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class RegistryClient:
         purpose: Purpose,
         *,
         retry: RetryPolicy | None = None,
+        silence: float | None = None,
     ) -> None:
         self.sink = sink
         self._options = options
         self._keychain = keychain
         self._purpose: Purpose = purpose
+        self._silence = silence
         self._retry = retry or (options.pull_retry if purpose == "pull" else RetryPolicy())
         self._lock = threading.Lock()
         self._connections: dict[str, Connection] = {}
@@ -194,7 +197,9 @@ class RegistryClient:
     def _connection(self, registry: str) -> Connection:
         with self._lock:
             if registry not in self._connections:
-                self._connections[registry] = Connection(registry, self._options, self._keychain, self._purpose)
+                self._connections[registry] = Connection(
+                    registry, self._options, self._keychain, self._purpose, silence=self._silence
+                )
             return self._connections[registry]
 
     def _uploader(self, registry: str) -> Uploader:

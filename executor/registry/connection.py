@@ -40,10 +40,18 @@ class Call:
 class Connection:
     """Calls to one registry. Safe for several threads."""
 
-    def __init__(self, registry: str, options: RegistryOptions, keychain: Keychain, purpose: Purpose) -> None:
+    def __init__(
+        self,
+        registry: str,
+        options: RegistryOptions,
+        keychain: Keychain,
+        purpose: Purpose,
+        *,
+        silence: float | None = None,
+    ) -> None:
         self.registry = registry
         self._actions = "pull,push" if purpose == "push" else "pull"
-        self._transport = Transport(registry, options, purpose)
+        self._transport = Transport(registry, options, purpose, silence=silence)
         self._authorizer = Authorizer(self._transport, keychain)
 
     def call(self, call: Call) -> Response:

@@ -47,11 +47,17 @@ Body = bytes | StreamedBody | None
 
 
 class Transport:
-    """Sends requests for one registry. Safe for several threads."""
+    """Sends requests for one registry, which has failed when it is silent for `silence` seconds.
 
-    def __init__(self, registry: str, options: RegistryOptions, purpose: Purpose) -> None:
+    Without one they are READ_SECONDS, and COMMIT_SECONDS while it takes content. Safe for several threads.
+    """
+
+    def __init__(
+        self, registry: str, options: RegistryOptions, purpose: Purpose, *, silence: float | None = None
+    ) -> None:
         self.registry = registry
         self._options = options
+        self._silence = silence
         self._verify = verifies_tls(registry, options, purpose)
         self._http_allowed = allows_http(registry, options, purpose)
         self._lock = threading.Lock()
@@ -126,13 +132,14 @@ class Transport:
     def _request(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> Response:
         import requests
 
+        usual = COMMIT_SECONDS if method in ("PUT", "PATCH") else READ_SECONDS
         return self._session(urlsplit(url).scheme).request(
             method,
             url,
             headers=dict(headers),
             data=body or None,
             proxies=requests.utils.get_environ_proxies(url, no_proxy=None),
-            timeout=(CONNECT_SECONDS, COMMIT_SECONDS if method in ("PUT", "PATCH") else READ_SECONDS),
+            timeout=(CONNECT_SECONDS, self._silence or usual),
             verify=self._verify,
             stream=True,
             allow_redirects=False,

@@ -235,6 +235,65 @@ COPY --from=registry.test/layered /etc /etc
     assert builds.hits == [True] * 5
 
 
+REBUILT = f"""\
+FROM registry.test/busybox AS builder
+COPY main /main
+RUN mkdir /out && echo same > /out/file && chmod 640 /out/file && chown 3:4 /out/file && {CHANCE} > /log
+FROM registry.test/busybox AS made
+RUN echo first > /first
+COPY --from=builder /out /out
+RUN {CHANCE} > /made
+COPY --from=builder /out/file /again
+RUN test -e /again
+"""
+
+
+def test_a_stage_built_anew_with_the_same_files_changes_nothing_behind_it(
+    builds: Builds, folder_place: str
+) -> None:
+    first = flatten(builds.cached(REBUILT, folder_place))
+    (builds.context / "main").write_text("int main(void);")
+    second = flatten(builds.cached(REBUILT, folder_place))
+    assert builds.hits == [False, False, True, True, True, True, True], "what it copies is what it was"
+    assert second == first
+    assert flatten(builds.cached(REBUILT, folder_place)) == first
+    assert all(builds.hits)
+    assert builds.events("DriverChosen") == [], "now the stage is known as well"
+    for change in ("echo other > /out/file", "chmod 600 /out/file", "chown 5:6 /out/file"):
+        changed = flatten(builds.cached(REBUILT.replace("/log", f"/log && {change}"), folder_place))
+        assert builds.hits == [True, False, True, False, False, False, False], change
+        assert changed["/made"].sha256 != first["/made"].sha256
+    assert builds.warnings == []
+
+
+@any_driver_will_do
+def test_it_changes_nothing_behind_a_copy_that_is_not_cached(builds: Builds, folder_place: str) -> None:
+    flags = ("--cache", f"--cache-repo={folder_place}")
+    first = flatten(builds(REBUILT, *flags))
+    second = flatten(builds(REBUILT.replace("/log", "/log #"), *flags))
+    assert builds.hits == [False, True, True, True]
+    assert second["/made"].sha256 == first["/made"].sha256
+    child = REBUILT.replace("RUN test -e /again", "FROM made\nRUN test -e /again")
+    builds(child, *flags)
+    builds(child.replace("/log", "/log ##"), *flags)
+    assert builds.hits == [False, True, True, True], "nor in a stage that goes on from there"
+
+
+@any_driver_will_do
+def test_a_stage_that_only_a_trigger_names_has_keys(
+    builds: Builds, folder_place: str, registry: RegistryServer
+) -> None:
+    name = f"{registry.host}/triggers/{builds.folder.name}"
+    trigger = "FROM registry.test/busybox\nONBUILD COPY --from=late /made /made\n"
+    builds(trigger, f"--destination={name}")
+    text = f"FROM registry.test/busybox AS late\nRUN {CHANCE} > /made\nFROM {name}\nRUN cp /made /copy\n"
+    first = flatten(builds.cached(text, folder_place))
+    second = flatten(builds.cached(text, folder_place))
+    assert builds.hits == [True, True], "with the copy known, the stage that it copies from is not asked for"
+    assert second == first
+    assert builds.events("DriverChosen") == []
+
+
 def test_a_child_stage_goes_on_from_a_cached_parent(builds: Builds, folder_place: str) -> None:
     text = (
         "FROM registry.test/busybox AS a\nRUN echo 1 > /one\nFROM a\nRUN cp /one /two\nCOPY --from=a /one /three\n"

@@ -39,7 +39,8 @@ class Fault:
 
     `status` answers with that status, `headers` and `body`. `drop_after` breaks the connection after so many bytes
     of the body (0: before any answer). `content` is served instead of the right one; `truncate_to` announces and
-    serves a shorter blob; `redirect_to` answers 307 to another base address.
+    serves a shorter blob; `redirect_to` answers 307 to another base address. `delay` waits so many seconds before
+    anything else, `trickle` between the bytes of the body.
     """
 
     path: str
@@ -52,6 +53,8 @@ class Fault:
     content: bytes | None = None
     truncate_to: int | None = None
     redirect_to: str = ""
+    delay: float = 0.0
+    trickle: float = 0.0
 
     def matches(self, method: str, path: str) -> bool:
         return self.times > 0 and self.method in ("", method) and self.path in path
@@ -97,6 +100,7 @@ class FakeRegistry:
         self.faults: list[Fault] = []
         self.requests: list[Seen] = []
         self.lock = threading.Lock()
+        self.closing = threading.Event()
         self._tls = tls
         self._issued = itertools.count()
 
@@ -121,6 +125,7 @@ class FakeRegistry:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.closing.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -201,6 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         self.query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         self.fault = self.registry.take_fault(self.command, self.path)
+        if self.fault and self.fault.delay:
+            self.registry.closing.wait(self.fault.delay)
         if self.fault and self.fault.drop_after == 0:
             self.close_connection = True
             return
@@ -382,4 +389,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault and self.fault.drop_after is not None:
             body = body[: self.fault.drop_after]
             self.close_connection = True
+        if self.fault and self.fault.trickle:
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                self.registry.closing.wait(self.fault.trickle)
+            return
         self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body)

@@ -8,7 +8,7 @@ from executor.build.bases import BaseImage
 from executor.build.frontend import read_frontend
 from executor.build.keywalk import KeyWalk
 from executor.build.plan import source_name
-from executor.build.planner import PlanRequest, plan_build
+from executor.build.planner import PlanRequest, plan_build, plan_stage
 from executor.dockerfile.instructions import Add
 from executor.errors import NotFoundError
 from executor.events import discard
@@ -61,7 +61,8 @@ def keys(tmp_path):
         (tmp_path / "Dockerfile").write_text(text)
         spec = BuildSpec(context=str(context), dockerfile=str(tmp_path / "Dockerfile"), **options)
         frontend = read_frontend(spec, str(context), str)
-        plan = plan_build(frontend.dockerfile, PlanRequest(build_args=spec.build_args, platforms=(HOST,)))
+        request = PlanRequest(build_args=spec.build_args, platforms=(HOST,))
+        plan = plan_build(frontend.dockerfile, request)
 
         def scratch(prefix):
             folder = tmp_path / f"{prefix}-{len(list(tmp_path.iterdir()))}"
@@ -72,7 +73,9 @@ def keys(tmp_path):
             spec=spec, sink=discard, escape=plan.escape, context=frontend.context, scratch=scratch,
             tree_of=lambda reader, _: None if named(reader) else frontend.context,
         )  # fmt: skip
-        walk = KeyWalk(around, plan, FakeBases(images))
+        walk = KeyWalk(
+            around, plan, FakeBases(images), lambda number: plan_stage(frontend.dockerfile, request, number)
+        )
         visited = [walk.visit(planned) for planned in plan.stages]
         if full:
             return [step.key for stage in visited if stage for step in stage.steps]
