@@ -90,6 +90,7 @@ class _Reading:
             entries=tuple(anchored(self._with_purpose(entry), folder_of) for entry in entries),
             groups=group_members(groups, found, [entry.entries["name"].text for entry in entries], self._findings),
             families=families,
+            unsound=frozenset(self._unsound - {""}),
             push=cast(PushMode, push[-1]) if push and push[-1] in get_args(PushMode) else "each",
             findings=self._findings,
         )

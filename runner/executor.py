@@ -5,12 +5,13 @@ Imports are late: the first happens in the zygote, the second when Dockerfiles a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from executor.diagnosis import Diagnosis
+from executor.errors import Error, Location
 from executor.spec import BuildSpec, PruneResult, PruneSpec, WaitingImage
 from runner.plan import BaseImages
 from runner.worker import JobEntry
@@ -41,6 +42,18 @@ def _stages(spec: BuildSpec) -> str:
     return stages(spec)
 
 
+def _required_mounts(spec: BuildSpec) -> tuple[tuple[str, str, Location], ...]:
+    from executor.build.inspect import required_mounts
+
+    return required_mounts(spec)
+
+
+def _unreachable(spec: BuildSpec, local: Collection[str]) -> list[tuple[str, str, Error]]:
+    from executor.build.reach import unreachable
+
+    return unreachable(spec, local)
+
+
 def _no_session(_home: str, _size: int | None) -> AbstractContextManager[str]:
     return nullcontext("")
 
@@ -54,7 +67,8 @@ def _waiting_images(home: str) -> tuple[WaitingImage, ...]:
 @dataclass(frozen=True, slots=True)
 class Executor:
     """`load_entry` imports what a build needs and returns the entry; `base_images` reads a Dockerfile's bases,
-    `stages` tells in text what of it is built.
+    `stages` tells in text what of it is built, `required_mounts` the secrets and agents that it must be given, and
+    `unreachable` asks the registries for bases (but those of the run itself) and for the permission to push.
 
     The others take the folder of the store, '' for the default: `diagnose` finds what this machine allows, `prune`
     makes room, `waiting_images` finds what waits to be pushed, `store_session` is the time of a run, after which
@@ -69,6 +83,8 @@ class Executor:
     store_session: Callable[[str, int | None], AbstractContextManager[str]] = _no_session
     waiting_images: Callable[[str], tuple[WaitingImage, ...]] = _waiting_images
     stages: Callable[[BuildSpec], str] = _stages
+    required_mounts: Callable[[BuildSpec], tuple[tuple[str, str, Location], ...]] = _required_mounts
+    unreachable: Callable[[BuildSpec, Collection[str]], list[tuple[str, str, Error]]] = _unreachable
 
 
 def _load_entry() -> JobEntry:

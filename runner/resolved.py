@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from executor.errors import Location
@@ -22,7 +22,7 @@ _TAKEN = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """`entries` are whole, in order; `groups` the images of each by name, `families` the entry that an image with
-    `targets` comes from. The faults so far are in `findings`.
+    `targets` comes from. `unsound` are names whose entries have faults; the faults so far are in `findings`.
     """
 
     file: str
@@ -31,17 +31,22 @@ class Resolved:
     groups: Mapping[str, tuple[str, ...]]
     families: Mapping[str, str]
     push: PushMode
+    unsound: frozenset[str]
     findings: Findings
 
     def config(self, overrides: Overrides) -> RunConfig:
         """The list as images. Raises InvalidFileError with every fault."""
-        entries = self.checked()
-        references = {entry.name: entry.reference for entry in entries}
+        config = self.assembled(self.checked(), overrides)
+        self.findings.check()
+        return config
+
+    def assembled(self, entries: Sequence[Entry], overrides: Overrides) -> RunConfig:
+        """The list as images, of which those with faults are of use for more checks only."""
+        references = {name: "" for name in self.unsound} | {entry.name: entry.reference for entry in entries}
         images = tuple(
             replace(entry.image(overrides, references), family=self.families.get(entry.name, ""))
             for entry in entries
         )
-        self.findings.check()
         return RunConfig(file=self.file, images=images, groups=self.groups, push=self.push)
 
     def as_file(self, names: Collection[str]) -> Node:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from executor.build.frontend import STANDARD_INPUT, read_dockerfile
+from executor.build.mounts import is_required, secret_name
 from executor.build.namedcontexts import NamedContexts
 from executor.build.plan import BuildPlan, render
 from executor.build.planner import PlanRequest, plan_build
 from executor.context.http import is_http_url
+from executor.dockerfile.instructions import Run
+from executor.errors import Location
 from executor.image.platform import Platform
 from executor.spec import BuildSpec
 
@@ -25,6 +28,21 @@ def stages(spec: BuildSpec) -> str:
     """The stages that `spec` needs with their steps, as text. Raises what `base_images` raises."""
     plan = _plan(spec)
     return render(plan) if plan else "the Dockerfile is not here yet\n"
+
+
+def required_mounts(spec: BuildSpec) -> tuple[tuple[str, str, Location], ...]:
+    """The secrets and agents without which a RUN of `spec` fails: `secret` or `ssh`, the id, the mount's place.
+
+    Raises what `base_images` raises.
+    """
+    plan = _plan(spec)
+    steps = [step for planned in plan.stages for step in planned.stage.instructions] if plan else []
+    mounts = [mount for step in steps if isinstance(step, Run) for mount in step.mounts if is_required(mount)]
+    found: dict[tuple[str, str], Location] = {}
+    for mount in mounts:
+        name = secret_name(mount) if mount.type == "secret" else mount.get("id") or "default"
+        found.setdefault((mount.type, name), mount.location)
+    return tuple((kind, name, place) for (kind, name), place in found.items() if kind in ("secret", "ssh"))
 
 
 def _plan(spec: BuildSpec) -> BuildPlan | None:

@@ -143,10 +143,10 @@ class _Preparation:
 
     def _add_secret(self, mount: Mount) -> None:
         target, variable = _written_target(mount), mount.get("env")
-        secret_id = mount.get("id") or mount.get("source", "src") or posixpath.basename(target)
+        secret_id = secret_name(mount)
         value = self.stage.around.mount_supplies.secrets.get(secret_id)
         if value is None:
-            if _is_required(mount):
+            if is_required(mount):
                 hint = f"give it: --secret id={secret_id},src=FILE or --secret id={secret_id},env=NAME"
                 raise StepError(f'secret "{secret_id}" is required and was not given', hint=hint)
             return
@@ -168,7 +168,7 @@ class _Preparation:
         agent_id = mount.get("id") or "default"
         agent = self.stage.around.mount_supplies.agents.get(agent_id)
         if agent is None:
-            if _is_required(mount):
+            if is_required(mount):
                 hint = f"give --ssh {agent_id}"
                 raise StepError(f'ssh agent "{agent_id}" is required and was not given', hint=hint)
             return
@@ -228,6 +228,12 @@ def _mode(mount: Mount, default: int) -> int:
     return int(text, 8) & 0o7777 if text else default
 
 
-def _is_required(mount: Mount) -> bool:
+def secret_name(mount: Mount) -> str:
+    """The id of the secret that a mount is about: said, or the last part of a path."""
+    return mount.get("id") or mount.get("source", "src") or posixpath.basename(_written_target(mount))
+
+
+def is_required(mount: Mount) -> bool:
+    """Whether a RUN fails when its secret or agent was not given."""
     text = mount.get("required")
     return text is not None and (not text or parse_bool(text))

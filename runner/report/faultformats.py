@@ -1,0 +1,74 @@
+"""Faults of files as text, JSON, GitHub's annotations, and GitLab's Code Quality report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from executor.errors import Diagnostic
+from runner.report.cimarkup import GitHubMarkup, Note
+
+FaultFormat = Literal["text", "json", "github", "gitlab"]
+
+
+def shown(faults: Sequence[Diagnostic], form: FaultFormat, workspace: str) -> str:
+    """The faults in that form, with a newline at the end; '' for none as text or for GitHub.
+
+    `workspace` is the checkout: CI servers know files by their path in it.
+    """
+    match form:
+        case "json":
+            return json.dumps([_as_json(fault) for fault in faults], indent=2) + "\n"
+        case "gitlab":
+            return json.dumps(_code_quality(faults, workspace), indent=2) + "\n"
+        case "github":
+            markup = GitHubMarkup(workspace)
+            return "".join(f"{markup.note(_note(fault))}\n" for fault in faults)
+        case "text":
+            return "".join(f"{fault}\n" for fault in faults)
+
+
+def _as_json(fault: Diagnostic) -> dict[str, Any]:
+    place = fault.location
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "path": fault.path,
+        "message": fault.message,
+        "hint": fault.hint,
+    }
+
+
+def _note(fault: Diagnostic) -> Note:
+    message = f"{fault.message}\n{fault.hint}" if fault.hint else fault.message
+    place = fault.location
+    return Note(level="error", image=fault.path or "krunner", message=message, file=place.file, line=place.line)
+
+
+def _code_quality(faults: Sequence[Diagnostic], workspace: str) -> list[dict[str, Any]]:
+    """GitLab's format: a fingerprint is the same as long as the fault is, wherever its line moves to."""
+    rows: list[dict[str, Any]] = []
+    seen: dict[str, int] = {}
+    for fault in faults:
+        path = _relative(fault.location.file, workspace)
+        text = f"{path}\0{fault.path}\0{fault.message}"
+        seen[text] = seen.get(text, 0) + 1
+        rows.append(
+            {
+                "description": f"{fault.path}: {fault.message}" if fault.path else fault.message,
+                "check_name": "krunner-validate",
+                "fingerprint": hashlib.sha256(f"{text}\0{seen[text]}".encode()).hexdigest(),
+                "severity": "major",
+                "location": {"path": path, "lines": {"begin": fault.location.line or 1}},
+            }
+        )
+    return rows
+
+
+def _relative(file: str, workspace: str) -> str:
+    relative = os.path.relpath(file, workspace or ".")
+    return file if relative.startswith("..") else relative
