@@ -171,7 +171,7 @@ def test_a_bug_is_not_a_failed_build(krunner, monkeypatch):
     def planned(*_):
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(validate, "planned_run", planned)
+    monkeypatch.setattr(validate, "check_existence", planned)
     code, _, err = krunner("validate", "x")
     assert (code, err.splitlines()[0]) == (70, "krunner: unexpected ZeroDivisionError: oops")
     assert "please report" in err

@@ -85,7 +85,8 @@ def test_all_faults_at_once(validate, tmp_path):
 
 
 def test_a_circle(validate):
-    text = "version: 1\ndefaults: {no_push: true, context: ok}\nbuilds:\n  - {name: one, needs: [two]}\n  - {name: two, needs: [one]}\n"
+    images = "builds:\n  - {name: one, needs: [two]}\n  - {name: two, needs: [one]}\n"
+    text = f"version: 1\ndefaults: {{no_push: true, context: ok}}\n{images}"
     status, out, err = validate(text)
     assert (status, out) == (2, "")
     assert "builds.yaml:4:5: the images build upon each other in a circle: one → two → one" in err
