@@ -19,7 +19,7 @@ from executor.image.manifest import Index, parse_manifest
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
 from executor.registry.credentials import Keychain
-from executor.registry.push import BlobUploads, PushBlob, push_image
+from executor.registry.push import BlobUploads, PushBlob, PushDocument, push_image
 from executor.spec import (
     BuildResult,
     BuildSpec,
@@ -48,6 +48,12 @@ class Pushable:
         yield from self.blobs
         for child in self.children:
             yield from child.all_blobs()
+
+    def documents(self) -> Iterator[PushDocument]:
+        """The manifests of an index, and itself as the last."""
+        for child in self.children:
+            yield from child.documents()
+        yield PushDocument(self.descriptor.media_type, self.document)
 
     def all_descriptors(self) -> Iterator[Descriptor]:
         """All that the image consists of, itself excepted."""
@@ -96,16 +102,7 @@ class Pusher:
         self._client.close()
 
     def _push(self, image: Pushable, target: Reference) -> None:
-        for child in image.children:
-            self._push(child, target.with_digest(child.descriptor.digest))
-        push_image(
-            self._client,
-            target,
-            image.document,
-            image.descriptor.media_type,
-            image.blobs,
-            uploads=self._uploads,
-        )
+        push_image(self._client, target, tuple(image.documents()), tuple(image.all_blobs()), uploads=self._uploads)
 
     def _each(self, targets: Sequence[Reference], send: Callable[[Reference], None]) -> None:
         failures: list[tuple[Reference, Error]] = []

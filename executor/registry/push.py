@@ -35,6 +35,14 @@ class PushBlob:
     open: Callable[[], BinaryIO]
 
 
+@dataclass(frozen=True, slots=True)
+class PushDocument:
+    """A manifest or an index as it is sent."""
+
+    media_type: str
+    content: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushSummary:
     """What a push did: counts of blobs sent, mounted and already there, and the bytes of those sent."""
@@ -106,24 +114,27 @@ class BlobUploads:
 def push_image(
     client: RegistryClient,
     reference: Reference,
-    manifest_bytes: bytes,
-    media_type: str,
+    documents: Sequence[PushDocument],
     blobs: Sequence[PushBlob],
     *,
     uploads: BlobUploads | None = None,
 ) -> PushSummary:
-    """Push one image to `reference`: layers in parallel, then the configuration, then the manifest.
+    """Push an image or an index to `reference`: layers in parallel, then configurations, then manifests.
 
-    `blobs` are the layers and the configuration that `manifest_bytes` names, in any order. Foreign layers (those
-    with URLs of their own) stay where they are. Emits PushStarted and PushFinished; raises what RegistryClient
-    raises, after the uploads that were under way have ended.
+    The last of `documents` gets the name; before it come the manifests of an index, which get none. `blobs` are
+    the layers and the configurations that they name, in any order. Foreign layers (those with URLs of their own)
+    stay where they are. Emits PushStarted and PushFinished; raises what RegistryClient raises, after the uploads
+    that were under way have ended.
     """
     started = time.monotonic()
     client.sink(PushStarted(reference=str(reference)))
     with ExitStack() as stack:
         session = uploads or stack.enter_context(BlobUploads(client))
-        outcomes = _push_blobs(session, reference.name, _in_order(manifest_bytes, media_type, blobs))
-    digest = client.put_manifest(reference, media_type, manifest_bytes)
+        outcomes = _push_blobs(session, reference.name, _in_order(documents, blobs))
+    for document in documents[:-1]:
+        unnamed = Reference(reference.registry, reference.repository, digest=Digest.of(document.content))
+        client.put_manifest(unnamed, document.media_type, document.content)
+    digest = client.put_manifest(reference, documents[-1].media_type, documents[-1].content)
     summary = _summary(digest, outcomes)
     client.sink(
         PushFinished(
@@ -145,14 +156,14 @@ def check_push_permission(client: RegistryClient, reference: Reference) -> None:
 
 
 def _in_order(
-    manifest_bytes: bytes, media_type: str, blobs: Sequence[PushBlob]
+    documents: Sequence[PushDocument], blobs: Sequence[PushBlob]
 ) -> tuple[list[PushBlob], list[PushBlob]]:
-    """The layers, and the configuration; each digest once."""
-    manifest = parse_manifest(manifest_bytes, media_type)
-    config = manifest.config.digest if isinstance(manifest, Manifest) else None
+    """The layers, and the configurations; each digest once."""
+    parsed = [parse_manifest(document.content, document.media_type) for document in documents]
+    configs = {manifest.config.digest for manifest in parsed if isinstance(manifest, Manifest)}
     distinct = {blob.descriptor.digest: blob for blob in blobs if not blob.descriptor.urls}
-    layers = [blob for digest, blob in distinct.items() if digest != config]
-    return layers, [blob for digest, blob in distinct.items() if digest == config]
+    layers = [blob for digest, blob in distinct.items() if digest not in configs]
+    return layers, [blob for digest, blob in distinct.items() if digest in configs]
 
 
 def _push_blobs(

@@ -27,7 +27,14 @@ from executor.registry.client import RegistryClient
 from executor.registry.credentials import Keychain
 from executor.registry.hosts import Purpose
 from executor.registry.pull import resolve
-from executor.registry.push import BlobUploads, PushBlob, PushSummary, check_push_permission, push_image
+from executor.registry.push import (
+    BlobUploads,
+    PushBlob,
+    PushDocument,
+    PushSummary,
+    check_push_permission,
+    push_image,
+)
 from executor.spec import RegistryOptions
 from integration.support.builders import Docker
 from integration.support.programs import run
@@ -61,7 +68,8 @@ def push(pushing: RegistryClient, name: str, uploads: BlobUploads | None = None)
         for entry in (manifest.config, *manifest.layers)
     ]
     reference = Reference.parse(name)
-    return push_image(pushing, reference, manifest.to_bytes(), manifest.media_type, blobs, uploads=uploads)
+    documents = [PushDocument(manifest.media_type, manifest.to_bytes())]
+    return push_image(pushing, reference, documents, blobs, uploads=uploads)
 
 
 def pull(pulling: RegistryClient, name: str) -> None:

@@ -14,10 +14,20 @@ from executor.errors import AuthError, ImageError, RegistryError
 from executor.events import BlobPushed, Event, PushFinished, PushStarted
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
+from executor.image.layout import index_bytes
+from executor.image.manifest import Index
+from executor.image.mediatypes import OCI_INDEX
 from executor.image.reference import Reference
 from executor.registry import uploads as uploading
 from executor.registry.client import RegistryClient
-from executor.registry.push import BlobUploads, PushBlob, PushSummary, check_push_permission, push_image
+from executor.registry.push import (
+    BlobUploads,
+    PushBlob,
+    PushDocument,
+    PushSummary,
+    check_push_permission,
+    push_image,
+)
 from executor.spec import RetryPolicy
 from tests.executor.registry.conftest import ClientMaker
 from tests.support.fake_registry import FakeRegistry, Fault
@@ -39,15 +49,12 @@ def push_blobs(image: SmallImage, source: str = "") -> list[PushBlob]:
 def push(
     client: RegistryClient, name: str, image: SmallImage, uploads: BlobUploads | None = None, source: str = ""
 ) -> PushSummary:
-    manifest = image.manifest
-    return push_image(
-        client,
-        Reference.parse(name),
-        manifest.to_bytes(),
-        manifest.media_type,
-        push_blobs(image, source),
-        uploads=uploads,
-    )
+    documents = [document(image)]
+    return push_image(client, Reference.parse(name), documents, push_blobs(image, source), uploads=uploads)
+
+
+def document(image: SmallImage) -> PushDocument:
+    return PushDocument(image.manifest.media_type, image.manifest.to_bytes())
 
 
 def upload(client: RegistryClient, registry: FakeRegistry, mount_from: str = "") -> str:
@@ -293,10 +300,21 @@ def test_foreign_layers_stay_where_they_are(registry: FakeRegistry, client: Clie
     layer = image.manifest.layers[0]
     foreign = Descriptor(layer.media_type, layer.digest, layer.size, urls=("https://else.example/layer",))
     blobs = [PushBlob(descriptor=foreign, source="", open=opener()), push_blobs(image)[0]]
-    manifest = image.manifest
+    push_image(client("push"), Reference.parse(f"{registry.host}/app:1"), [document(image)], blobs)
+    assert set(registry.blobs["app"]) == {image.manifest.config.digest}
+
+
+def test_the_manifests_of_an_index_get_no_names(registry: FakeRegistry, client: ClientMaker) -> None:
+    images = [small_image((b"1",)), small_image((b"1", b"2"))]
+    entries = tuple(Descriptor.of(image.manifest.media_type, image.manifest.to_bytes()) for image in images)
+    index = PushDocument(OCI_INDEX, index_bytes(Index(manifests=entries)))
+    blobs = [blob for image in images for blob in push_blobs(image)]
     reference = Reference.parse(f"{registry.host}/app:1")
-    push_image(client("push"), reference, manifest.to_bytes(), manifest.media_type, blobs)
-    assert set(registry.blobs["app"]) == {manifest.config.digest}
+    summary = push_image(client("push"), reference, [*map(document, images), index], blobs)
+    puts = [seen.path.rpartition("/")[2] for seen in registry.requests if "/manifests/" in seen.path]
+    assert puts == [*(entry.digest for entry in entries), "1"]
+    assert summary.digest == Digest.of(index.content)
+    assert summary.sent == len({blob.descriptor.digest for blob in blobs})
 
 
 def test_a_failing_layer_fails_the_push_without_a_manifest(registry: FakeRegistry, client: ClientMaker) -> None:
