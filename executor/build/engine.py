@@ -337,6 +337,7 @@ class Engine:
             open_root=lambda layers: self._open_root(planned.base, layers),
             on_layer=self._supplies.outputs.layer_ready if self._reaches_image(planned) else _ignore,
             cache=self._cached_steps(planned),
+            layered=self._wants_layers(planned),
         )
         for position, instruction in enumerate(start.instructions, start=1):
             self._supplies.layers.check_stop()
@@ -374,6 +375,7 @@ class Engine:
         parent = self._built[base.number] if isinstance(base, StageBase) else None
         if parent and parent.run.has_root and parent.state.layers == layers:
             with self._lock:
+                parent.run.settle()
                 return self._roots.enter_context(parent.run.root.fork())
         return self._roots.enter_context(self._drive().open_root(layers, self._supplies.layers.open))
 
@@ -415,6 +417,14 @@ class Engine:
                     return True
                 wanted = self.plan.stage(wanted.base.number) if isinstance(wanted.base, StageBase) else None
         return False
+
+    def _wants_layers(self, planned: StagePlan) -> bool:
+        """Whether the stage's layers go anywhere: into the image, the cache, or the key of a cache mount."""
+        return (
+            self._reaches_image(planned)
+            or self._supplies.cache is not None
+            or StageBase(planned.number) in self.plan.cache_sources()
+        )
 
     def _warn(self) -> None:
         for warning in self._frontend.dockerfile.warnings:

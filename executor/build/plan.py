@@ -104,6 +104,17 @@ class BuildPlan:
         """The planned stage of that number, None when no target needs it."""
         return next((planned for planned in self.stages if planned.number == number), None)
 
+    def cache_sources(self) -> frozenset[Base]:
+        """What the cache mounts of RUNs begin with."""
+        return frozenset(
+            self.source_of(mount, planned)
+            for planned in self.stages
+            for step in planned.stage.instructions
+            if isinstance(step, Run)
+            for mount in step.mounts
+            if mount.type == "cache" and source_name(mount)
+        )
+
     def images(self) -> tuple[tuple[str, Platform], ...]:
         """Every image that is needed, with its platform, in order of first use."""
         wanted: dict[tuple[str, Platform], None] = {}

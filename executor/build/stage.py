@@ -97,7 +97,10 @@ class Stage(Protocol):
 
 @dataclass(slots=True)
 class StageRun:
-    """A stage under way; a `Stage`. `open_root` makes its root filesystem of the layers that it has by then."""
+    """A stage under way; a `Stage`. `open_root` makes its root filesystem of the layers that it has by then.
+
+    `layered`: what each step changes becomes a layer. Else nobody wants layers of the stage, and none is made.
+    """
 
     plan: StagePlan
     around: Surroundings
@@ -105,10 +108,12 @@ class StageRun:
     open_root: Callable[[Sequence[Layer]], RootFs]
     on_layer: Callable[[Layer], None]
     cache: CachedSteps | None = None
+    layered: bool = True
     records: list[StepRecord] = field(default_factory=list)
     _opening: threading.RLock = field(default_factory=threading.RLock)
     _root: RootFs | None = None
     _cached: bool = False
+    _unsettled: bool = False
 
     @property
     def root(self) -> RootFs:
@@ -131,7 +136,8 @@ class StageRun:
             self._take(found.layer, text)
             return
         work()
-        if self.around.spec.rootfs.single_snapshot:
+        self._unsettled = True
+        if self.around.spec.rootfs.single_snapshot or not self.layered:
             self.note(text)
             return
         layer = self._layer()
@@ -141,7 +147,7 @@ class StageRun:
 
     def finish(self) -> None:
         """With --single-snapshot: make the stage's one layer."""
-        if not self.around.spec.rootfs.single_snapshot:
+        if not self.around.spec.rootfs.single_snapshot or not self.layered:
             return
         found = self.cache.look_up_stage() if self.cache else None
         if found is not None:
@@ -154,6 +160,13 @@ class StageRun:
                 self.note(_SINGLE, layer=layer)
             if self.cache:
                 self.cache.keep_stage(layer)
+
+    def settle(self) -> None:
+        """Take the stage's root as it is, for another stage to begin with: without layers nobody has done so."""
+        with self._opening:
+            if self._unsettled and self._root is not None:
+                self._root.commit(None)
+                self._unsettled = False
 
     def _contents(self, instruction: FileStep) -> list[dict[str, Any]] | None:
         """What a COPY --from copies, None when it cannot be told: carrying it out will say why."""
@@ -193,6 +206,7 @@ class StageRun:
                 )
             )
         self.root.commit(layer)
+        self._unsettled = False
         if layer is not None:
             self.on_layer(layer)
         return layer

@@ -1,0 +1,181 @@
+"""Nothing done that nobody needs: what a registry is asked for, what is unpacked, and what becomes a layer."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.support.builders import Executor
+from integration.support.flatten import flatten
+from integration.support.images import StoredImage, read_layout
+from tests.support.fake_registry import FakeRegistry
+
+pytestmark = pytest.mark.parametrize("executor", ["overlay"], indirect=True)
+
+
+class Counted:
+    """Builds against a registry that keeps account, each time with a new store; `base` and `other` are there."""
+
+    def __init__(self, executor: Executor, registry: FakeRegistry, folder: Path) -> None:
+        self.executor, self.registry, self.folder = executor, registry, folder
+        self.log: list[dict[str, Any]] = []
+        self._count = 0
+
+    def __call__(self, dockerfile: str, *flags: str | Path, keep: bool = False) -> StoredImage:
+        self._count += 1
+        context, layout = self.folder / f"context-{self._count}", self.folder / f"layout-{self._count}"
+        context.mkdir()
+        (context / "Dockerfile").write_text(dockerfile.replace("registry.test", self.registry.host))
+        home = self.folder / ("home" if keep else f"home-{self._count}")
+        argv = self.executor.argv(f"--context={context}", "--log-format=json", *flags)
+        if not any(str(flag).startswith("--destination") for flag in flags):
+            argv = [*argv, "--no-push", f"--oci-layout-path={layout}"]
+        self.registry.requests.clear()
+        environment = {**os.environ, "KRUNNER_HOME": str(home)}
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, done.stderr
+        self.log = [json.loads(line) for line in done.stderr.splitlines()]
+        return read_layout(layout) if layout.exists() else StoredImage(config={}, layers=(), manifest={})
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.log if event["type"] == kind]
+
+    def layers_of(self, repository: str) -> set[str]:
+        manifest = json.loads(self.registry.manifests[repository]["latest"][1])
+        return {layer["digest"] for layer in manifest["layers"]}
+
+    def downloaded(self) -> set[str]:
+        """The blobs that were fetched."""
+        return {seen.path.rpartition("/")[2] for seen in self.registry.seen("GET", "/blobs/")}
+
+    def sent(self) -> int:
+        """How many blobs were sent."""
+        return len([seen for seen in self.registry.seen("PUT", "/blobs/uploads/") if seen.size])
+
+    def asked(self, repository: str) -> bool:
+        return any(f"/v2/{repository}/" in seen.path for seen in self.registry.requests)
+
+
+def layer(*files: str, link: str = "") -> bytes:
+    """A layer whose files are programs that print their names."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name in files:
+            content = Path("/bin/busybox").read_bytes() if name == "bin/busybox" else name.encode()
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o755
+            tar.addfile(member, io.BytesIO(content))
+        if link:
+            member = tarfile.TarInfo(link)
+            member.type, member.linkname = tarfile.SYMTYPE, "/bin/busybox"
+            tar.addfile(member)
+    return buffer.getvalue()
+
+
+def put_image(registry: FakeRegistry, repository: str, *layers: bytes) -> None:
+    diff_ids = ["sha256:" + hashlib.sha256(gzip.decompress(blob)).hexdigest() for blob in layers]
+    config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+    content = json.dumps({**config, "config": {}}).encode()
+    blobs = [("application/vnd.oci.image.config.v1+json", content)]
+    blobs += [("application/vnd.oci.image.layer.v1.tar+gzip", blob) for blob in layers]
+    described = [
+        {"mediaType": kind, "digest": registry.add_blob(repository, blob), "size": len(blob)}
+        for kind, blob in blobs
+    ]
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    document = {"schemaVersion": 2, "mediaType": kind, "config": described[0], "layers": described[1:]}
+    registry.add_manifest(repository, "latest", kind, json.dumps(document).encode())
+
+
+@pytest.fixture
+def built(executor: Executor, work: Path, base_host: str) -> Iterator[Counted]:
+    folder = work / f"counted-{len(list(work.iterdir()))}"
+    folder.mkdir()
+    with FakeRegistry() as registry:
+        put_image(registry, "base", layer("bin/busybox", link="bin/sh"), layer("data"))
+        put_image(registry, "tools", layer("old", "shared"), layer("lib/deep"), layer("tool", "shared"))
+        yield Counted(executor, registry, folder)
+
+
+def test_a_build_of_metadata_alone_reads_no_layer(built: Counted) -> None:
+    built(
+        'FROM registry.test/base\nLABEL a=b\nCMD ["x"]\nENV A=1\nEXPOSE 80\n',
+        f"--destination={built.registry.host}/new",
+    )
+    assert not built.downloaded() & built.layers_of("base")
+    assert built.events("DriverChosen") == []
+    assert built.sent() == 1, "the configuration: layers are mounted"
+    assert {seen.query["from"] for seen in built.registry.seen("POST") if "from" in seen.query} == {"base"}
+
+
+def test_layers_that_are_there_are_not_sent_again(built: Counted) -> None:
+    text = 'FROM registry.test/base\nRUN ["busybox", "touch", "/made"]\n'
+    name = f"--destination={built.registry.host}/new"
+    built(text.replace("/made", "/first"), name, keep=True)
+    assert built.sent() == 2, "its layer and its configuration"
+    built("FROM registry.test/new\nLABEL a=b\n", name, keep=True)
+    assert built.sent() == 1
+    assert not built.downloaded() & built.layers_of("base")
+    built.registry.mounts = False
+    built("FROM registry.test/base\nLABEL c=d\n", name, keep=True)
+    assert built.sent() == 1, "found by asking"
+
+
+def test_a_replay_reads_no_layer_and_opens_no_file_system(built: Counted) -> None:
+    flags = ("--cache", "--cache-copy-layers", f"--cache-repo={built.registry.host}/cache")
+    text = (
+        'FROM registry.test/base AS build\nRUN ["busybox", "touch", "/made"]\n'
+        "FROM registry.test/base\nCOPY --from=build /made /\nCOPY --from=registry.test/tools /tool /\n"
+    )
+    built(text, *flags, f"--destination={built.registry.host}/one")
+    built(text, *flags, f"--destination={built.registry.host}/two")
+    assert all(event["hit"] for event in built.events("CacheLookedUp"))
+    layers = built.layers_of("base") | built.layers_of("tools") | built.layers_of("two")
+    assert not built.downloaded() & layers
+    assert built.events("DriverChosen") == []
+    assert built.sent() == 1
+
+
+def test_a_cached_stage_is_not_unpacked_for_what_does_not_read_it(built: Counted) -> None:
+    flags = ("--cache", "--cache-copy-layers", f"--cache-repo={built.registry.host}/cache", "--no-push")
+    text = (
+        "FROM registry.test/tools AS build\nWORKDIR /made\nFROM registry.test/base\n"
+        'COPY --from=build /made /made\nRUN ["busybox", "true"]\n'
+    )
+    built(text, *flags)
+    built(text.replace("true", "sync"), *flags)
+    assert [event["hit"] for event in built.events("CacheLookedUp")] == [True, True, False]
+    assert not built.downloaded() & built.layers_of("tools")
+    assert built.layers_of("base") <= built.downloaded()
+
+
+def test_stages_that_the_target_does_not_need_are_not_asked_for(built: Counted) -> None:
+    built("FROM registry.test/tools AS unused\nRUN false\nFROM registry.test/base\nLABEL a=b\n")
+    assert not built.asked("tools")
+    assert built.asked("base")
+
+
+def test_stages_that_no_image_has_make_no_layers(built: Counted) -> None:
+    text = (
+        'FROM registry.test/base AS one\nRUN ["busybox", "touch", "/one"]\nRUN ["busybox", "touch", "/two"]\n'
+        'FROM one AS two\nRUN ["busybox", "rm", "/one"]\nRUN ["busybox", "touch", "/three"]\n'
+        'FROM one AS three\nRUN ["busybox", "mv", "/one", "/four"]\n'
+        "FROM registry.test/base\nCOPY --from=two / /two\nCOPY --from=three / /three\n"
+        'RUN ["busybox", "touch", "/x"]\n'
+    )
+    image = built(text)
+    assert len(built.events("LayerWritten")) == 3
+    assert {event["stage"] for event in built.events("LayerWritten")} == {3}
+    tree = flatten(image)
+    assert {"/two/two", "/two/three", "/three/two", "/three/four", "/x"} <= set(tree)
+    assert not {"/two/one", "/three/one"} & set(tree)
