@@ -10,7 +10,7 @@ DEBIAN_PACKAGES := buildah busybox-static ca-certificates chromium crun default-
 	docker.io fish groovy man-db mmdebstrap openssl qemu-user-static skopeo tmux umoci zsh
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo image check format integration bench clean
+.PHONY: help venv demo image check format man integration bench clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: venv ## formatting, lint, types, import rules and the unit tests: no root
 format: venv ## format the code and fix what the linter can fix
 	$(BIN)/ruff format $(PATHS)
 	$(BIN)/ruff check --fix $(PATHS)
+
+man: venv ## write man/*.1 anew from the commands' own help
+	$(BIN)/python scripts/manpages.py
 
 integration: venv ## the tests against real registries, builders and mounts (root; installs Debian packages)
 	@if [ "$$(id -u)" -ne 0 ]; then echo "make integration mounts and chroots: run it as root" >&2; exit 1; fi

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import CompletionItem
 
 from executor.errors import Error, InternalError, InvalidFileError, UsageError
 from runner.commands.options import COMMANDS, Invocation
@@ -35,6 +36,10 @@ class _Commands(click.Group):
         if args and args[0] not in own:
             args = ["build", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """A command; where there is none, the file of the default one. (With bash, files replace all else.)"""
+        return super().shell_complete(ctx, incomplete) or [CompletionItem(incomplete, type="file")]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx

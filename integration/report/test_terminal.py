@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from integration.report.tmux import Window
+
 PROGRAM = Path(__file__).parents[2] / "tests" / "runner" / "fake_krunner.py"
 
 
-class Terminal:
-    """A tmux server of our own with one window."""
+class Project:
+    """A folder with builds.yaml. Images: name → what it does."""
+
+    window: Window
 
     def __init__(self, folder: Path, images: dict[str, str]):
         self.folder = folder
@@ -25,50 +29,35 @@ class Terminal:
             lines.append(f"  - {{name: {name}, context: {name}, no_push: true, args: {{DO: {action}}}}}")
         (folder / "builds.yaml").write_text("\n".join(lines) + "\n")
 
-    def tmux(self, *words: str) -> str:
-        command = ["tmux", "-S", str(self.folder / "socket"), "-f", "/dev/null", *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout
-
     def start(self, *options: str, **variables: str) -> None:
         """Run krunner in a window of 80 by 24, and say its status when it has ended."""
         unset = ["-u", "CI", "-u", "GITLAB_CI", "-u", "GITHUB_ACTIONS", "-u", "NO_COLOR", "-u", "JENKINS_URL"]
         given = [f"{name}={value}" for name, value in {"PYTHONPATH": str(PROGRAM.parents[2]), **variables}.items()]
         words = ["env", *unset, *given, sys.executable, str(PROGRAM), "build", "builds.yaml", *options]
         shell = f"trap : INT; {shlex.join(words)}; echo ended with $?; sleep 60"
-        self.tmux("new-session", "-d", "-c", str(self.folder), "-x", "80", "-y", "24", "sh", "-c", shell)
-
-    def screen(self, *, colours: bool = False) -> str:
-        return self.tmux("capture-pane", "-p", *(["-e"] if colours else []))
-
-    def until(self, text: str) -> str:
-        """The screen as soon as it has `text`."""
-        deadline = time.monotonic() + 30
-        while text not in (screen := self.screen()):
-            assert time.monotonic() < deadline, screen
-            time.sleep(0.1)
-        return screen
+        self.window = Window(self.folder, shell, columns=80, lines=24)
 
 
 @pytest.fixture
-def terminal(tmp_path) -> Iterator[Terminal]:
-    made = Terminal(tmp_path, {"quick": "ok", "slow": "sleep 60", "next": "ok"})
+def project(tmp_path) -> Iterator[Project]:
+    made = Project(tmp_path, {"quick": "ok", "slow": "sleep 60", "next": "ok"})
     yield made
-    made.tmux("kill-server")
+    made.window.close()
 
 
-def test_the_status_stays_below_the_log_and_goes_at_the_end(terminal):
-    terminal.start()
-    rows = terminal.until("1 of 3 done, 1 in the making").splitlines()
+def test_the_status_stays_below_the_log_and_goes_at_the_end(project):
+    project.start()
+    rows = project.window.until("1 of 3 done, 1 in the making").splitlines()
     shown = [row for row in rows if row]
     assert shown[-1].startswith("1 of 3 done, 1 in the making, ")
     assert shown[-2].startswith("slow  the beginning")
     assert shown[-3] == "slow  | image 2 of 3"
-    terminal.until("1 of 3 done, 1 in the making, 2")  # its clock goes on
-    terminal.tmux("resize-window", "-x", "50", "-y", "20")
+    project.window.until("1 of 3 done, 1 in the making, 2")  # its clock goes on
+    project.window.tmux("resize-window", "-x", "50", "-y", "20")
     time.sleep(1.5)
-    assert terminal.screen().count("in the making") == 1
-    terminal.tmux("send-keys", "C-c")
-    end = terminal.until("ended with 130")
+    assert project.window.screen().count("in the making") == 1
+    project.window.keys("C-c")
+    end = project.window.until("ended with 130")
     assert "in the making" not in end
     assert end.count("slow  | image 2 of 3") == 1
     assert "3 images in" in end
@@ -79,22 +68,22 @@ def test_the_status_stays_below_the_log_and_goes_at_the_end(terminal):
     [((), {"TERM": "dumb"}), (("--log-format=text",), {}), ((), {"CI": "true"})],
     ids=["dumb", "text", "CI"],
 )
-def test_where_lines_are_wanted_there_is_no_status(terminal, options, variables):
-    terminal.start("--skip", "slow", *options, **variables)
-    screen = terminal.until("ended with 0")
+def test_where_lines_are_wanted_there_is_no_status(project, options, variables):
+    project.start("--skip", "slow", *options, **variables)
+    screen = project.window.until("ended with 0")
     assert "quick | built in" in screen
     assert not any("in the making" in line for line in screen.splitlines())
 
 
 @pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
-def test_colours(terminal, variables, coloured):
-    terminal.start("--skip", "slow", **variables)
-    terminal.until("ended with 0")
-    assert ("\x1b[" in terminal.screen(colours=True)) is coloured
+def test_colours(project, variables, coloured):
+    project.start("--skip", "slow", **variables)
+    project.window.until("ended with 0")
+    assert ("\x1b[" in project.window.screen(colours=True)) is coloured
 
 
 def test_it_is_shown_on_a_terminal_only(tmp_path):
-    made = Terminal(tmp_path, {"quick": "ok"})
+    made = Project(tmp_path, {"quick": "ok"})
     environment = {**os.environ, "PYTHONPATH": str(PROGRAM.parents[2]), "TERM": "xterm"}
     words = [sys.executable, str(PROGRAM), "build", "builds.yaml"]
     done = subprocess.run(words, cwd=made.folder, env=environment, capture_output=True, text=True, check=True)

@@ -12,12 +12,13 @@ from typing import Any
 import click
 
 from executor.errors import UsageError
+from runner.commands.completing import complete_images
 from runner.executor import Executor
 from runner.model import FILE_FORMATS, FileFormat, Overrides
 from runner.plan import RunPlan, plan
 from runner.selection import Selection, Shard
 
-COMMANDS = ("build", "push", "validate", "plan", "prune", "schema", "doctor", "version")
+COMMANDS = ("build", "push", "validate", "plan", "prune", "schema", "completion", "doctor", "version")
 
 
 @dataclass(slots=True)
@@ -106,8 +107,20 @@ def with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
 
     for option in (
         click.option("--shard", metavar="I/N", default="", help="Part I of N; what is connected stays together."),
-        click.option("--skip", metavar="GLOB", multiple=True, help="Not these: who needs them pulls them."),
-        click.option("--only", metavar="GLOB", multiple=True, help="Only these images and what they need."),
+        click.option(
+            "--skip",
+            metavar="GLOB",
+            multiple=True,
+            shell_complete=complete_images,
+            help="Not these: who needs them pulls them.",
+        ),
+        click.option(
+            "--only",
+            metavar="GLOB",
+            multiple=True,
+            shell_complete=complete_images,
+            help="Only these images and what they need.",
+        ),
     ):
         with_selection = option(with_selection)
     return with_selection
