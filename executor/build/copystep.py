@@ -16,8 +16,8 @@ def copy_files(instruction: Copy, stage: Stage) -> None:
     root = stage.root.path
     tree = stage.around.tree_of(instruction, stage.plan)
     if tree is None:
-        source = stage.around.source_root(instruction, stage)
-        copy_from_root(request, source.path, root, lambda: stage.around.scratch("copy"))
+        source = stage.around.copied_tree(instruction, stage)
+        copy_from_root(request, source, root, lambda: stage.around.scratch("copy"))
     else:
         copy_from_context(request, tree, root, lambda: stage.around.scratch("copy"))
 

@@ -24,6 +24,7 @@ from executor.build.layerwriter import LayerWriter
 from executor.build.mountsupplies import ContextCopies, MountSupplies
 from executor.build.namedcontexts import NamedContexts
 from executor.build.outputs import Outputs
+from executor.build.pickedfiles import files_of, picked_tree
 from executor.build.plan import Base, ContextBase, ImageBase, StageBase, StagePlan, source_name
 from executor.build.planner import PlanRequest, plan_build, plan_stage
 from executor.build.secrets import Secrets
@@ -291,6 +292,23 @@ class Engine:
         if isinstance(source, StageBase):
             return self._needed(source.number).run.root
         return self._image_root(source, stage.plan.target)
+
+    def copied_tree(self, step: Copy, stage: Stage) -> str:
+        """See `Surroundings.copied_tree`: an image that nothing else needs is not unpacked for single files."""
+        source, platform = self.plan.source_of(step, stage.plan), stage.plan.target
+        if isinstance(source, ImageBase) and not self._is_unpacked(source, platform):
+            names = files_of(step)
+            layers = self._image_layers(source, platform) if names else ()
+            unpacked = self._supplies.store.unpacked
+            picked = picked_tree(unpacked, layers, self._supplies.layers.open, names) if names else None
+            if picked:
+                return picked
+        return self.source_root(step, stage).path
+
+    def _is_unpacked(self, source: ImageBase, platform: Platform) -> bool:
+        """Whether the image's files are there in any case."""
+        is_base = any(planned.base == source and planned.needs_root for planned in self.plan.stages)
+        return is_base or (str(source), platform) in self._image_roots
 
     def source_layers(self, reader: Copy | Mount, stage: Stage) -> tuple[Layer, ...]:
         """The layers of that root filesystem."""

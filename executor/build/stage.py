@@ -66,6 +66,9 @@ class Surroundings(Protocol):
     def source_root(self, reader: Copy | Mount, stage: Stage) -> RootFs:
         """The root that the `from` of a COPY or a mount means in `stage`."""
 
+    def copied_tree(self, step: Copy, stage: Stage) -> str:
+        """A directory with what a COPY --from reads in `stage`: that root, or the files of it that are named."""
+
     def source_layers(self, reader: Copy | Mount, stage: Stage) -> tuple[Layer, ...]:
         """The layers of that root."""
 
@@ -175,7 +178,7 @@ class StageRun:
         if not isinstance(instruction, Copy):
             return None
         try:
-            return copied_contents(instruction, self.around.source_root(instruction, self).path)
+            return copied_contents(instruction, self.around.copied_tree(instruction, self))
         except (StepError, OSError):
             return None
 

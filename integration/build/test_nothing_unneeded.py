@@ -179,3 +179,15 @@ def test_stages_that_no_image_has_make_no_layers(built: Counted) -> None:
     tree = flatten(image)
     assert {"/two/two", "/two/three", "/three/two", "/three/four", "/x"} <= set(tree)
     assert not {"/two/one", "/three/one"} & set(tree)
+
+
+def test_a_copied_file_needs_the_layers_above_it_alone(built: Counted) -> None:
+    image = built("FROM scratch\nCOPY --from=registry.test/tools /tool /shared /\n")
+    tops = json.loads(built.registry.manifests["tools"]["latest"][1])["layers"]
+    assert built.downloaded() & built.layers_of("tools") == {tops[2]["digest"]}
+    assert set(flatten(image)) >= {"/tool", "/shared"}
+    image = built("FROM scratch\nCOPY --from=registry.test/tools /lib/deep /tool /\n")
+    assert built.downloaded() & built.layers_of("tools") == {tops[1]["digest"], tops[2]["digest"]}
+    image = built("FROM scratch\nCOPY --from=registry.test/tools / /\n")
+    assert built.downloaded() >= built.layers_of("tools")
+    assert set(flatten(image)) >= {"/tool", "/lib/deep", "/old"}

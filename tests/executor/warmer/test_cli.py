@@ -24,7 +24,8 @@ def test_everything_arrives(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     made = request(
         "-i=a", "-i", "b", "-d=Dockerfile", "-c", "warm", "-f", "--keep-going", "--cache-ttl=1h",
-        "--build-arg=A=1", "--build-arg=FROM_ENV", "--customPlatform=linux/arm64", "--insecure-pull", "--insecure-registry=r:1",
+        "--build-arg=A=1", "--build-arg=FROM_ENV", "--customPlatform=linux/arm64",
+        "--insecure-pull", "--insecure-registry=r:1",
         "--skip-tls-verify-registry=s", "--image-download-retry=4",
     )  # fmt: skip
     assert made.images == ("a", "b")
