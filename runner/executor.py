@@ -13,6 +13,7 @@ from typing import Any
 from executor.diagnosis import Diagnosis
 from executor.errors import Error, Location
 from executor.spec import BuildSpec, PruneResult, PruneSpec, WaitingImage
+from runner.changes import ReadsAny
 from runner.plan import BaseImages
 from runner.worker import JobEntry
 from runner.zygote import EntryLoader
@@ -54,6 +55,12 @@ def _unreachable(spec: BuildSpec, local: Collection[str]) -> list[tuple[str, str
     return unreachable(spec, local)
 
 
+def _reads_any(spec: BuildSpec, files: Collection[str]) -> bool:
+    from executor.build.inspect import reads_any
+
+    return reads_any(spec, files)
+
+
 def _no_session(_home: str, _size: int | None) -> AbstractContextManager[str]:
     return nullcontext("")
 
@@ -67,8 +74,9 @@ def _waiting_images(home: str) -> tuple[WaitingImage, ...]:
 @dataclass(frozen=True, slots=True)
 class Executor:
     """`load_entry` imports what a build needs and returns the entry; `base_images` reads a Dockerfile's bases,
-    `stages` tells in text what of it is built, `required_mounts` the secrets and agents that it must be given, and
-    `unreachable` asks the registries for bases (but those of the run itself) and for the permission to push.
+    `reads_any` tells whether it is built from some files, `stages` in text what of it is built, `required_mounts`
+    the secrets and agents that it must be given, and `unreachable` asks the registries for bases (but those of the
+    run itself) and for the permission to push.
 
     The others take the folder of the store, '' for the default: `diagnose` finds what this machine allows, `prune`
     makes room, `waiting_images` finds what waits to be pushed, `store_session` is the time of a run, after which
@@ -83,6 +91,7 @@ class Executor:
     store_session: Callable[[str, int | None], AbstractContextManager[str]] = _no_session
     waiting_images: Callable[[str], tuple[WaitingImage, ...]] = _waiting_images
     stages: Callable[[BuildSpec], str] = _stages
+    reads_any: ReadsAny = _reads_any
     required_mounts: Callable[[BuildSpec], tuple[tuple[str, str, Location], ...]] = _required_mounts
     unreachable: Callable[[BuildSpec, Collection[str]], list[tuple[str, str, Error]]] = _unreachable
 

@@ -22,14 +22,16 @@ PushMode = Literal["each", "end", "all-or-nothing"]
 class ImageSpec:
     """One image of the list. `references` are the destinations in normal form; `location` is the entry's place.
 
-    `needs` are the images that the file itself says must be built before. Images of one `family` share stages:
-    they are built one after another. `timeout` is in seconds, 0 for none. `retry` says how often a build is begun
-    again that failed for a reason that may pass.
+    `files` are the real paths of the builds files that its entry comes from. `needs` are the images that the file
+    itself says must be built before. Images of one `family` share stages: they are built one after another.
+    `timeout` is in seconds, 0 for none. `retry` says how often a build is begun again that failed for a reason
+    that may pass.
     """
 
     name: str
     build: BuildSpec
     references: tuple[str, ...] = ()
+    files: frozenset[str] = frozenset()
     location: Location
     needs: tuple[str, ...] = ()
     family: str = ""

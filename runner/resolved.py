@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from executor.errors import Location
 from runner.entry import Claim, Entry
 from runner.findings import Findings
 from runner.model import Overrides, PushMode, RunConfig
-from runner.nodes import Node, list_node, map_node, text_node, to_document
+from runner.nodes import Node, list_node, map_node, text_node, to_document, walk
 from runner.paths import FolderOf
 from runner.printing import ordered
 
@@ -42,10 +43,12 @@ class Resolved:
 
     def assembled(self, entries: Sequence[Entry], overrides: Overrides) -> RunConfig:
         """The list as images, of which those with faults are of use for more checks only."""
-        references = {name: "" for name in self.unsound} | {entry.name: entry.reference for entry in entries}
+        references = dict.fromkeys(self.unsound, "") | {entry.name: entry.reference for entry in entries}
         images = tuple(
-            replace(entry.image(overrides, references), family=self.families.get(entry.name, ""))
-            for entry in entries
+            replace(
+                entry.image(overrides, references), family=self.families.get(entry.name, ""), files=_files_of(node)
+            )
+            for entry, node in zip(entries, self.entries, strict=True)
         )
         return RunConfig(file=self.file, images=images, groups=self.groups, push=self.push)
 
@@ -72,6 +75,11 @@ class Resolved:
         entries = [Entry(document, index, self.folder_of, self.findings) for index in range(len(self.entries))]
         _check_unique(entries)
         return entries
+
+
+def _files_of(node: Node) -> frozenset[str]:
+    names = {inner.place.file for _, inner in walk(node)}
+    return frozenset(os.path.realpath(name) for name in names if os.path.isfile(name))
 
 
 def _with_paths(node: Node, entry: Entry) -> Node:

@@ -52,7 +52,7 @@ def read_frontend(spec: BuildSpec, context: str, download: Download) -> Frontend
     Raises ContextError when it is not there, InvalidFileError when it has faults.
     """
     found = read_dockerfile(spec, context, download)
-    return Frontend(found.parsed, ContextTree(context, _ignore(spec, found.path, context)))
+    return Frontend(found.parsed, ContextTree(context, ignore_matcher(spec, found.path, context)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def find_dockerfile(name: str, context: str) -> str:
     raise ContextError(f"there is no Dockerfile {name!r} here or in the context {context}")
 
 
-def _ignore(spec: BuildSpec, dockerfile: str, context: str) -> IgnoreMatcher | None:
+def ignore_matcher(spec: BuildSpec, dockerfile: str, context: str) -> IgnoreMatcher | None:
     """`<Dockerfile>.dockerignore` beside the Dockerfile counts before the context's `.dockerignore`.
 
     What the spec excludes comes last, so that no pattern lets it in again.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from executor.build.frontend import STANDARD_INPUT, read_dockerfile
+import os
+from collections.abc import Collection
+
+from executor.build.frontend import STANDARD_INPUT, ignore_matcher, read_dockerfile
 from executor.build.mounts import is_required, secret_name
 from executor.build.namedcontexts import NamedContexts
 from executor.build.plan import BuildPlan, render
@@ -43,6 +46,32 @@ def required_mounts(spec: BuildSpec) -> tuple[tuple[str, str, Location], ...]:
         name = secret_name(mount) if mount.type == "secret" else mount.get("id") or "default"
         found.setdefault((mount.type, name), mount.location)
     return tuple((kind, name, place) for (kind, name), place in found.items() if kind in ("secret", "ssh"))
+
+
+def reads_any(spec: BuildSpec, files: Collection[str]) -> bool:
+    """Whether one of `files`, real paths of which some may be deleted, is part of what `spec` is built from.
+
+    That is its Dockerfile, its ignore file, and what of its context and its named contexts is not ignored. Raises
+    InvalidFileError for an ignore file with faults.
+    """
+    named = [os.path.realpath(path) for path in spec.build_contexts.values() if "://" not in path]
+    if any(_is_below(file, folder) for file in files for folder in named):
+        return True
+    dockerfile = "" if spec.dockerfile_text is not None else os.path.realpath(spec.dockerfile)
+    if "://" in spec.context:
+        return dockerfile in files
+    context = os.path.realpath(os.path.join(spec.context, spec.context_sub_path))
+    ignored = ignore_matcher(spec, dockerfile, context)
+    special = {dockerfile, f"{dockerfile}.dockerignore", os.path.join(context, ".dockerignore")}
+    return any(
+        file in special
+        or (_is_below(file, context) and not (ignored and ignored.ignores(os.path.relpath(file, context))))
+        for file in files
+    )
+
+
+def _is_below(file: str, folder: str) -> bool:
+    return file.startswith(folder.rstrip("/") + "/")
 
 
 def _plan(spec: BuildSpec) -> BuildPlan | None:

@@ -14,6 +14,7 @@ from runner.commands.options import (
     Invocation,
     overrides_of,
     planned_run,
+    selected,
     with_debug,
     with_file,
     with_selection,
@@ -23,7 +24,6 @@ from runner.crew import Patience
 from runner.model import PushMode
 from runner.runevents import RunStarted
 from runner.scheduler import RunOptions, Scheduler
-from runner.selection import select
 from runner.signals import SignalPipe
 from runner.workers import ZygotePool
 
@@ -84,7 +84,7 @@ def command(
     # Forked before anything here could start a thread; it imports the executor while the file is read.
     pool = ZygotePool.start(invocation.executor.load_entry)
     try:
-        run_plan = select(planned_run(files, invocation, overrides), options.pop("selection"))
+        run_plan = selected(planned_run(files, invocation, overrides), options.pop("selection"), files, invocation)
         names = tuple(planned.image.name for planned in run_plan.images)
         sink = reporting.sink()
         with SignalPipe() as signals, invocation.executor.store_session(overrides.home, size) as shared:

@@ -16,7 +16,7 @@ from runner.commands.completing import complete_images
 from runner.executor import Executor
 from runner.model import FILE_FORMATS, FileFormat, Overrides
 from runner.plan import RunPlan, plan
-from runner.selection import Selection, Shard
+from runner.selection import Selection, Shard, read_seconds, select
 
 COMMANDS = ("build", "push", "validate", "plan", "prune", "schema", "completion", "doctor", "version")
 
@@ -72,6 +72,8 @@ def with_file(command: Callable[..., Any]) -> Callable[..., Any]:
         **options: Any,
     ) -> Any:
         paths = (file, *more_files) if file else more_files
+        if not paths and os.path.isfile(options.get("changed") or ""):
+            paths, options["changed"] = (options["changed"],), ""  # in `--changed FILE` it is not the REF
         if not paths:
             raise UsageError("no file is named", hint="write for example `krunner builds.yaml`")
         return command(*args, files=Files(paths=paths, settings=settings, format=input_format), **options)
@@ -100,13 +102,33 @@ def with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_selection(
-        *args: Any, only: tuple[str, ...], skip: tuple[str, ...], shard: str, **options: Any
+        *args: Any,
+        only: tuple[str, ...],
+        skip: tuple[str, ...],
+        shard: str,
+        changed: str | None,
+        timings: str,
+        **options: Any,
     ) -> Any:
-        share = Shard.parse(shard) if shard else None
-        return command(*args, selection=Selection(only=only, skip=skip, shard=share), **options)
+        selection = Selection(
+            only=only,
+            skip=skip,
+            shard=Shard.parse(shard) if shard else None,
+            since=changed,
+            seconds=read_seconds(timings) if timings else {},
+        )
+        return command(*args, selection=selection, **options)
 
     for option in (
+        click.option("--timings", metavar="FILE", default="", help="The result.json that balances shards."),
         click.option("--shard", metavar="I/N", default="", help="Part I of N; what is connected stays together."),
+        click.option(
+            "--changed",
+            metavar="[REF]",
+            is_flag=False,
+            flag_value="",
+            help="Only what has changed since REF in git, and what builds upon it. Default: origin/HEAD.",
+        ),
         click.option(
             "--skip",
             metavar="GLOB",
@@ -119,11 +141,22 @@ def with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="GLOB",
             multiple=True,
             shell_complete=complete_images,
-            help="Only these images and what they need.",
+            help="Only these images or groups, and what they need.",
         ),
     ):
         with_selection = option(with_selection)
     return with_selection
+
+
+def selected(run_plan: RunPlan, selection: Selection, files: Files, invocation: Invocation) -> RunPlan:
+    """The part of the plan that is asked for. Raises UsageError."""
+    if selection.since is None:
+        return select(run_plan, selection)
+    from runner.changes import changed_files, changed_images
+
+    folder = os.path.dirname(os.path.abspath(files.paths[-1]))
+    found = changed_files(folder, selection.since, os.environ)
+    return select(run_plan, selection, changed_images(run_plan, found, invocation.executor.reads_any))
 
 
 def planned_run(files: Files, invocation: Invocation, overrides: Overrides) -> RunPlan:

@@ -12,12 +12,13 @@ from runner.commands.options import (
     Invocation,
     check_existence,
     overrides_of,
+    selected,
     with_debug,
     with_file,
     with_selection,
 )
 from runner.plan import RunPlan, plan
-from runner.selection import Selection, select
+from runner.selection import Selection
 
 
 @click.command("plan")
@@ -39,7 +40,8 @@ def command(
         raise UsageError("--origin is about what --print shows", hint="write --print --origin")
     check_existence(files)
     resolved = config.resolve(files.paths, os.environ, files.settings, file_format=files.format)
-    run_plan = select(plan(resolved.config(overrides_of(files)), invocation.executor.base_images), selection)
+    whole = plan(resolved.config(overrides_of(files)), invocation.executor.base_images)
+    run_plan = selected(whole, selection, files, invocation)
     if as_file:
         names = {planned.image.name for planned in run_plan.images}
         print(printed(resolved.as_file(names), origins=origins), end="")

@@ -19,6 +19,7 @@ FOREIGN = sorted(
 def test_example(path, monkeypatch, capsys):
     monkeypatch.setenv("REGISTRY", "localhost:5000")
     monkeypatch.setenv("CI_REGISTRY_IMAGE", "localhost:5000/group/project")
+    monkeypatch.setenv("FORMATS_TOKEN", "a secret")
     assert main(["validate", str(path)]) == 0, capsys.readouterr().err
 
 

@@ -3,10 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.errors import Location, UsageError
-from executor.spec import BuildSpec
+from executor.spec import BuildSpec, OutputSpec
 from runner.model import ImageSpec
-from runner.plan import PlannedImage, RunPlan
-from runner.selection import Selection, Shard, select
+from runner.plan import PlannedImage, RunPlan, in_families
+from runner.selection import Selection, Shard, read_seconds, select
 
 # base ← (app-a, app-b) ← both; tool; lonely
 NEEDS = {
@@ -19,18 +19,25 @@ NEEDS = {
 }
 
 
-def plan_of(needs):
+def plan_of(needs, groups=(), families=(), unpushed=()):
+    families = dict(families)
     images = (
         PlannedImage(
-            image=ImageSpec(name=name, build=BuildSpec(context="."), location=Location("f")), needs=wanted
+            image=ImageSpec(
+                name=name,
+                build=BuildSpec(context=".", output=OutputSpec(no_push=name in unpushed)),
+                location=Location("f"),
+                family=families.get(name, ""),
+            ),
+            needs=wanted,
         )
         for name, wanted in needs.items()
     )
-    return RunPlan(images=tuple(images))
+    return RunPlan(images=tuple(in_families(images)), groups=dict(groups))
 
 
-def selected(needs=NEEDS, **options):
-    chosen = select(plan_of(needs), Selection(**options))
+def selected(needs=NEEDS, changed=None, groups=(), families=(), unpushed=(), **options):
+    chosen = select(plan_of(needs, groups, families, unpushed), Selection(**options), changed)
     return {planned.image.name: planned.needs for planned in chosen.images}
 
 
@@ -125,3 +132,86 @@ def test_shard(text):
 def test_no_shard(text):
     with pytest.raises(UsageError, match="is no share"):
         Shard.parse(text)
+
+
+GROUPS = {"apps": ("app-a", "app-b"), "default": ("tool", "lonely")}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["tool", "lonely"]),
+        ({"only": ("apps",)}, ["base", "app-a", "app-b"]),
+        ({"only": ("apps", "tool"), "skip": ("base",)}, ["app-a", "app-b", "tool"]),
+        ({"skip": ("default",)}, None),
+        ({"only": ("*",), "skip": ("apps",)}, ["base", "both", "tool", "lonely"]),
+    ],
+)
+def test_groups(options, expected):
+    if expected is None:
+        with pytest.raises(UsageError):
+            selected(groups=GROUPS, **options)
+    else:
+        assert list(selected(groups=GROUPS, **options)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "options", "expected"),
+    [
+        ({"base"}, {}, ["base", "app-a", "app-b", "both"]),
+        ({"app-a"}, {}, ["app-a", "both"]),
+        ({"app-a"}, {"unpushed": ("base", "app-b")}, ["base", "app-a", "app-b", "both"]),
+        ({"app-a"}, {"only": ("app-*",)}, ["app-a"]),
+        ({"tool"}, {"skip": ("tool",)}, []),
+        (set(), {}, []),
+    ],
+)
+def test_only_what_has_changed_and_its_dependents(changed, options, expected):
+    assert list(selected(changed=changed, **options)) == expected
+
+
+def test_shards_are_balanced_by_time():
+    needs = dict.fromkeys("abcdef", ())
+    seconds = {"a": 100.0, "b": 60.0, "c": 50.0, "d": 10.0, "e": 1.0}
+    shares = [list(selected(needs, shard=Shard(index, 2), seconds=seconds)) for index in (1, 2)]
+    assert shares == [["a", "d", "e"], ["b", "c", "f"]] or shares == [["a", "f"], ["b", "c", "d", "e"]]
+
+
+@given(st.integers(1, 6), st.lists(st.floats(0, 1000), min_size=1, max_size=20))
+def test_no_shard_is_longer_than_it_must_be(count, times):
+    """The rule's bound: no more than the mean and the longest one together; and the same every time."""
+    needs = {str(number): () for number in range(len(times))}
+    seconds = {str(number): time for number, time in enumerate(times)}
+    shares = [list(selected(needs, shard=Shard(index, count), seconds=seconds)) for index in range(1, count + 1)]
+    assert sorted(name for share in shares for name in share) == sorted(needs)
+    longest = max(sum(seconds[name] for name in share) for share in shares)
+    assert longest <= sum(times) / count + max(times) + 1e-6
+
+
+def test_a_family_stays_together():
+    needs = dict.fromkeys("abcd", ())
+    shares = [list(selected(needs, families={"a": "x", "c": "x"}, shard=Shard(index, 2))) for index in (1, 2)]
+    assert shares == [["a", "c"], ["b", "d"]]
+
+
+def test_families_are_in_turn_among_what_is_left():
+    families = dict.fromkeys("abc", "x")
+    chosen = select(plan_of(dict.fromkeys("abc", ()), families=families), Selection(skip=("b",)))
+    assert [(planned.image.name, planned.after) for planned in chosen.images] == [("a", ()), ("c", ("a",))]
+
+
+def test_times_of_an_earlier_run(tmp_path):
+    path = tmp_path / "result.json"
+    path.write_text(
+        '{"images": {"a": {"status": "built", "seconds": 3}, "b": {"status": "skipped", "seconds": 0}}}'
+    )
+    assert read_seconds(str(path)) == {"a": 3.0}
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"images": {"a": 1}}', "\xff"])
+def test_no_times(tmp_path, text):
+    path = tmp_path / "result.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError, match="--timings"):
+        read_seconds(str(path))
