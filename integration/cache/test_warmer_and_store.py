@@ -1,0 +1,155 @@
+"""The warmer and the store by whole commands: registries that go, processes that are killed, damage, pruning."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.build.test_nothing_unneeded import layer, put_image
+from integration.support.builders import BIN, Executor
+from integration.support.flatten import flatten
+from integration.support.images import read_layout
+from tests.support.fake_registry import FakeRegistry, Fault
+
+pytestmark = pytest.mark.parametrize("executor", ["overlay"], indirect=True)
+RUN = '["busybox", "touch", "/made"]'
+
+
+class Place:
+    """Two base images in a registry, and a folder for stores, contexts and warmed images."""
+
+    def __init__(self, executor: Executor, registry: FakeRegistry, folder: Path) -> None:
+        self.executor, self.registry, self.folder = executor, registry, folder
+        self.host = registry.host
+        self.cache = folder / "cache"
+        for name in ("base", "other"):
+            put_image(registry, name, layer("bin/busybox", link="bin/sh"), layer(name))
+            context = folder / name
+            context.mkdir()
+            (context / "Dockerfile").write_text(f"FROM {self.host}/{name}\nRUN {RUN}\n")
+
+    def argv(self, context: str, layout: str, *flags: str) -> list[str | Path]:
+        words = [f"--context={self.folder}/{context}", "--no-push", f"--oci-layout-path={self.folder}/{layout}"]
+        return list(self.executor.argv(*words, "--log-format=json", "--image-download-retry=0", *flags))
+
+    def start(self, argv: list[str | Path], home: str = "home") -> subprocess.Popen[str]:
+        environment = {**os.environ, "KRUNNER_HOME": f"{self.folder}/{home}"}
+        return subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def done(self, argv: list[str | Path], home: str = "home") -> str:
+        process = self.start(argv, home)
+        output, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, errors
+        return output + errors
+
+    def warmer(self, *names: str) -> list[str | Path]:
+        images = [f"--image={self.host}/{name}" for name in names]
+        module = "from executor.warmer.cli import main; main()"
+        return [sys.executable, "-c", module, f"--cache-dir={self.cache}", "--insecure-pull", *images]
+
+    def krunner(self, *words: str) -> list[str | Path]:
+        return [BIN / "krunner", *words]
+
+    def blobs_fetched(self) -> int:
+        return len(self.registry.seen("GET", "/blobs/"))
+
+
+@pytest.fixture
+def place(executor: Executor, work: Path, base_host: str) -> Iterator[Place]:
+    folder = work / f"warm-{len(list(work.iterdir()))}"
+    folder.mkdir()
+    with FakeRegistry() as registry:
+        yield Place(executor, registry, folder)
+
+
+def test_builds_do_without_the_registry_that_the_warmer_read(place: Place) -> None:
+    place.done(place.warmer("base", "other"))
+    place.registry.requests.clear()
+    place.done(place.argv("base", "one", f"--cache-dir={place.cache}"), "counted")
+    assert place.blobs_fetched() == 0
+    assert place.registry.seen("GET", "/manifests/") == []
+    place.registry.faults.append(Fault(path="/v2/", times=10_000, drop_after=0))
+    log = place.done(place.argv("base", "two", f"--cache-dir={place.cache}"), "gone")
+    assert "is used as it is" in log
+    assert flatten(read_layout(place.folder / "two")).keys() == flatten(read_layout(place.folder / "one")).keys()
+    builds = [{"name": name, "context": name, "oci_layout": f"list-{name}"} for name in ("base", "other")]
+    document = {"version": 1, "defaults": {"insecure": True, "rootfs": "overlay"}, "builds": builds}
+    (place.folder / "builds.yaml").write_text(json.dumps(document))
+    words = (f"{place.folder}/builds.yaml", f"--cache-dir={place.cache}", "--report-dir=")
+    place.done(place.krunner(*words), "list")
+    assert "/made" in flatten(read_layout(place.folder / "list-other"))
+
+
+def test_a_warmer_that_is_killed_leaves_a_folder_for_the_next(place: Place) -> None:
+    place.registry.faults.append(Fault(path="/base/blobs/", method="GET", times=2, trickle=0.001))
+    killed = place.start(place.warmer("base"))
+    deadline = time.monotonic() + 20
+    while not place.registry.seen("GET", "/base/blobs/") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    others = [place.start(place.warmer("base", "other")) for _ in range(2)]
+    time.sleep(0.3)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    for other in others:
+        _, errors = other.communicate(timeout=60)
+        assert other.returncode == 0, errors
+    place.registry.requests.clear()
+    place.done(place.argv("base", "one", f"--cache-dir={place.cache}"))
+    assert place.blobs_fetched() == 0
+
+
+def test_builds_go_well_while_the_store_is_pruned(place: Place) -> None:
+    builds = [place.start(place.argv(name, f"{name}-{at}")) for at in range(3) for name in ("base", "other")]
+    while any(build.poll() is None for build in builds):
+        place.done(place.krunner("prune", "--all"))
+    for build in builds:
+        _, errors = build.communicate()
+        assert build.returncode == 0, errors
+    assert "0 B left" in place.done(place.krunner("prune", "--all"))
+    place.done(place.argv("base", "again"))
+
+
+def test_a_store_size_holds(place: Place) -> None:
+    place.done(place.argv("base", "one"))
+    before = place.done(place.krunner("prune", "--all", "--dry-run"))
+    place.done(place.argv("base", "two", "--store-size=1kB"))
+    after = place.done(place.krunner("prune", "--all", "--dry-run"))
+    assert "would free" in before
+    assert "would free 0 B, 0 B left" in after
+
+
+def test_a_build_that_is_killed_leaves_a_store_for_the_next(place: Place) -> None:
+    (place.folder / "base" / "Dockerfile").write_text(f"FROM {place.host}/base\nRUN {RUN}\nRUN busybox sleep 60\n")
+    for wait in (0.5, 1.0, 1.5):
+        killed = place.start(place.argv("base", "never"))
+        time.sleep(wait)
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+    (place.folder / "base" / "Dockerfile").write_text(f"FROM {place.host}/base\nRUN {RUN}\n")
+    place.done(place.argv("base", "one"))
+    assert "/made" in flatten(read_layout(place.folder / "one"))
+    assert os.listdir(place.folder / "home" / "work") == []
+
+
+def test_damage_in_the_store_costs_a_download(place: Place) -> None:
+    place.done(place.argv("base", "one"))
+    manifest = json.loads(place.registry.manifests["base"]["latest"][1])
+    victim = place.folder / "home" / "blobs" / "sha256" / manifest["layers"][1]["digest"].removeprefix("sha256:")
+    victim.write_bytes(gzip.compress(b"damaged"))
+    for path in (place.folder / "home" / "unpacked").iterdir():
+        if path.is_dir():
+            (path / "fs" / "more").touch()
+            Path(f"{path}.seal").write_text("{}")
+    log = place.done(place.argv("base", "two"))
+    assert "was damaged" in log
+    assert "/more" not in flatten(read_layout(place.folder / "two"))
+    assert read_layout(place.folder / "two").manifest["layers"][:2] == manifest["layers"]
