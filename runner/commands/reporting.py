@@ -15,6 +15,7 @@ import click
 from executor.errors import UsageError
 from executor.eventlines import open_events
 from runner.eventstream import EventsFile
+from runner.report import traces
 from runner.report.cimarkup import markup_for
 from runner.report.console import Console, Paper, Verbosity
 from runner.report.folder import ReportFolder
@@ -100,6 +101,7 @@ class Reporting:
         """The sinks that write reports. Without `--report-dir` a place that takes none is no reason to stop."""
         if self.metadata_file:
             yield MetadataFile(self.metadata_file, warn)
+        yield from _traces(warn)
         if not self.report_dir:
             return
         try:
@@ -136,6 +138,16 @@ class Reporting:
 
     def _colours(self, stream: TextIO) -> bool:
         return self.log_format == "color" or (not self.log_format and wants_colour(stream, os.environ))
+
+
+def _traces(warn: Callable[[str], None]) -> Iterator[RunSink]:
+    """The trace, if the environment says where it goes."""
+    if not traces.wanted(os.environ):
+        return
+    try:
+        yield traces.Traces(os.environ, warn)
+    except ImportError:
+        warn("OTEL_EXPORTER_OTLP_ENDPOINT is set, but not all of krunner-images[otel] is installed: no trace")
 
 
 def with_reporting(command: Callable[..., Any]) -> Callable[..., Any]:
