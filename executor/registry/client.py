@@ -20,7 +20,8 @@ from executor.registry.connection import Call, Connection
 from executor.registry.credentials import Keychain
 from executor.registry.hosts import Purpose
 from executor.registry.retry import retrying
-from executor.registry.uploads import Opener, Outcome, Uploader
+from executor.registry.upload import Opener
+from executor.registry.uploads import Outcome, Uploader
 from executor.spec import RegistryOptions, RetryPolicy
 
 if TYPE_CHECKING:

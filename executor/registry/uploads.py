@@ -4,31 +4,31 @@
     PUT Location?digest=DIGEST (the whole blob)            201: done
     PATCH Location (one piece), …, PUT Location?digest=    201: done
 
-Registries and the proxies before them refuse either way now and then; what worked last is tried first.
+Registries and the proxies before them refuse either way now and then; what worked last is tried first. What
+broke off is gone on with where the registry has kept it: see resuming.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
-from executor.errors import ImageError, RegistryError
+from executor.errors import RegistryError
 from executor.image.descriptor import Descriptor
 from executor.registry.connection import Call, Connection
+from executor.registry.resuming import BrokenUploads
+from executor.registry.upload import OCTETS, Opener, Upload, location_of, read_exactly
 
 if TYPE_CHECKING:
     from requests import Response
 
-Opener = Callable[[], BinaryIO]
 Outcome = Literal["sent", "mounted", "existing"]
 
-_PIECE = 256 * 1024
 _CHUNK = 8 * 1024 * 1024
 _LARGEST_CHUNK = 64 * 1024 * 1024
 _REFUSALS = (404, 405, 411, 413, 415, 416, 501)
 _FAULTS_OF_CONTENT = ("DIGEST_INVALID", "SIZE_INVALID", "NAME_INVALID", "NAME_UNKNOWN", "DENIED")
-_OCTETS = {"Content-Type": "application/octet-stream"}
 
 
 class Uploader:
@@ -37,12 +37,15 @@ class Uploader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._ways: tuple[Way, ...] = (send_whole, send_in_chunks)
+        self._broken = BrokenUploads(connection)
 
     def upload(self, repository: str, descriptor: Descriptor, open_blob: Opener, *, mount_from: str) -> Outcome:
         """Bring the blob to `repository`; `mount_from`, if not '', is a repository of this registry that has it.
 
         Raises RegistryError when the registry refuses, ImageError when the bytes are not the descriptor's.
         """
+        if self._broken.finish(repository, descriptor, open_blob):
+            return "sent"
         location = self._mount(repository, descriptor, mount_from) if mount_from else ""
         if location is None:
             return "mounted"
@@ -52,6 +55,7 @@ class Uploader:
             first(self._connection, upload)
         except RegistryError as refused:
             if not _is_refusal(refused):
+                self._broken.note(upload, refused)
                 raise
             self._try_other(second, self._upload(repository, descriptor, open_blob, ""), refused)
             self._ways = (second, first)
@@ -61,7 +65,7 @@ class Uploader:
         """Start an upload and return its location. Raises AuthError when pushing is not allowed."""
         call = Call(method="POST", url=uploads_path(repository), doing=doing, repository=repository, expect=(202,))
         with self._connection.call(call) as response:
-            return _location(response, doing)
+            return location_of(response, doing)
 
     def cancel(self, repository: str, location: str) -> None:
         """Give an upload up, as far as the registry lets us: leftovers expire there anyway."""
@@ -99,24 +103,6 @@ class Uploader:
             raise refused if _is_refusal(error) else error from refused
 
 
-class Upload:
-    """An upload under way: what is sent, and where to."""
-
-    def __init__(
-        self, repository: str, descriptor: Descriptor, open_blob: Opener, location: str, doing: str
-    ) -> None:
-        self.repository = repository
-        self.descriptor = descriptor
-        self.open_blob = open_blob
-        self.location = location
-        self.doing = doing
-
-    def closing_url(self) -> str:
-        """Where the PUT goes that ends the upload."""
-        separator = "&" if "?" in self.location else "?"
-        return f"{self.location}{separator}digest={quote(self.descriptor.digest, safe='')}"
-
-
 Way = Callable[[Connection, Upload], None]
 
 
@@ -127,8 +113,8 @@ def send_whole(connection: Connection, upload: Upload) -> None:
         url=upload.closing_url(),
         doing=upload.doing,
         repository=upload.repository,
-        headers=_OCTETS,
-        body=_WholeBlob(upload.open_blob, upload.descriptor),
+        headers=OCTETS,
+        body=upload.body(),
         expect=(201,),
     )
     connection.call(call).close()
@@ -140,18 +126,18 @@ def send_in_chunks(connection: Connection, upload: Upload) -> None:
     sent = 0
     with upload.open_blob() as stream:
         while sent < upload.descriptor.size:
-            chunk = _read_exactly(stream, min(size, upload.descriptor.size - sent), upload.descriptor)
+            chunk = read_exactly(stream, min(size, upload.descriptor.size - sent), upload.descriptor)
             call = Call(
                 method="PATCH",
                 url=upload.location,
                 doing=upload.doing,
                 repository=upload.repository,
-                headers={**_OCTETS, "Content-Range": f"{sent}-{sent + len(chunk) - 1}"},
+                headers={**OCTETS, "Content-Range": f"{sent}-{sent + len(chunk) - 1}"},
                 body=chunk,
                 expect=(202,),
             )
             with connection.call(call) as response:
-                upload.location = _location(response, upload.doing)
+                upload.location = location_of(response, upload.doing)
                 size = _chunk_size(response)
             sent += len(chunk)
     end = Call(
@@ -159,7 +145,7 @@ def send_in_chunks(connection: Connection, upload: Upload) -> None:
         url=upload.closing_url(),
         doing=upload.doing,
         repository=upload.repository,
-        headers=_OCTETS,
+        headers=OCTETS,
         expect=(201,),
     )
     connection.call(end).close()
@@ -170,52 +156,9 @@ def uploads_path(repository: str) -> str:
     return f"/v2/{repository}/blobs/uploads/"
 
 
-class _WholeBlob:
-    """A request body of known length that opens the blob anew for each try."""
-
-    def __init__(self, open_blob: Opener, descriptor: Descriptor) -> None:
-        self._open = open_blob
-        self._descriptor = descriptor
-
-    def __len__(self) -> int:
-        return self._descriptor.size
-
-    def __iter__(self) -> Iterator[bytes]:
-        left = self._descriptor.size
-        with self._open() as stream:
-            while left:
-                piece = _read_exactly(stream, min(_PIECE, left), self._descriptor)
-                left -= len(piece)
-                yield piece
-
-
-def _read_exactly(stream: BinaryIO, size: int, descriptor: Descriptor) -> bytes:
-    """`size` bytes. A failing disk must not look like a failing network, so OSError becomes ImageError."""
-    pieces: list[bytes] = []
-    while size:
-        try:
-            piece = stream.read(size)
-        except OSError as error:
-            raise ImageError(f"cannot read blob {descriptor.digest}: {error.strerror}") from error
-        if not piece:
-            raise ImageError(
-                f"blob {descriptor.digest} is shorter than the {descriptor.size} bytes it should have"
-            )
-        pieces.append(piece)
-        size -= len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
 def _chunk_size(response: Response) -> int:
     least = response.headers.get("OCI-Chunk-Min-Length", "")
     return min(max(_CHUNK, int(least)), _LARGEST_CHUNK) if least.isdigit() else _CHUNK
-
-
-def _location(response: Response, doing: str) -> str:
-    location = response.headers.get("Location", "")
-    if not location:
-        raise RegistryError(f"cannot {doing}: the registry names no location for the upload", status=502)
-    return location
 
 
 def _is_refusal(error: RegistryError) -> bool:

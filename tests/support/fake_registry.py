@@ -76,7 +76,8 @@ class FakeRegistry:
 
     `auth` asks for "basic" or "bearer" login with the `users` (name to password); `anonymous` gives bearer tokens
     without one. `mounts` False ignores cross-repository mounts, `ranges` False ignores Range, `accepts` are
-    the ways of uploading that are not refused with 405.
+    the ways of uploading that are not refused with 405. What of an upload arrived before its connection broke is
+    kept if `keeps_broken`, and told of to who asks.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class FakeRegistry:
         self.mounts = mounts
         self.ranges = True
         self.chunked = False
+        self.keeps_broken = False
         self.chunk_minimum = 0
         self.anonymous = False
         self.accepts = {"PUT", "PATCH"}
@@ -212,6 +214,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         body = self._read_body()
+        if len(body) < int(self.headers.get("Content-Length") or 0):
+            self._break_off(parts.path, body)
+            return
         headers = {key.lower(): value for key, value in self.headers.items()}
         with self.registry.lock:
             self.registry.requests.append(
@@ -235,6 +240,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
             return b"".join(pieces)
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _break_off(self, path: str, body: bytes) -> None:
+        self.close_connection = True
+        match = _UPLOAD.match(path)
+        if match and self.registry.keeps_broken:
+            self.registry.uploads[match[2]] += body
 
     def _route(self, path: str, body: bytes) -> None:
         if path == "/v2/":
@@ -296,6 +307,9 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.registry.uploads.get(identifier)
         if content is None:
             self._refuse(404, "BLOB_UPLOAD_UNKNOWN")
+        elif self.command == "GET":
+            held = {"Range": f"0-{max(len(content) - 1, 0)}"} if self.registry.keeps_broken else {}
+            self._answer(204, {"Location": self.path, **held})
         elif self.command == "DELETE":
             del self.registry.uploads[identifier]
             self._answer(204)
