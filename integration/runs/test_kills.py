@@ -83,10 +83,9 @@ def _stopped(place: Place, number: signal.Signals, moment: float) -> None:
     output, _ = process.communicate(timeout=30)
     assert "Traceback" not in output, output
     if number == signal.SIGTERM:
-        begun = "image 1 of" in output
-        by_itself = process.returncode == 1
-        assert by_itself or process.returncode == (128 + number if begun else -number), output
-        if begun and not by_itself:
+        under_way = "image 1 of" in output and " images in " not in output
+        assert process.returncode in ((128 + number,) if under_way else (1, 128 + number, -number)), output
+        if under_way:
             assert {image["status"] for image in results(place).values()} <= {*_STATUSES.values(), "stopped"}
     wait_until(
         lambda: not leftovers.descendants(os.getpid()).keys() - others.keys(),
