@@ -1,11 +1,13 @@
 """Every example is valid as it stands, and says so to editors."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from runner import config
 from runner.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -14,6 +16,8 @@ FOREIGN = sorted(
     path for name in ("docker-bake.*", "compose.yaml") for path in (ROOT / "examples").glob(f"**/{name}")
 )
 
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")])
+
 
 @pytest.mark.parametrize("path", [*EXAMPLES, *FOREIGN], ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_example(path, monkeypatch, capsys):
@@ -21,6 +25,23 @@ def test_example(path, monkeypatch, capsys):
     monkeypatch.setenv("CI_REGISTRY_IMAGE", "localhost:5000/group/project")
     monkeypatch.setenv("FORMATS_TOKEN", "a secret")
     assert main(["validate", str(path)]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_what_pages_show_is_as_the_schema_says(page, tmp_path):
+    """Of contexts and Dockerfiles there is nothing here; what files include is left out."""
+    for text in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        if re.search(r"^version: 1$", text, re.MULTILINE):
+            path = tmp_path / "builds.yaml"
+            rest = "" if "\nbuilds:" in text else "builds: [{name: any}]\n"
+            path.write_text(re.sub(r"^include:.*\n", "", text, flags=re.MULTILINE) + rest)
+            resolved = config.resolve(str(path), {"VERSION": "1.0", "TAG": "1"})
+            assert resolved.findings.sorted() == []
+            assert resolved.entries
+
+
+def test_the_page_of_the_builds_file_shows_some():
+    assert (ROOT / "docs" / "builds-file.md").read_text().count("```yaml\nversion: 1\n") >= 4
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
