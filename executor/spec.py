@@ -84,7 +84,7 @@ class OutputSpec:
 class LayerOptions:
     """How new layers are compressed. `level` is the method's own scale, None for the usual level.
 
-    gzip: 0 (stored) to 9; zstd: 1 to 22, those above 19 need hundreds of MB.
+    gzip: 0 (stored) to 9; zstd: 1 to 22, those from 6 on need more than 100 MB, above 19 hundreds.
     """
 
     compression: Compression = "gzip"

@@ -19,6 +19,8 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _BUFFER = 256 * 1024
 _GZIP_WINDOW = 31  # zlib's code for a 32 KiB window with a gzip header
 _FAST_LEVELS = (1, 2, 3)  # those that ISA-L has beside its 0, which is not zlib's "no compression"
+_SMALL_ZSTD_LEVELS = 5
+_ZSTD_JOB = 2 * 1024 * 1024  # bytes; a third of the memory of libzstd's own choice, and 0.1 % more output
 
 
 class Compressor(Protocol):
@@ -45,11 +47,13 @@ def gzip_compressor(*, level: int = 1, reproducible: bool = False, threads: int 
 
 
 def zstd_compressor(*, level: int = 3, threads: int = 1) -> Compressor:
-    """A zstd compressor. `level` is zstd's, 1 to 22; those above 19 need hundreds of MB."""
+    """A zstd compressor. `level` is zstd's, 1 to 22; from 6 on it needs more than 100 MB, above 19 hundreds."""
     import zstandard
 
     # one thread, not none, is what makes the same jobs as many threads do
-    compressor: Compressor = zstandard.ZstdCompressor(level=level, threads=max(threads, 1)).compressobj()
+    how = {"threads": max(threads, 1), **({"job_size": _ZSTD_JOB} if level <= _SMALL_ZSTD_LEVELS else {})}
+    parameters = zstandard.ZstdCompressionParameters.from_level(level, **how)
+    compressor: Compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     return compressor
 
 

@@ -125,10 +125,11 @@ def test_the_layer_cache(monkeypatch, tmp_path):
     made = spec(
         "--no-push", "--cache", "--cache-repo=r/c", "--cache-repo", "oci:layers", "--cache-from=dir:/old",
         "--cache-ttl=1h30m", "--cache-copy-layers", "--cache-run-layers=false", "--no-push-cache",
+        "--cache-dir=warm",
     )  # fmt: skip
     assert made.cache == CacheOptions(
-        enabled=True, repositories=("r/c", f"oci:{tmp_path}/layers"), sources=("dir:/old",), ttl=5400.0,
-        copy_layers=True, run_layers=False, push=False,
+        enabled=True, folder=f"{tmp_path}/warm", repositories=("r/c", f"oci:{tmp_path}/layers"),
+        sources=("dir:/old",), ttl=5400.0, copy_layers=True, run_layers=False, push=False,
     )  # fmt: skip
     assert build_spec_from_json(made.to_json()) == made
 

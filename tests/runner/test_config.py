@@ -90,6 +90,15 @@ builds:
     assert build_spec_from_json(build.to_json()) == build
 
 
+def test_a_folder_of_the_command_line_is_every_images_cache(load, tmp_path):
+    a, b = "{name: a, context: web, no_push: true, cache: true}", "{name: b, context: api, no_push: true}"
+    text = f"version: 1\nbuilds: [{a}, {b}]"
+    made = images(load(text, cache_dir="/cache"))
+    assert [(made[name].build.cache.folder, made[name].build.cache.enabled) for name in "ab"] == [
+        ("/cache", True), ("/cache", False),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("cache", "enabled", "copies"),
     [("true", True, True), ("false", False, False), ("{}", True, True), ("{copy: false}", True, False)],
