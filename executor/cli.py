@@ -15,7 +15,8 @@ import click
 
 from executor.dockerfile.duration import parse_duration
 from executor.errors import Error, InternalError, UsageError
-from executor.events import BuildFailed, Noted
+from executor.eventlines import EventLines, open_events
+from executor.events import BuildFailed, Event, Noted, Sink
 from executor.flags import FLAGS, Flag, FlagValue, Support, normalize, refuse_unsupported
 from executor.logsinks import LogFormat, LogSink, wants_color
 from executor.secretflags import parse_agents, parse_secrets
@@ -109,11 +110,12 @@ def _run(**values: Any) -> None:
 
 
 @contextmanager
-def logging(values: Mapping[str, Any]) -> Iterator[LogSink]:
+def logging(values: Mapping[str, Any]) -> Iterator[Sink]:
     """The sink that the flags ask for; what is raised within is told by it and ends the process."""
     log_format: LogFormat = values["log_format"] or ("color" if wants_color(sys.stderr) else "text")
-    sink = LogSink(log_format, values["verbosity"], timestamps=values["log_timestamp"])
+    sink: Sink = LogSink(log_format, values["verbosity"], timestamps=values["log_timestamp"])
     try:
+        sink = _with_events(sink, values)
         yield sink
     except Error as error:
         sink(BuildFailed.of(error))
@@ -132,6 +134,20 @@ def logging(values: Mapping[str, Any]) -> Iterator[LogSink]:
 def options_of(flags: Sequence[Flag]) -> list[click.Parameter]:
     """The options of a command whose table of flags is `flags`."""
     return [_option(flag) for flag in flags]
+
+
+def _with_events(sink: Sink, values: Mapping[str, Any]) -> Sink:
+    """`sink`, and the file that `--events-file` or `--events-fd` names."""
+    descriptor = open_events(values.get("events_fd") or None, values.get("events_file", ""))
+    if descriptor is None:
+        return sink
+    lines = EventLines(descriptor)
+
+    def tell(event: Event) -> None:
+        lines(event)
+        sink(event)
+
+    return tell
 
 
 def _option(flag: Flag) -> click.Option:

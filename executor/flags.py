@@ -101,6 +101,8 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(name="log-format", kind="text", help="How to log", default="", choices=("text", "color", "json")),
     _switch("log-timestamp", "Log the time of each line"),
+    _text("events-file", "Write everything that happens here, as JSON lines (docs/events.md)"),
+    _number("events-fd", "The same to an open file descriptor"),
     Flag(
         name="snapshot-mode", kind="text", default="full", choices=("full", "redo", "time"),
         help="How the chroot driver finds changes", aliases=("snapshotMode",),

@@ -1,19 +1,25 @@
 """The secrets of a build: read from files and variables into memory, handed to the RUNs that ask, never logged.
 
-A spec names where a secret is, never what it is. Values are masked in everything that commands print.
+A spec names where a secret is, never what it is. Values are masked in everything that commands print, also as
+URLs, JSON, base64 and hex have them.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote
 
 from executor.errors import UsageError
 from executor.spec import SecretSource
 
 MASK = "***"
 _LIMIT = 500 * 1024  # BuildKit's
+_SHORTEST_ENCODED = 6
+_LONGEST_ENCODED = 16 * 1024
 _SHORTEST_LINE = 4
 """A line of a secret of several lines that is masked by itself: shorter ones (braces, say) are in every output."""
 
@@ -56,4 +62,21 @@ def _read(source: SecretSource, environ: Mapping[str, str]) -> bytes:
 def _maskable(value: bytes) -> list[str]:
     """What to look for in lines of output, which are decoded in the same way."""
     lines = [line.strip() for line in value.decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines if len(lines) == 1 else [line for line in lines if len(line) >= _SHORTEST_LINE]
+    plain = lines if len(lines) == 1 else [line for line in lines if len(line) >= _SHORTEST_LINE]
+    return [*plain, *(text for line in {*lines, value.decode("utf-8", "replace")} for text in _encoded(line))]
+
+
+def _encoded(text: str) -> Iterator[str]:
+    """The secret as programs print it in URLs, JSON, hex dumps and credentials of HTTP."""
+    raw = text.encode("utf-8", "replace")
+    if _SHORTEST_ENCODED <= len(raw) <= _LONGEST_ENCODED:
+        yield from (quote(text, safe="", errors="replace"), json.dumps(text)[1:-1], raw.hex())
+        yield from (found for offset in range(3) for found in _base64(raw, offset) if len(found) >= len(raw))
+
+
+def _base64(raw: bytes, offset: int) -> Iterator[str]:
+    """What base64 of any text has of `raw`, where that begins `offset` bytes after a multiple of 3."""
+    padded = bytes(offset) + raw
+    first, last = (0, 2, 3)[offset], -1 if len(padded) % 3 else None
+    for encode in (base64.standard_b64encode, base64.urlsafe_b64encode):
+        yield encode(padded).decode("ascii").rstrip("=")[first:last]

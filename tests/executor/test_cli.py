@@ -1,9 +1,12 @@
 """Flags: pflag's spellings, kaniko's names, refusals that say why, exit codes."""
 
+import json
+
 import pytest
 
 from executor.cli import command, main, spec_from_flags
 from executor.errors import NotSupportedError, RunError, UsageError
+from executor.events import Warned
 from executor.flags import FLAGS, Support, normalize
 from executor.spec import CacheOptions, LayerOptions, build_spec_from_json
 
@@ -212,3 +215,26 @@ def test_exit_codes(monkeypatch, capsys, error, code, shown):
     err = capsys.readouterr().err
     assert shown in err
     assert "Traceback" not in err
+
+
+def test_events_go_to_a_file_as_well(monkeypatch, tmp_path, capsys):
+    import executor.build.engine
+
+    def build(_spec, sink):
+        sink(Warned(message="odd"))
+        raise RunError("failed", status=42)
+
+    monkeypatch.setattr(executor.build.engine, "build", build)
+    with pytest.raises(SystemExit):
+        main(["--no-push", f"--events-file={tmp_path / 'events'}"])
+    lines = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert [line["type"] for line in lines] == ["Warned", "BuildFailed"]
+    assert [line["version"] for line in lines] == [1, 1]
+    assert "odd" in capsys.readouterr().err
+
+
+def test_events_cannot_go_to_two_places(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--no-push", "--events-file", str(tmp_path / "x"), "--events-fd", "5"])
+    assert ended.value.code == 2
+    assert "contradict" in capsys.readouterr().err

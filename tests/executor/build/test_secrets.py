@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from urllib.parse import quote
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from executor.build.secrets import Secrets
 from executor.errors import UsageError
@@ -50,6 +56,24 @@ def test_what_is_not_there_is_told_at_once(source, reason):
 )
 def test_masks(values, line, masked):
     assert secrets(**values).mask(line) == masked
+
+
+@given(st.text('abcDEF09/+=?&%é"\\', min_size=6, max_size=40), st.binary(max_size=5), st.binary(max_size=5))
+def test_encodings_are_masked_too(text, before, after):
+    mask = secrets(T=text).mask
+    raw = text.encode()
+    for shown in (quote(text, safe=""), json.dumps(text)[1:-1], raw.hex()):
+        assert mask(f"x {shown} y") == "x *** y"
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        encoded = encode(before + raw + after).decode()
+        masked = mask(encoded)
+        assert "***" in masked
+        assert len(masked.replace("***", "").rstrip("=")) <= 4 * (len(before) + len(after)) // 3 + 6
+
+
+def test_short_secrets_have_no_encodings():
+    """Their few letters would be masked in what has nothing to do with them."""
+    assert secrets(T="abc").mask("616263 YWJj abc") == "616263 YWJj ***"
 
 
 def test_a_spec_with_secrets_crosses_a_process_border():
