@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import platform
-
 import pytest
 
 from integration.support import bases
 from integration.support.builders import Executor
 from integration.support.registries import RegistryServer
-
-pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="arm64 is to be the foreign platform")
 
 
 @pytest.fixture(scope="session")

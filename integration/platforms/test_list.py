@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from pathlib import Path
+
+import pytest
 
 from integration.support.builders import BIN
 from integration.support.flatten import flatten
 from integration.support.images import read_image, read_index
 from integration.support.programs import run
 from integration.support.registries import RegistryServer
+
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="arm64 is to be the foreign platform")
 
 FILE = """\
 version: 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from integration.support.flatten import flatten
 from integration.support.images import StoredImage, read_image, read_index
 from integration.support.programs import ProgramError, run
 from integration.support.registries import RegistryServer
+
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="arm64 is to be the foreign platform")
 
 BOTH = "--platform=linux/amd64,linux/arm64"
 CROSS = """\
