@@ -104,9 +104,11 @@ def _run(**values: Any) -> None:
         size = parse_size(values["store_size"]) if values["store_size"] else None
         from executor.build.engine import build
         from executor.build.storekeeping import trim_store
+        from executor.store import default_home
 
+        home = spec.rootfs.home or default_home()  # before the build may look like root in a namespace
         build(spec, sink)
-        trim_store(spec.rootfs.home, size, lambda message: sink(Noted(message=message)))
+        trim_store(home, size, lambda message: sink(Noted(message=message)))
 
 
 @contextmanager

@@ -67,7 +67,10 @@ _LATER, _ALWAYS = Support.LATER, Support.ALWAYS
 FLAGS: tuple[Flag, ...] = (
     _text("context", "Directory or URL (dir://, tar://, git://, https://) of the files", "/workspace/", short="c"),
     _text("context-sub-path", "Folder of the context to build from"),
-    _text("dockerfile", "Dockerfile: a path here or in the context, a URL, or - for standard input", "Dockerfile", short="f"),
+    _text(
+        "dockerfile", "Dockerfile: a path here or in the context, a URL, or - for standard input",
+        "Dockerfile", short="f",
+    ),
     _many("destination", "Image name to push to; may be repeated", short="d"),
     _many("build-arg", "ARG value, NAME=VALUE or NAME to take it from the environment"),
     _many("build-context", "Named context, NAME=VALUE: a folder, docker-image://, oci-layout://, git or http URL"),

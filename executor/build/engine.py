@@ -50,7 +50,7 @@ from executor.rootfs.base import Driver, RootFs
 from executor.rootfs.choose import choose_driver
 from executor.rootfs.namespaces import enter_mount_namespace
 from executor.spec import BuildResult, BuildSpec, StepRecord
-from executor.store import Store
+from executor.store import Store, default_home
 
 if TYPE_CHECKING:  # a build without a layer cache does without these
     from executor.build.buildcache import BuildCache
@@ -65,10 +65,11 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
     classes only, and leaves no process, mount or working file behind.
     """
     started = time.monotonic()
+    home = spec.rootfs.home or default_home()  # before a user namespace makes everybody look like root
     enter_mount_namespace()
     sink(BuildStarted(name=spec.name, dockerfile=spec.dockerfile, context=spec.context))
     stop = StopFlag()
-    with stopping_on_signals(stop), Store.open(spec.rootfs.home) as store, ExitStack() as stack:
+    with stopping_on_signals(stop), Store.open(home) as store, ExitStack() as stack:
         folder = stack.enter_context(
             open_context(
                 spec.context,

@@ -10,7 +10,7 @@ from executor.errors import Error
 from executor.rootfs.namespaces import enter_mount_namespace
 from executor.rootfs.trial import try_in_child
 from executor.spec import PruneResult, PruneSpec
-from executor.store import Store, prune, usual_size
+from executor.store import Store, default_home, prune, usual_size
 
 
 def prune_store(home: str, wanted: PruneSpec) -> PruneResult:
@@ -19,6 +19,7 @@ def prune_store(home: str, wanted: PruneSpec) -> PruneResult:
     Call it while the process has one thread: it may enter a namespace, where files of other users can be removed.
     Raises UnfitError when there is no store that can be used.
     """
+    home = home or default_home()  # before a user namespace makes everybody look like root
     enter_mount_namespace()
     return _prune(home, wanted)
 

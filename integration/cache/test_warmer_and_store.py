@@ -153,3 +153,20 @@ def test_damage_in_the_store_costs_a_download(place: Place) -> None:
     assert "was damaged" in log
     assert "/more" not in flatten(read_layout(place.folder / "two"))
     assert read_layout(place.folder / "two").manifest["layers"][:2] == manifest["layers"]
+
+
+def test_a_user_has_a_store_of_his_own(place: Place) -> None:
+    """Without KRUNNER_HOME it is in the user's home, though the build is root in its namespace."""
+    home, nobody = place.folder / "nobody", 65534
+    home.mkdir()
+    place.folder.chmod(0o755)
+    place.folder.parent.chmod(0o755)
+    os.chown(home, nobody, nobody)
+    context = place.folder / "label"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM scratch\nLABEL a=b\n")
+    user = ["setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KRUNNER", "XDG"))}
+    for words in ([BIN / "executor", f"--context={context}", "--no-push"], [BIN / "krunner", "prune", "--all"]):
+        subprocess.run([*user, *words], env={**environment, "HOME": str(home)}, check=True, timeout=60)
+    assert (home / ".cache" / "krunner" / "blobs").is_dir()
