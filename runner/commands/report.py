@@ -1,0 +1,35 @@
+"""`krunner report`: the reports of a run, made again from its events."""
+
+from __future__ import annotations
+
+import sys
+from typing import BinaryIO
+
+import click
+
+from runner.commands.options import with_debug
+
+
+@click.command("report")
+@click.argument("events", metavar="EVENTS", type=click.File("rb"))
+@click.option(
+    "--report-dir",
+    type=click.Path(),
+    default="krunner-report",
+    show_default=True,
+    help="Folder for the reports; those of an earlier run there are replaced.",
+)
+@with_debug
+def command(events: BinaryIO, report_dir: str) -> None:
+    """Make the reports of a run from the file EVENTS that its --events-file wrote (- for standard input)."""
+    from runner.eventstream import read_events
+    from runner.report.folder import ReportFolder
+
+    folder = ReportFolder.create(
+        report_dir, lambda message: print(f"krunner: warning: {message}", file=sys.stderr)
+    )
+    try:
+        for event in read_events(events):
+            folder(event)
+    finally:
+        folder.close()
