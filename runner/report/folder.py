@@ -16,7 +16,7 @@ from executor.errors import UsageError
 from runner.report.junit import junit
 from runner.report.lines import Line, log_lines, outcome_line
 from runner.report.logfile import LogFile
-from runner.report.names import ambiguous, digests, dotenv
+from runner.report.names import ambiguous, digests, dotenv, too_large_for_gitlab
 from runner.report.page import page
 from runner.report.record import RunRecord
 from runner.report.replacing import replace
@@ -112,6 +112,7 @@ class ReportFolder:
                 self._write_files()
             case RunFinished():
                 self._write_files()
+                self._tell_too_large()
             case TimePassed() if self._record.since_start(event) - self._files_at >= _FILES_SECONDS:
                 self._write_files()
             case RunWarned() | TimePassed():
@@ -133,6 +134,11 @@ class ReportFolder:
         if isinstance(event, RunStarted | RunFinished) or at - self._page_at >= _PAGE_SECONDS:
             self._page_at = at
             replace(self._path / _PAGE, page(self._record))
+
+    def _tell_too_large(self) -> None:
+        refusal = too_large_for_gitlab(self._record) if os.environ.get("GITLAB_CI") else ""
+        if refusal:
+            self._warn(f"{refusal}: split the list, or raise the limit")
 
     def _tell_ambiguous(self, images: tuple[str, ...]) -> None:
         if doubtful := ambiguous(images):

@@ -7,6 +7,8 @@ from collections import Counter
 
 from runner.report.record import RunRecord
 
+_GITLAB_BYTES = 5120
+
 
 def digests(record: RunRecord) -> str:
     """`repository:tag@sha256:…` for each destination that has its image, a line each."""
@@ -28,6 +30,14 @@ def dotenv(record: RunRecord) -> str:
             lines.append(f"{variable(image.name)}_IMAGE={image.pushed[0]}\n")
         lines.append(f"{variable(image.name)}_DIGEST={image.digest}\n")
     return "".join(lines)
+
+
+def too_large_for_gitlab(record: RunRecord) -> str:
+    """Why GitLab would refuse `dotenv` by its usual limit; '' if it would not."""
+    size = len(dotenv(record))
+    if size <= _GITLAB_BYTES:
+        return ""
+    return f"images.env has {size} bytes, and GitLab takes {_GITLAB_BYTES} of a dotenv report"
 
 
 def variable(name: str) -> str:

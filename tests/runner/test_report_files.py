@@ -22,7 +22,7 @@ from runner.outcome import Outcome, RunReport
 from runner.report.folder import ReportFolder
 from runner.report.imagerecord import TAIL_LINES
 from runner.report.junit import junit
-from runner.report.names import ambiguous, digests, dotenv, variable
+from runner.report.names import ambiguous, digests, dotenv, too_large_for_gitlab, variable
 from runner.report.plaintext import xml_text
 from runner.report.record import RunRecord
 from runner.report.result import result
@@ -226,6 +226,30 @@ class TestJunit:
     def test_characters(self, text, expected):
         assert xml_text(text) == expected
 
+    @pytest.mark.parametrize("count", range(1, len([BEGUN, *WEB, *REST, END]) + 1))
+    def test_it_has_no_element_or_attribute_that_readers_do_not_know(self, count):
+        """What Ant's and Surefire's schemas and Jenkins's reader have in common; counts are numbers."""
+        counts = {"tests", "failures", "errors", "skipped", "time"}
+        known = {
+            "testsuites": ({"name", *counts}, {"testsuite"}),
+            "testsuite": ({"name", "timestamp", *counts}, {"testcase"}),
+            "testcase": (
+                {"name", "classname", "time"},
+                {"properties", "failure", "error", "skipped", "flakyFailure", "rerunFailure"},
+            ),
+            "properties": (set(), {"property"}),
+            "property": ({"name", "value"}, set()),
+            "failure": ({"message", "type"}, set()),
+            "error": ({"message", "type"}, set()),
+            "skipped": ({"message"}, set()),
+        }
+        for element in ET.fromstring(junit(recorded(*[BEGUN, *WEB, *REST, END][:count]))).iter():
+            attributes, children = known[element.tag]
+            assert set(element.attrib) == attributes
+            assert {child.tag for child in element} <= children
+            for name in counts & set(element.attrib):
+                assert float(element.get(name)) >= 0
+
     def test_another_reader_understands_it(self):
         (suite,) = junitparser.JUnitXml.fromstring(junit(recorded(BEGUN, *WEB, *REST, END)))
         assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (3, 1, 0, 1)
@@ -378,6 +402,21 @@ class TestNames:
         assert ambiguous(names) == {"a-b", "a.b", "A_B"}
         built = [ImageEvent(name=name, event=events.ImageBuilt(digest=DIGEST, size=1, layers=1)) for name in names]
         assert dotenv(recorded(RunStarted(file="f", images=names, jobs=1), *built)) == f"AB_DIGEST={DIGEST}\n"
+
+
+@pytest.mark.parametrize(
+    ("count", "length", "said"),
+    [
+        (3, 5, ""),
+        (40, 60, "images.env has 5600 bytes, and GitLab takes 5120 of a dotenv report"),
+        (49, 5, ""),
+    ],
+)
+def test_what_gitlab_would_refuse(count, length, said):
+    names = tuple(f"i{number:02}".ljust(length, "x") for number in range(count))
+    built = [ImageEvent(name=name, event=events.ImageBuilt(digest=DIGEST, size=1, layers=1)) for name in names]
+    record = recorded(RunStarted(file="f", images=names, jobs=1), *built)
+    assert too_large_for_gitlab(record) == said
 
 
 @pytest.fixture
