@@ -146,8 +146,8 @@ class _Reading:
     def _entry(self, draft: Draft) -> Node | None:
         before = len(self._findings)
         node = filled(draft.node, self._environment, self._findings, draft.scope)
-        schema.check(to_document(node, node.place.file), self._findings, part="build")
-        if len(self._findings) > before:
+        is_right = schema.check(to_document(node, node.place.file), self._findings, part="build")
+        if not is_right or len(self._findings) > before:
             return None
         node = normal(node, self._findings)
         return node if len(self._findings) == before else None

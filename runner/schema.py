@@ -136,17 +136,21 @@ def _folder() -> Traversable:
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "schemas"
 
 
-def check(document: Document, findings: Findings, *, part: Part = "file") -> None:
+def check(document: Document, findings: Findings, *, part: Part = "file") -> bool:
     """Note every fault of the document's shape; not where an earlier phase has already noted one.
 
-    `part`: the document is a whole file, a file whose entries are not looked at, or one entry.
+    `part`: the document is a whole file, a file whose entries are not looked at, or one entry. Tells whether the
+    shape is right.
     """
     known = findings.paths
+    is_right = True
     for error in _validator(part).iter_errors(document.value):
+        is_right = False
         for path, location, message, hint in _explain(error, document):
             shown = document.path(path)
             if shown not in known:
                 findings.add(location, message, path=shown, hint=hint)
+    return is_right
 
 
 @functools.cache

@@ -96,11 +96,6 @@ def read_bytes(path: str) -> bytes:
     return data
 
 
-def read(path: str) -> Document:
-    """Read and parse a file, `-` from standard input. Raises InvalidFileError when it is not one YAML document."""
-    return parse(read_bytes(path), "<stdin>" if path == "-" else path)
-
-
 def parse(data: bytes, file: str) -> Document:
     """Parse the bytes of a file. `file` is the name used in messages. Raises InvalidFileError."""
     root = _compose(_decode(data, file), file)

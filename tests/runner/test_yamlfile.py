@@ -147,7 +147,7 @@ def test_faults_of_structure_come_all_at_once():
 )
 def test_unreadable(tmp_path, make, message):
     with pytest.raises(InvalidFileError, match=message):
-        yamlfile.read(str(make(tmp_path)))
+        yamlfile.parse(yamlfile.read_bytes(str(make(tmp_path))), "builds.yaml")
 
 
 words = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
