@@ -1,6 +1,10 @@
 """Matrix, targets and groups."""
 
+import contextlib
 import itertools
+import json
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +12,7 @@ from hypothesis import strategies as st
 
 from executor.errors import InvalidFileError
 from executor.spec import CacheOptions
-from runner import config
+from runner import config, schema
 from runner.expansion import drafts
 from runner.findings import Findings
 from runner.interpolate import filled
@@ -173,3 +177,34 @@ def test_mistakes_in_groups(load):
         (5, "groups.b[0]", "the group 'c' is in itself"),
         (6, "groups.c[0]", "the group 'b' is in itself"),
     ]
+
+
+def test_a_fault_of_all_images_of_a_matrix_is_said_once(load):
+    text = "builds: [{name: 'a-${v}', matrix: {v: [1, 2]}, args: 5, cache: [x], platforms: x}]"
+    assert [path for _, path, _ in faults(load, text)] == [
+        "builds[0].args",
+        "builds[0].cache",
+        "builds[0].platforms",
+    ]
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 2)
+    | st.sampled_from(["", "a", "${X}", "$", "${v.a}", "type=x", "id=a"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["a", "id", "type", "v"]), inner),
+    max_leaves=4,
+)
+KEYS = sorted(schema.bundled()["$defs"]["build"]["properties"])
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(KEYS), values, max_size=5), max_size=3), values, values)
+def test_no_file_is_a_bug_of_ours(builds, groups, defaults):
+    """Whatever a file says, it is a list or its faults."""
+    document = {"version": 1, "groups": groups, "defaults": defaults, "builds": builds}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "builds.yaml"
+        path.write_text(json.dumps(document))
+        with contextlib.suppress(InvalidFileError):
+            config.load(str(path), {"X": "1"}, Overrides())
