@@ -57,8 +57,12 @@ def test_only_registry_and_context_touch_the_network():
 
 
 @pytest.mark.parametrize(
-    "pattern", ["executor/dockerfile/*.py", "executor/build/plan.py", "executor/build/planner.py",
-                "executor/build/namedcontexts.py", "executor/build/metadata.py", "executor/build/state.py", "executor/image/*.py"],
+    "pattern",
+    [
+        "executor/dockerfile/*.py", "executor/build/plan.py", "executor/build/planner.py",
+        "executor/build/namedcontexts.py", "executor/build/metadata.py", "executor/build/state.py",
+        "executor/image/*.py",
+    ],
 )  # fmt: skip
 def test_pure_modules_touch_neither_disk_nor_processes(pattern):
     impure = {"os", "pathlib", "subprocess", "shutil", "tempfile", "socket", "requests", "glob", "fcntl"}
