@@ -60,7 +60,10 @@ class LogSink:
         """The label of the stage that an event belongs to, '' for others and where the build has one stage."""
         match event:
             case events.StageStarted() if event.total > 1:
-                self._stages[event.index, event.platform] = f"{event.name or event.index} | "
+                name = event.name or str(event.index)
+                # a stage that is built for several platforms has one name
+                label = f"{name} {event.index} | " if f"{name} | " in self._stages.values() else f"{name} | "
+                self._stages.setdefault((event.index, event.platform), label)
             case events.StepStarted() | events.StepFinished() | events.CommandOutput():
                 return self._stages.get((event.stage, event.platform), "")
             case _:

@@ -51,6 +51,15 @@ def test_lines_of_several_stages_begin_with_their_stage():
     assert output.getvalue() == "web | made\n"
 
 
+def test_a_stage_for_two_platforms_has_two_labels():
+    output = io.StringIO()
+    sink = LogSink(log=io.StringIO(), output=output)
+    for index in (0, 2):
+        sink(StageStarted(index=index, name="web", base="scratch", position=1, total=4))
+        sink(CommandOutput(stream="stdout", line="made", stage=index))
+    assert output.getvalue() == "web | made\nweb 2 | made\n"
+
+
 def test_lines_of_a_single_stage_have_no_label():
     log, output = io.StringIO(), io.StringIO()
     sink = LogSink(log=log, output=output)
