@@ -76,7 +76,7 @@ def _steps(stage: Stage, end: float, scale: Scale, *, failed: bool) -> Iterator[
     for step in stage.steps[:_MOST_STEPS]:
         bars = list(step_bars(stage, step, end, failed=failed))
         time = "cached" if step.cached else "" if step.seconds is None else duration(step.seconds)
-        layer = f" {size(step.layer_size)}" if step.layer_digest else ""
+        layer = f" · {size(step.layer_size)}" if step.layer_digest else ""
         label = f"{step.position}. {page_text(step.instruction, 160)}"
         yield _line(label, row(bars, scale, page_text(bars[0].title, 200), marked=False), f"{time}{layer}")
     if len(stage.steps) > _MOST_STEPS:

@@ -56,7 +56,7 @@ code { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mo
 .row.bad > .time { color: var(--bad); font-weight: 600; } .row.odd > .time { color: var(--odd); }
 .row > .time { text-align: right; font-size: 13px; color: var(--soft); font-variant-numeric: tabular-nums;
   white-space: nowrap; }
-.row.inner > .name { font-size: 12.5px; }
+.row.inner { grid-template-columns: minmax(140px, 300px) 1fr 132px; } .row.inner > .name { font-size: 12.5px; }
 .row svg { display: block; overflow: visible; }
 .stage { font-size: 13px; font-weight: 600; margin: 10px 0 2px; }
 svg text { font-size: 12px; fill: var(--soft); font-variant-numeric: tabular-nums; }
@@ -94,7 +94,7 @@ footer { color: var(--soft); font-size: 13px; padding-bottom: 40px; }
 @media (max-width: 640px) {
   main, header, footer { padding-left: 12px; padding-right: 12px; }
   section { padding: 14px 12px; }
-  .row { grid-template-columns: 1fr auto; gap: 0 10px; margin-bottom: 6px; }
+  .row, .row.inner { grid-template-columns: 1fr auto; gap: 0 10px; margin-bottom: 6px; }
   .row > svg { grid-column: 1 / -1; grid-row: 2; }
   .row > .time { grid-column: 2; grid-row: 1; }
   .row.axis > .name, .row.axis > .time { display: none; }
