@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from integration.debugimage import twenty
-from integration.debugimage.twenty import IMAGES
+from integration.debugimage.twenty import IMAGES, Session
 from integration.support import bases
 from integration.support.builders import BIN, Docker
 from integration.support.compare import compare_configs, compare_trees
-from integration.support.container import started
 from integration.support.flatten import flatten
 from integration.support.gate import serve_gate
-from integration.support.images import StoredImage, read_layout
-from integration.support.outside import Seen, differences, look_at
+from integration.support.images import StoredImage
+from integration.support.outside import differences
 from integration.support.registries import RegistryServer
 
 _ENDS = {image.name: image.ends for image in IMAGES}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """A run of the list: its exit status, what it printed, its folder, and what was seen before each image."""
-
-    status: int
-    output: str
-    folder: Path
-    before: Mapping[str, Seen]
-    after: Seen
-
-    @property
-    def ends(self) -> Mapping[str, str]:
-        """What became of each image."""
-        document = json.loads((self.folder.parent / "krunner-report" / "result.json").read_text())
-        return {name: image["status"] for name, image in document["images"].items()}
-
-    def image(self, name: str) -> StoredImage:
-        """An image as it was written into an OCI layout."""
-        return read_layout(self.folder / "out" / name)
 
 
 @pytest.fixture(scope="module")
@@ -55,27 +31,9 @@ def host(debian_host: str, base_host: str, registry: RegistryServer) -> str:
 
 
 @pytest.fixture(scope="module")
-def in_place(krunner_images: Docker, work: Path, host: str) -> Iterator[Session]:
-    """The list in a container of default capabilities, whose shell has a strict umask."""
-    workspace = work / "twenty" / "in-place"
-    workspace.mkdir(parents=True)
-    seen: dict[str, Seen] = {}
-    with (
-        started(krunner_images, workspace) as container,
-        serve_gate(lambda name: seen.setdefault(name, look_at(container))) as gate,
-    ):
-        twenty.lay_out(workspace / "list", {"base": host, "push": gate, "gate": gate})
-        seen[""] = look_at(container)
-        script = "umask 077; exec krunner --rootfs=in-place list/builds.yaml"
-        done = container.run("/bin/sh", "-c", script)
-        assert container.run("/bin/sh", "-c", "pwd; ps | grep -c '[k]runner'").output == "/workspace\n0\n"
-        yield Session(
-            status=done.status,
-            output=done.output,
-            folder=workspace / "list",
-            before=seen,
-            after=look_at(container),
-        )
+def in_place(krunner_images: Docker, work: Path, host: str) -> Session:
+    """The list in a container that may mount nothing."""
+    return twenty.build_in_place(krunner_images, work / "twenty" / "in-place", host)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +47,7 @@ def overlay(work: Path, host: str) -> Session:
         done = subprocess.run(
             words, cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
-    return Session(status=done.returncode, output=done.stdout, folder=workspace / "list", before={}, after={})
+    return Session(status=done.returncode, output=done.stdout, folder=workspace / "list")
 
 
 def test_each_image_ends_as_it_is_meant_to(in_place: Session) -> None:

@@ -7,10 +7,15 @@ Each begins by asking the gate, so that what the one before left can be looked a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from integration.support.builders import Docker
+from integration.support.container import started
+from integration.support.gate import serve_gate
+from integration.support.images import StoredImage, read_layout
+from integration.support.outside import Seen, look_at
 from integration.support.recipes import Dir, Fifo, File, Node, Symlink, make_files
 
 
@@ -164,10 +169,52 @@ IMAGES = (
 )
 
 
-def lay_out(folder: Path, hosts: Mapping[str, str]) -> None:
+QUICK = tuple(image for image in IMAGES if "busybox" in image.text.split("\n")[1])
+"""Those on a base of 1 MB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A run of the list: its exit status, what it printed, its folder, and what was seen before each image."""
+
+    status: int
+    output: str
+    folder: Path
+    before: Mapping[str, Seen] = field(default_factory=dict)
+    after: Seen = field(default_factory=dict)
+
+    @property
+    def ends(self) -> Mapping[str, str]:
+        """What became of each image."""
+        document = json.loads((self.folder.parent / "krunner-report" / "result.json").read_text())
+        return {name: image["status"] for name, image in document["images"].items()}
+
+    def image(self, name: str) -> StoredImage:
+        """An image as it was written into an OCI layout."""
+        return read_layout(self.folder / "out" / name)
+
+
+def build_in_place(docker: Docker, workspace: Path, host: str, images: Sequence[Image] = IMAGES) -> Session:
+    """Build in a new container of default capabilities, from a shell with a strict umask. `host` has the bases."""
+    workspace.mkdir(parents=True)
+    seen: dict[str, Seen] = {}
+    with (
+        started(docker, workspace) as container,
+        serve_gate(lambda name: seen.setdefault(name, look_at(container))) as gate,
+    ):
+        lay_out(workspace / "list", {"base": host, "push": gate, "gate": gate}, images)
+        seen[""] = look_at(container)
+        script = "umask 077; exec krunner --rootfs=in-place list/builds.yaml"
+        done = container.run("/bin/sh", "-c", script)
+        assert container.run("/bin/sh", "-c", "pwd; ps | grep -c '[k]runner'").output == "/workspace\n0\n"
+        after = look_at(container)
+    return Session(status=done.status, output=done.output, folder=workspace / "list", before=seen, after=after)
+
+
+def lay_out(folder: Path, hosts: Mapping[str, str], images: Sequence[Image] = IMAGES) -> None:
     """Write `builds.yaml` and the contexts of its images; `hosts` gives base, push and gate."""
     builds = []
-    for image in IMAGES:
+    for image in images:
         make_files(folder / image.name, image.files)
         start, rest = image.text.removeprefix("\n").split("\n", 1)
         text = f"{start}\nADD http://{{gate}}/{image.name} /.gate\n{rest}"
