@@ -88,7 +88,7 @@ class Evaluation:
         if inner.data == "tuple":
             return Node(value=[self.node(item) for item in branches(inner)], place=place)
         if inner.data == "object":
-            pairs = self._pairs(inner)
+            pairs = self.guarded(place, lambda: list(self._pairs(inner)))
             return Node(
                 value={key: replace(self.node(value), key=where) for key, value, where in pairs}, place=place
             )

@@ -135,6 +135,8 @@ def test_expressions(expression, expected):
         ("UNKNOWN", "there is no variable 'UNKNOWN'"),
         ("unknown(1)", "there is no function 'unknown' here"),
         ("MAP.zzz", "there is no key 'zzz'"),
+        ("{ (UNKNOWN) = 1 }", "there is no variable 'UNKNOWN'"),
+        ('{ "\\l" = 1 }', "cannot be evaluated: \\l is no escape sequence"),
         ("LIST[7]", "cannot be evaluated: list index out of range"),
         ('"${LIST}"', "cannot be evaluated: a list cannot become text"),
         ('"${NOTHING}"', "cannot be evaluated: a value is null"),
