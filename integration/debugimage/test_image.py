@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from integration.debugimage import twenty
 from integration.support import bases, krunner_image
 from integration.support.builders import Docker
 from integration.support.images import StoredImage, read_layout
+from integration.support.outside import differences
 from integration.support.programs import ProgramError, run
 from integration.support.registries import RegistryServer
 
@@ -152,7 +154,9 @@ def test_overlay_is_refused_with_its_reason(krunner_images: Docker, base_host: s
     assert "CAP_SYS_ADMIN" in str(caught.value)
 
 
-def test_the_image_builds_itself(krunner_images: Docker, registry: RegistryServer, workspace: Path) -> None:
+def test_the_image_builds_itself(
+    krunner_images: Docker, registry: RegistryServer, base_host: str, workspace: Path
+) -> None:
     bases.push_archive(bases.toolbox_archive(), registry.host)
     for name in (".dockerignore", "Dockerfile", "builds.yaml"):
         shutil.copyfile(krunner_image.ROOT / name, workspace / name)
@@ -170,6 +174,10 @@ def test_the_image_builds_itself(krunner_images: Docker, registry: RegistryServe
     krunner_images.load(workspace / "dist" / "krunner-debug.tar")
     try:
         assert in_container(krunner_images, _PYTHON, "-IXutf8", "-c", _LOAD_ALL) == "authorities: True\n"
+        session = twenty.build_in_place(krunner_images, workspace.with_name("by-itself"), base_host, twenty.QUICK)
+        assert session.ends == {image.name: image.ends for image in twenty.QUICK}, session.output
+        for seen in (*session.before.values(), session.after):
+            assert differences(seen, session.before[""]) == {}
     finally:
         krunner_images.run("tag", "krunner:outer", "krunner:debug")
 
