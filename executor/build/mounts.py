@@ -149,6 +149,8 @@ class _Preparation:
             if is_required(mount):
                 hint = f"give it: --secret id={secret_id},src=FILE or --secret id={secret_id},env=NAME"
                 raise StepError(f'secret "{secret_id}" is required and was not given', hint=hint)
+            if variable is not None:
+                self.environment[variable or secret_id] = ""
             return
         if variable is not None:
             if b"\0" in value:

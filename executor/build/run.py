@@ -95,8 +95,12 @@ def _errors_at(location: Location) -> Iterator[None]:
 
 
 def proxy_environment(build_args: Mapping[str, str]) -> dict[str, str]:
-    """The proxy settings given as build arguments: commands see them without an ARG, history and image do not."""
-    return {name: build_args[name] for name in sorted(predefined_args()) if name in build_args}
+    """The proxy settings given as build arguments: commands see them without an ARG, history and image do not.
+
+    As with BuildKit they come in capitals and in small letters, however they were given.
+    """
+    given = {name: build_args[name] for name in sorted(predefined_args()) if name in build_args}
+    return {form: value for name, value in given.items() for form in (name.upper(), name.lower())} | given
 
 
 def _make_workdir(root: RootFs, cwd: str, uid: int, gid: int) -> None:

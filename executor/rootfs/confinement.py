@@ -97,7 +97,7 @@ def _enter_namespaces(confinement: Confinement, request: RunRequest) -> None:
     syscalls.unshare(syscalls.CLONE_NEWPID)
     if confinement.bind_root:
         syscalls.mount(confinement.root, confinement.root, None, syscalls.MS_BIND)
-    mount_all(confinement.mounts, request.scripts)
+    mount_all(confinement.mounts, request.scripts, own_network=not request.network)
     for mount in confinement.command_mounts:
         try:
             attach(confinement.root, mount, confinement.staging)
@@ -165,7 +165,8 @@ def _enter_root(confinement: Confinement) -> None:
 def _take_identity(request: RunRequest) -> None:
     identity = request.identity
     try:
-        os.setgroups(identity.groups)
+        # the primary group too, as with BuildKit: what a file's mode denies to it then holds after setgid as well
+        os.setgroups(tuple(dict.fromkeys((identity.gid, *identity.groups))))
     except PermissionError:
         if identity.groups:
             raise _Refusal("unfit", "cannot take supplementary groups in this user namespace") from None

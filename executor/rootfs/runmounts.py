@@ -45,11 +45,14 @@ class RunMount:
     source: str = ""
 
 
-def mount_all(mounts: Sequence[RunMount], scripts: Mapping[str, bytes]) -> None:
-    """Make all but /proc, which takes a process of the new namespace; put `scripts` into /dev. Raises OSError."""
+def mount_all(mounts: Sequence[RunMount], scripts: Mapping[str, bytes], *, own_network: bool = False) -> None:
+    """Make all but /proc, which takes a process of the new namespace; put `scripts` into /dev. Raises OSError.
+
+    With a network namespace of its own, /sys shows that one's interfaces, where it may be mounted.
+    """
     for mount in mounts:
         if mount.kind == "sys":
-            syscalls.mount("/sys", mount.target, None, syscalls.MS_BIND | syscalls.MS_REC)
+            _mount_sys(mount.target, own=own_network)
             with suppress(OSError):  # where the sandbox of a container locks its flags, it is read-only already
                 make_read_only(mount.target)
         elif mount.kind == "dev":
@@ -58,6 +61,14 @@ def mount_all(mounts: Sequence[RunMount], scripts: Mapping[str, bytes]) -> None:
         elif mount.kind == "file":
             syscalls.mount(mount.source, mount.target, None, syscalls.MS_BIND)
             make_read_only(mount.target)
+
+
+def _mount_sys(target: str, *, own: bool) -> None:
+    if own:
+        with suppress(OSError):
+            syscalls.mount("sysfs", target, "sysfs", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+            return
+    syscalls.mount("/sys", target, None, syscalls.MS_BIND | syscalls.MS_REC)
 
 
 def write_scripts(dev: str, scripts: Mapping[str, bytes]) -> None:

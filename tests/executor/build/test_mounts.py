@@ -165,7 +165,7 @@ def test_one_cache_twice_does_not_wait_for_itself(prepare):
         ("id=s,env=V", "", {"V": "value"}),
         ("id=s,env=", "", {"s": "value"}),
         ("id=s,env=V,target=t", "/w/t", {"V": "value"}),
-        ("id=absent,env=V", "", {}),
+        ("id=absent,env=V", "", {"V": ""}),
     ],
 )
 def test_secrets(prepare, flag, target, variables):
