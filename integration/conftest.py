@@ -23,7 +23,7 @@ WORK = Path("/var/tmp") / f"krunner-integration-{os.getpid()}"
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--subject",
-        choices=("executor", "buildah"),
+        choices=("executor", "in-place", "buildah"),
         default="executor",
         help="what the differential suite compares with the reference; buildah shows how far references agree",
     )

@@ -8,20 +8,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
+from integration.differential.outcomes import BuiltImage
 from integration.support.bases import CACHE, busybox_archive, derived_archives
 from integration.support.builders import Builder, Case, laid_out
-from integration.support.flatten import Tree, flatten, tree_from_json, tree_to_json
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltImage:
-    """A flattened image and its configuration."""
-
-    tree: Tree
-    config: dict[str, Any]
+from integration.support.flatten import flatten, tree_from_json, tree_to_json
 
 
 def build(builder: Builder, case: Case, *, dockerfile: str, hosts: Mapping[str, str]) -> BuiltImage:

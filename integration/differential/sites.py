@@ -27,7 +27,7 @@ _FILES: Mapping[str, Node] = {
 }
 _COMMITS: Mapping[str, Mapping[str, Node]] = {
     "v1": {"README": "one\n", "src/main": File(content="#!/bin/sh\n", mode=0o755), "src/link": Symlink("main")},
-    "v2": {"README": "two\n", "src/deep/er": "deeper\n", ".gitignore": "*.o\n"},
+    "v2": {"README": "the second\n", "src/deep/er": "deeper\n", ".gitignore": "*.o\n"},
 }
 
 

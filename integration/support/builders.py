@@ -32,7 +32,8 @@ class Case:
     """One build: a Dockerfile, the files of its context, and what is given on the command line.
 
     `dockerfile_name` is the Dockerfile's path inside the context; by default it lies outside. `equivalent` is a
-    Dockerfile of the same meaning in the syntax that the references know, for what is newer than they are.
+    Dockerfile of the same meaning in the syntax that Debian's builders know; `newer` says that there is none, or
+    that they fail otherwise. `contexts` are named build contexts, `secrets` values by id; `ssh` gives an agent.
     """
 
     name: str
@@ -43,16 +44,23 @@ class Case:
     target: str = ""
     dockerfile_name: str = ""
     equivalent: str = ""
+    newer: bool = False
+    contexts: Mapping[str, Mapping[str, Node]] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    ssh: bool = False
 
     def key(self) -> str:
         """A name that changes with everything the case says, and with how its files are made."""
         made_by = Path(recipes.__file__).read_bytes()
         return hashlib.sha256(repr(self).encode() + made_by).hexdigest()[:20]
 
-    def flags(self) -> list[str]:
-        """The flags that all builders spell alike."""
+    def flags(self, folder: Path | str) -> list[str]:
+        """The flags that Dockerfile builders spell alike; `folder` is where the builder sees the case laid out."""
         words = [f"--build-arg={name}={value}" for name, value in self.args.items()]
         words += [f"--label={name}={value}" for name, value in self.labels.items()]
+        words += [f"--build-context={name}={folder}/contexts/{name}" for name in self.contexts]
+        words += [f"--secret=id={name},src={folder}/secrets/{name}" for name in self.secrets]
+        words += ["--ssh=default"] if self.ssh else []
         return words + ([f"--target={self.target}"] if self.target else [])
 
 
@@ -67,13 +75,18 @@ class Builder(Protocol):
 
 
 @contextlib.contextmanager
-def laid_out(case: Case, *, dockerfile: str, hosts: Mapping[str, str]) -> Iterator[tuple[Path, Path]]:
-    """The case's context and its Dockerfile; `hosts` maps host names in the Dockerfile to real ones."""
+def laid_out(
+    case: Case, *, dockerfile: str, hosts: Mapping[str, str], below: Path | None = None
+) -> Iterator[tuple[Path, Path]]:
+    """The case's context and its Dockerfile, in a folder; `hosts` maps host names in it to real ones."""
     for name, host in hosts.items():
         dockerfile = dockerfile.replace(name, host)
-    with tempfile.TemporaryDirectory(prefix="krunner-case-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="krunner-case-", dir=below) as scratch:
         folder, outside = Path(scratch) / "context", Path(scratch) / "Dockerfile"
         outside.write_bytes(dockerfile.encode())
+        make_files(Path(scratch) / "secrets", case.secrets)
+        for name, files in case.contexts.items():
+            make_files(Path(scratch) / "contexts" / name, files)
         make_files(
             folder, {**case.context, **({case.dockerfile_name: dockerfile} if case.dockerfile_name else {})}
         )
@@ -102,7 +115,7 @@ class Docker:
         """Build by BuildKit and read the result from `docker save`."""
         tag = f"case-{case.name}"
         words = ["build", "--quiet", "--network=none", f"--tag={tag}", f"--file={dockerfile}"]
-        self.run(*words, *case.flags(), folder)
+        self.run(*words, *case.flags(folder.parent), folder)
         return self.saved(tag)
 
     def build_base(self, tag: str, dockerfile: str) -> None:
@@ -185,7 +198,7 @@ class Buildah:
                 "--format=docker",
                 "--identity-label=false",
             ]
-            flags = [*case.flags(), f"--file={dockerfile}", f"--tag=case-{case.name}"]
+            flags = [*case.flags(folder.parent), f"--file={dockerfile}", f"--tag=case-{case.name}"]
             self._run(*words, *flags, folder)
             self._run("push", "--quiet", "--format=oci", f"case-{case.name}", f"oci:{scratch}/layout:image")
             return read_layout(Path(scratch) / "layout")
@@ -217,5 +230,5 @@ class Executor:
             layout = Path(scratch) / "layout"
             words = [f"--context={folder}", f"--dockerfile={dockerfile}", "--no-push"]
             outputs = [f"--destination={self.registry}/case:{case.name}", f"--oci-layout-path={layout}"]
-            self.run(*words, *case.flags(), *outputs)
+            self.run(*words, *case.flags(folder.parent), *outputs)
             return read_layout(layout)

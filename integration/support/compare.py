@@ -8,10 +8,10 @@ from typing import Any
 
 from integration.support.flatten import Entry, Tree, link_groups
 
-_RECENT = 1_500_000_000
+RECENT = 1_500_000_000
 """Times after this are a build's own and never equal; those before came from a context, an archive or a base."""
 
-_CONFIG_FIELDS = (
+CONFIG_FIELDS = (
     *("Cmd", "Entrypoint", "Env", "ExposedPorts", "Healthcheck", "Labels", "OnBuild", "Shell", "StopSignal"),
     *("User", "Volumes", "WorkingDir"),
 )
@@ -49,14 +49,14 @@ def _compare_entries(path: str, ours: Entry, expected: Entry) -> Iterator[Differ
             yield Difference(f"tree:{path}:{aspect}", mine, other)
     if ours.mode != expected.mode and ours.kind != "symlink":
         yield Difference(f"tree:{path}:mode", f"{ours.mode:04o}", f"{expected.mode:04o}")
-    if ours.kind != "dir" and ours.mtime != expected.mtime and min(ours.mtime, expected.mtime) < _RECENT:
+    if ours.kind != "dir" and ours.mtime != expected.mtime and min(ours.mtime, expected.mtime) < RECENT:
         yield Difference(f"tree:{path}:mtime", ours.mtime, expected.mtime)
 
 
 def compare_configs(ours: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[Difference]:
     """The run configuration, with absent, null and empty taken as one; and the history's shape."""
     mine, other = ours.get("config") or {}, expected.get("config") or {}
-    for name in _CONFIG_FIELDS:
+    for name in CONFIG_FIELDS:
         if (mine.get(name) or None) != (other.get(name) or None):
             yield Difference(f"config:{name}", mine.get(name), other.get(name))
     for name in ("architecture", "os"):

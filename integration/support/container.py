@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -42,6 +41,10 @@ class Container:
         """The command line that runs a command in the container."""
         variables = [f"--env={name}={value}" for name, value in (env or {}).items()]
         return [str(DOCKER), "--host", self.docker.host, "exec", *variables, self.name, *map(str, words)]
+
+    def interactive(self, *words: str | Path) -> list[str]:
+        """The command line that runs a command in the container and passes its standard input on."""
+        return [str(DOCKER), "--host", self.docker.host, "exec", "--interactive", self.name, *map(str, words)]
 
     def run(self, *words: str | Path, env: Mapping[str, str] | None = None) -> Exec:
         """Run a command in the container to its end."""
@@ -91,12 +94,11 @@ class Container:
         """Build and read the result from an OCI layout."""
         with tempfile.TemporaryDirectory(dir=self.workspace) as name:
             inside = f"/workspace/{os.path.basename(name)}"
-            subprocess.run(["cp", "--archive", folder, f"{name}/context"], check=True)
-            shutil.copyfile(dockerfile, f"{name}/Dockerfile")
+            subprocess.run(["cp", "--archive", f"{folder.parent}/.", name], check=True)
             file = f"{inside}/context/{case.dockerfile_name}" if case.dockerfile_name else f"{inside}/Dockerfile"
             words = [f"--context={inside}/context", f"--dockerfile={file}", "--no-push"]
             outputs = ["--destination=registry.test/case", f"--oci-layout-path={inside}/layout"]
-            done = self.run(*self.executor(*words, *case.flags(), *outputs))
+            done = self.run(*self.executor(*words, *case.flags(inside), *outputs))
             if done.status != 0:
                 raise ProgramError(f"{case.name} ended with {done.status}\n{done.output}")
             return read_layout(Path(name) / "layout")

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
-from integration.differential.cases import add, config, copy, heredoc, ignore, mounts, run, stages, variables
+from collections.abc import Mapping
 
-CASES = (
-    *stages.CASES,
-    *variables.CASES,
-    *run.CASES,
-    *mounts.CASES,
-    *copy.CASES,
-    *add.CASES,
-    *ignore.CASES,
-    *config.CASES,
-    *heredoc.CASES,
+from integration.differential.cases import (
+    add,
+    addsources,
+    arguments,
+    config,
+    copy,
+    copyflags,
+    expansion,
+    heredoc,
+    heredocforms,
+    ignore,
+    mountoptions,
+    mounts,
+    reading,
+    run,
+    settings,
+    stages,
+    variables,
 )
+from integration.support.builders import Case
+
+GROUPS: Mapping[str, tuple[Case, ...]] = {
+    "stages": stages.CASES,
+    "variables": variables.CASES,
+    "run": run.CASES,
+    "mounts": mounts.CASES,
+    "copy": copy.CASES,
+    "add": add.CASES,
+    "ignore": ignore.CASES,
+    "config": config.CASES,
+    "heredoc": heredoc.CASES,
+    "heredocforms": heredocforms.CASES,
+    "copyflags": copyflags.CASES,
+    "addsources": addsources.CASES,
+    "mountoptions": mountoptions.CASES,
+    "expansion": expansion.CASES,
+    "arguments": arguments.CASES,
+    "settings": settings.CASES,
+    "reading": reading.CASES,
+}
+"""Module → its cases; the results of BuildKit are recorded in a file for each."""
+
+CASES = tuple(case for cases in GROUPS.values() for case in cases)

@@ -25,7 +25,7 @@ CASES = (
     _run("exec-that-is-not-json", "[ -d /bin ] && echo yes > /yes", "['/bin/sh'] || echo no > /no"),
     _run("exec-by-path-lookup", '["touch", "-d", "2002-02-02 00:00:00", "/looked-up"]'),
     _run("nothing-changes", "true"),
-    _run("environment", "env | grep -v -E '^(HOSTNAME|SHLVL|_)=' | sort > /env"),
+    _run("environment", "env | grep -v -E '^(HOSTNAME|SHLVL|_|OTEL_.*|TRACEPARENT)=' | sort > /env"),
     _run("folder-and-umask", "pwd > /pwd", "umask > /umask && mkdir /d && echo > /f"),
     _run("standard-input-is-empty", "cat > /input"),
     _run("background-process", "(sleep 300 &) ; echo started > /started"),
@@ -74,7 +74,10 @@ CASES = (
         'n=$(printf "%0120d" 7); d=$n/$n/$n; mkdir -p /opt/$d && '
         "echo deep > /opt/$d/file && ln -s $d/file /opt/long",
     ),
-    _run("binary-content", "head -c 3000000 /bin/busybox > /big && head -c 100 /dev/zero > /zeros && : > /empty"),
+    _run(
+        "large-and-empty",
+        "yes 0123456789 | head -c 3000000 > /big && head -c 100 /dev/zero > /zeros && : > /empty",
+    ),
     _run("empty-directories", "mkdir -p /a/b/c /d && rmdir /a/b/c"),
     _run("changes-passwd", "echo 'new:x:77:78::/:/bin/sh' >> /etc/passwd && mkdir /n && chown new /n"),
     Case(
