@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from executor.diagnosis import LimitsFinding
+from executor.ownroot import own_root
 
 _UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as the largest multiple of a page
 _SECONDS = 10
@@ -44,9 +45,8 @@ def emulators(root: str = "/") -> tuple[str, ...] | None:
 
 def git_version() -> str:
     """What `git --version` says, '' when git is missing or does not start."""
-    program = shutil.which("git")
-    if program:
-        with suppress(OSError, subprocess.SubprocessError):
+    with suppress(OSError, subprocess.SubprocessError), own_root():
+        if program := shutil.which("git"):
             done = subprocess.run(
                 [program, "--version"], capture_output=True, text=True, timeout=_SECONDS, check=True
             )

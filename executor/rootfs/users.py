@@ -15,6 +15,8 @@ from executor.rootfs.safepath import read_file
 
 _LIMIT = 10 << 20
 _MAX_ID = 2**32 - 1
+_DIGITS = 20
+_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +91,14 @@ def _number(text: str) -> int | None:
     """`text` as an id, or None when it is a name. Raises StepError for a number that is no id."""
     if not text.isascii() or not text.isdecimal():
         return None
-    if int(text) > _MAX_ID:
-        raise StepError(f"{text} is not a user or group id: the largest is {_MAX_ID}")
+    if not _is_id(text):
+        raise StepError(f"{text[:_SHOWN]} is not a user or group id: the largest is {_MAX_ID}")
     return int(text)
+
+
+def _is_id(text: str) -> bool:
+    """Whether an image's text is an id. int() alone takes digits of other scripts, and raises for thousands."""
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS and int(text) <= _MAX_ID
 
 
 def _find_account(root: str, name: str) -> _Account:
@@ -116,13 +123,13 @@ def _find_group(root: str, name: str) -> int:
 
 def _accounts(root: str) -> Iterator[_Account]:
     for fields in _lines(root, "/etc/passwd", 6):
-        if fields[2].isdecimal() and fields[3].isdecimal():
+        if _is_id(fields[2]) and _is_id(fields[3]):
             yield _Account(fields[0], int(fields[2]), int(fields[3]), fields[5])
 
 
 def _groups(root: str) -> Iterator[_Group]:
     for fields in _lines(root, "/etc/group", 4):
-        if fields[2].isdecimal():
+        if _is_id(fields[2]):
             yield _Group(fields[0], int(fields[2]), tuple(filter(None, fields[3].split(","))))
 
 

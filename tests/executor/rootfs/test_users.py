@@ -113,3 +113,16 @@ def test_files_of_this_machine_are_never_read(root: str, tmp_path: Path) -> None
     (tmp_path / "etc/passwd").symlink_to("../../../../../../../../etc/shadow")
     (tmp_path / "etc/shadow").write_text("inside:x:9:9::/in:\n")
     assert resolve_user(root, "inside") == user(9, 9, home="/in")
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "4294967296", "9" * 5000, "\u0663"])
+def test_lines_whose_number_is_no_id_do_not_count(root: str, number: str) -> None:
+    Path(root, "etc/passwd").write_text(f"app:x:{number}:1::/:\napp:x:7:{number}::/:\napp:x:8:9::/home/app:\n")
+    Path(root, "etc/group").write_text(f"app:x:{number}:\napp:x:10:\n")
+    assert resolve_user(root, "app:app") == user(8, 10, home="/home/app")
+    assert resolve_owner(root, "app:app") == (8, 10)
+
+
+def test_a_number_of_thousands_of_digits_is_refused(root: str) -> None:
+    with pytest.raises(StepError, match="is not a user or group id"):
+        resolve_user(root, "9" * 5000)
