@@ -61,6 +61,16 @@ def _reads_any(spec: BuildSpec, files: Collection[str]) -> bool:
     return reads_any(spec, files)
 
 
+def _builds_at_once(drivers: Collection[str]) -> int:
+    from executor.build.capacity import builds_at_once
+
+    return builds_at_once(drivers)
+
+
+def _one(_drivers: Collection[str]) -> int:
+    return 1
+
+
 def _no_session(_home: str, _size: int | None) -> AbstractContextManager[str]:
     return nullcontext("")
 
@@ -94,6 +104,8 @@ class Executor:
     reads_any: ReadsAny = _reads_any
     required_mounts: Callable[[BuildSpec], tuple[tuple[str, str, Location], ...]] = _required_mounts
     unreachable: Callable[[BuildSpec, Collection[str]], list[tuple[str, str, Error]]] = _unreachable
+    builds_at_once: Callable[[Collection[str]], int] = _one
+    """By the drivers that the builds ask for."""
 
 
 def _load_entry() -> JobEntry:
@@ -109,7 +121,12 @@ def _base_images(spec: BuildSpec) -> tuple[str, ...]:
     return base_images(spec)
 
 
-INSTALLED = Executor(load_entry=_load_entry, base_images=_base_images, store_session=_store_session)
+INSTALLED = Executor(
+    load_entry=_load_entry,
+    base_images=_base_images,
+    store_session=_store_session,
+    builds_at_once=_builds_at_once,
+)
 
 
 def given_flags(words: Sequence[str]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from runner.workers import ZygotePool
 @click.command("build")
 @with_file
 @with_selection
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Images built at once.")
+@click.option("--jobs", type=click.IntRange(1, 64), help="Images built at once. Default: by cores and memory.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure. Default: build what does not need it.")
 @click.option(
     "--push",
@@ -88,6 +88,8 @@ def command(
         names = tuple(planned.image.name for planned in run_plan.images)
         sink = reporting.sink()
         with SignalPipe() as signals, invocation.executor.store_session(overrides.home, size) as shared:
+            drivers = {planned.image.build.rootfs.driver for planned in run_plan.images}
+            options["jobs"] = options["jobs"] or invocation.executor.builds_at_once(drivers)
             needs = {planned.image.name: planned.needs for planned in run_plan.images}
             sink(RunStarted(file=files.name, images=names, jobs=options["jobs"], needs=needs))
             push: PushMode = options.pop("push") or run_plan.push

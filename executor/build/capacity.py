@@ -1,0 +1,36 @@
+"""How many builds this machine takes at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from executor.errors import UnfitError
+from executor.rootfs import guard
+
+_EACH = 1 << 30  # bytes: a worker has a tenth of that, a compiler in a RUN the rest
+_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def builds_at_once(drivers: Collection[str]) -> int:
+    """By cores and memory, at least 1; 1 where a build of one of these `drivers` may take `/` over."""
+    if "in-place" in drivers or ("auto" in drivers and _is_our_container()):
+        return 1
+    return max(1, min(len(os.sched_getaffinity(0)), _memory() // _EACH))
+
+
+def _is_our_container() -> bool:
+    try:
+        guard.permit()
+    except UnfitError:
+        return False
+    return True
+
+
+def _memory() -> int:
+    """Bytes that can be had: what is free on the machine, or the limit of this control group."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    free = int(fields["MemAvailable"].split()[0]) * 1024
+    limit = _LIMIT.read_text().strip() if _LIMIT.exists() else "max"
+    return min(free, int(limit)) if limit.isdigit() else free

@@ -1,0 +1,40 @@
+"""How many builds go side by side when nobody says."""
+
+import os
+
+import pytest
+
+from executor.build import capacity
+from executor.rootfs import guard
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine with so many cores and so much memory, perhaps a container of our image."""
+
+    def make(*, cores, gigabytes, ours=False):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)))
+        monkeypatch.setattr(capacity, "_memory", lambda: int(gigabytes * (1 << 30)))
+        monkeypatch.setattr(capacity, "_is_our_container", lambda: ours)
+
+    return make
+
+
+@pytest.mark.parametrize(("cores", "gigabytes", "expected"), [(8, 64, 8), (8, 3.5, 3), (1, 64, 1), (4, 0.2, 1)])
+def test_cores_and_memory_bound_it(machine, cores, gigabytes, expected):
+    machine(cores=cores, gigabytes=gigabytes)
+    assert capacity.builds_at_once({"auto"}) == expected
+
+
+def test_builds_that_may_take_the_root_over_go_one_after_the_other(machine):
+    machine(cores=8, gigabytes=64)
+    assert capacity.builds_at_once({"overlay", "in-place"}) == 1
+    machine(cores=8, gigabytes=64, ours=True)
+    assert capacity.builds_at_once({"auto"}) == 1
+    assert capacity.builds_at_once({"chroot"}) == 8
+
+
+def test_this_machine_is_not_ours_and_has_memory():
+    with pytest.raises(Exception, match="must not be taken over"):
+        guard.permit()
+    assert capacity.builds_at_once({"auto"}) >= 1
