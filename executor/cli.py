@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -69,7 +69,7 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
     for flag in FLAGS:
         refuse_unsupported(flag, values[flag.field])
     destinations = values["destination"]
-    if not destinations and not values["no_push"]:
+    if not (destinations or values["no_push"] or values["check"]):
         raise UsageError("no --destination", hint="name where to push, or add --no-push")
     if values["dockerfile"] == "-" and values["context"] == "tar://stdin":
         raise UsageError(
@@ -101,6 +101,8 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
 def _run(**values: Any) -> None:
     with logging(values) as sink:
         spec = spec_from_flags(values, os.environ)
+        if values["check"]:
+            _check(spec, sink)
         size = parse_size(values["store_size"]) if values["store_size"] else None
         from executor.build.engine import build
         from executor.build.storekeeping import trim_store
@@ -109,6 +111,18 @@ def _run(**values: Any) -> None:
         home = spec.rootfs.home or default_home()  # before the build may look like root in a namespace
         build(spec, sink)
         trim_store(home, size, lambda message: sink(Noted(message=message)))
+
+
+def _check(spec: BuildSpec, sink: Sink) -> NoReturn:
+    """Tell what the rules find, and exit: with 0, unless the file itself asks for an error."""
+    from executor.build.checking import check, warning
+
+    checked = check(spec)
+    for found in checked.findings:
+        sink(warning(found))
+    count = len(checked.findings)
+    print(f"check complete: {count or 'no'} {'warning' if count == 1 else 'warnings'}")
+    sys.exit(1 if checked.error and count else 0)
 
 
 @contextmanager

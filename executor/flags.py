@@ -81,6 +81,7 @@ FLAGS: tuple[Flag, ...] = (
     _many("annotation", "Annotation, [KIND[PLATFORM]:]NAME=VALUE; KIND: manifest, index, …-descriptor"),
     _many("custom-platform", "As linux/arm64; several make an index", aliases=("customPlatform", "platform")),
     _switch("no-push", "Build only", env="KANIKO_NO_PUSH"),
+    _switch("check", "Build nothing: check the Dockerfile by the rules of docs/lint.md"),
     _text("digest-file", "Write the image's digest here after the push"),
     _text("image-name-with-digest-file", "Write repository@digest of each destination here"),
     _text("image-name-tag-with-digest-file", "Write repository:tag@digest of each destination here"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from executor.diagnosis import Diagnosis
-from executor.errors import Error, Location
+from executor.errors import Diagnostic, Error, Location
 from executor.spec import BuildSpec, PruneResult, PruneSpec, WaitingImage
 from runner.changes import ReadsAny
 from runner.plan import BaseImages
@@ -81,11 +81,19 @@ def _waiting_images(home: str) -> tuple[WaitingImage, ...]:
     return waiting_images(home)
 
 
+def _check(spec: BuildSpec) -> tuple[tuple[Diagnostic, ...], bool]:
+    from executor.build.checking import check
+
+    checked = check(spec)
+    return checked.findings, checked.error
+
+
 @dataclass(frozen=True, slots=True)
 class Executor:
     """`load_entry` imports what a build needs and returns the entry; `base_images` reads a Dockerfile's bases,
     `reads_any` tells whether it is built from some files, `stages` in text what of it is built, `required_mounts`
-    the secrets and agents that it must be given, and `unreachable` asks the registries for bases (but those of the
+    the secrets and agents that it must be given, `check` what is legal in it and most often not meant (and whether
+    the file wants that to be an error), and `unreachable` asks the registries for bases (but those of the
     run itself) and for the permission to push.
 
     The others take the folder of the store, '' for the default: `diagnose` finds what this machine allows, `prune`
@@ -103,6 +111,7 @@ class Executor:
     stages: Callable[[BuildSpec], str] = _stages
     reads_any: ReadsAny = _reads_any
     required_mounts: Callable[[BuildSpec], tuple[tuple[str, str, Location], ...]] = _required_mounts
+    check: Callable[[BuildSpec], tuple[tuple[Diagnostic, ...], bool]] = _check
     unreachable: Callable[[BuildSpec, Collection[str]], list[tuple[str, str, Error]]] = _unreachable
     builds_at_once: Callable[[Collection[str]], int] = _one
     """By the drivers that the builds ask for."""

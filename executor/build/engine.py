@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from executor.build.bases import BaseImages
 from executor.build.buildargs import is_set, settled, without_effect
+from executor.build.checking import warn_of_checks
 from executor.build.clock import Clock
 from executor.build.contexttrees import ContextTrees
 from executor.build.frontend import Frontend, read_frontend
@@ -446,8 +447,7 @@ class Engine:
         )
 
     def _warn(self) -> None:
-        for warning in self._frontend.dockerfile.warnings:
-            self.sink(Warned(message=warning.message, location=str(warning.location)))
+        warn_of_checks(self._frontend, self.sink)
         unused = sorted(set(self.spec.build_args) - self._frontend.known_args())
         if unused:
             self.sink(Warned(message=f"build arguments that no ARG declares: {', '.join(unused)}"))

@@ -70,6 +70,11 @@ class IgnoreMatcher:
             raise InvalidFileError([Diagnostic(Location(file), error.message, hint=error.hint)]) from None
         self._states: dict[str, int] = {}
 
+    @property
+    def has_exceptions(self) -> bool:
+        """Whether there is a `!` pattern."""
+        return any(rule.included for rule in self._rules)
+
     def ignores(self, path: str) -> bool:
         """Whether `path` (relative, parted by `/`, clean) is left out. The root itself, `.`, never is."""
         if path in (".", ""):

@@ -268,7 +268,7 @@ class Directives:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dockerfile:
-    """A whole file: directives, the ARGs before the first FROM, stages, and the parser's warnings."""
+    """A whole file: directives, the ARGs before the first FROM, stages, and what the lexer warns of."""
 
     file: str
     directives: Directives

@@ -59,10 +59,4 @@ def _legacy_pair(statement: Statement) -> tuple[str, str]:
     key = first_word(text, 0)
     if len(key) == len(text):
         raise statement.fault(f"{statement.keyword} must have two arguments", f"write {key}=value")
-    hint = f"write {statement.keyword} {key}=value"
-    statement.warn(
-        FaultError(
-            f"legacy form of {statement.keyword}: key and value are parted by a space", statement.rest, hint
-        )
-    )
     return key, text[skip_spaces(text, len(key)) :]

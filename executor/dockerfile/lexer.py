@@ -162,9 +162,8 @@ class _Lexer:
             parts.append(text)
             length += len(text)
         if blank:
-            message = "empty continuation line"
-            hint = "remove it or write a comment: BuildKit says it will become an error"
-            self._warnings.append(self._source.diagnostic(blank, 1, 1, message, hint))
+            found = self._source.diagnostic(blank, 1, 1, "empty continuation line", "remove it or write a comment")
+            self._warnings.append(replace(found, path="NoEmptyContinuation"))
 
     def _is_readable(self, line: LogicalLine) -> bool:
         offset = undecodable(line.text)

@@ -7,10 +7,8 @@ from executor.dockerfile.instructions import Arg, Directives, Dockerfile, From, 
 from executor.dockerfile.lexer import LexedFile, LogicalLine, lex
 from executor.dockerfile.source import SourceText, read_source
 from executor.dockerfile.statement import Common, FaultError, Statement
-from executor.dockerfile.tokens import Token, split_command
+from executor.dockerfile.tokens import split_command
 from executor.errors import Diagnostic, InvalidFileError, Location
-
-_RESERVED_NAMES = frozenset({"context", "scratch"})
 
 
 def parse(text: str | bytes, file: str = "Dockerfile") -> Dockerfile:
@@ -33,7 +31,7 @@ def parse(text: str | bytes, file: str = "Dockerfile") -> Dockerfile:
         directives=lexed.directives,
         global_args=tuple(assembly.global_args),
         stages=assembly.stages(),
-        warnings=_sorted(reader.warnings),
+        warnings=lexed.warnings,
     )
 
 
@@ -55,10 +53,9 @@ def parse_trigger(expression: str, location: Location, escape: str = "\\") -> St
 
 
 class _Reader:
-    """Reads logical lines and keeps the faults and warnings of a file."""
+    """Reads logical lines and keeps the faults of a file."""
 
     def __init__(self, source: SourceText, lexed: LexedFile, location: Location | None = None) -> None:
-        self.warnings = list(lexed.warnings)
         self._faults = list(lexed.faults)
         self._source = source
         self._escape = lexed.directives.escape
@@ -78,7 +75,6 @@ class _Reader:
             ),
             place=lambda token: self._location or self._diagnostic(line, FaultError("", token)).location,
             report=lambda fault: self._faults.append(self._diagnostic(line, fault)),
-            warn=lambda fault: self.warnings.append(self._diagnostic(line, fault)),
         )
         return statement, read_instruction(statement)
 
@@ -124,7 +120,6 @@ class _Assembly:
                 # A misspelt FROM: what follows it is not reported as homeless too.
                 self._homeless |= statement.keyword not in ROWS and not self._in_stage
             case From():
-                self._check_name(statement, instruction)
                 self._stages.append((instruction, []))
             case Arg() if not self._in_stage:
                 self.global_args.append(instruction)
@@ -155,16 +150,6 @@ class _Assembly:
                 FaultError(f"{statement.keyword} before the first FROM", statement.command.keyword, hint)
             )
         self._homeless = True
-
-    def _check_name(self, statement: Statement, base: From) -> None:
-        if not base.name:
-            return
-        rest = statement.rest
-        place = Token(base.name, rest.end - len(base.name), rest.end)
-        if base.name in _RESERVED_NAMES:
-            statement.warn(FaultError(f"stage name {base.name!r} is reserved", place, "choose another"))
-        if any(other.name == base.name for other, _ in self._stages):
-            statement.warn(FaultError(f"stage name {base.name!r} is used twice", place, "the last one counts"))
 
 
 def _sorted(diagnostics: list[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from executor.dockerfile.flags import Flags
 from executor.dockerfile.instructions import Expose, Maintainer, Stopsignal, User, Volume, Workdir
-from executor.dockerfile.statement import FaultError, Statement
+from executor.dockerfile.statement import Statement
 from executor.dockerfile.whitespace import SPACES, words_of
 
 
@@ -31,10 +31,7 @@ def parse_volume(statement: Statement, _flags: Flags) -> Volume:
 
 def parse_maintainer(statement: Statement, _flags: Flags) -> Maintainer:
     """`MAINTAINER name`, deprecated."""
-    author = _text(statement)
-    hint = f'write LABEL org.opencontainers.image.authors="{author}"'
-    statement.warn(FaultError("MAINTAINER is deprecated", statement.command.keyword, hint))
-    return Maintainer(author=author, **statement.common)
+    return Maintainer(author=_text(statement), **statement.common)
 
 
 def parse_stopsignal(statement: Statement, _flags: Flags) -> Stopsignal:

@@ -34,7 +34,7 @@ class Common(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """What a table row's function gets. `report` takes faults that do not end the reading, `warn` warnings."""
+    """What a table row's function gets. `report` takes faults that do not end the reading."""
 
     command: CommandLine
     documents: tuple[Heredoc, ...]
@@ -43,7 +43,6 @@ class Statement:
     common: Common
     place: Callable[[Token], Location]
     report: Report
-    warn: Report
 
     @property
     def keyword(self) -> str:

@@ -18,7 +18,19 @@ from runner.model import FILE_FORMATS, FileFormat, Overrides
 from runner.plan import RunPlan, plan
 from runner.selection import Selection, Shard, read_seconds, select
 
-COMMANDS = ("build", "push", "validate", "plan", "prune", "report", "schema", "completion", "doctor", "version")
+COMMANDS = (
+    "build",
+    "push",
+    "validate",
+    "plan",
+    "lint",
+    "prune",
+    "report",
+    "schema",
+    "completion",
+    "doctor",
+    "version",
+)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,28 @@
+"""What a check finds, and how checks look at the text of an instruction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from executor.dockerfile.instructions import From, StageInstruction
+from executor.errors import Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule's name, the instruction it is about, what is wrong, and what to write."""
+
+    rule: str
+    instruction: From | StageInstruction
+    message: str
+    hint: str = ""
+
+    def diagnostic(self) -> Diagnostic:
+        """The same with its place and the instruction's first line."""
+        excerpt = self.instruction.source.partition("\n")[0]
+        return Diagnostic(self.instruction.location, self.message, path=self.rule, hint=self.hint, excerpt=excerpt)
+
+
+def keyword(instruction: From | StageInstruction) -> str:
+    """The instruction's name as it is written."""
+    return instruction.source.split(maxsplit=1)[0]

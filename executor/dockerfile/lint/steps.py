@@ -1,0 +1,131 @@
+"""What single instructions say."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+
+from executor.dockerfile.instructions import (
+    Add,
+    Cmd,
+    Copy,
+    Dockerfile,
+    Entrypoint,
+    Env,
+    Expose,
+    Healthcheck,
+    Label,
+    Maintainer,
+    Shell,
+    ShellForm,
+    Stage,
+    StageInstruction,
+    Workdir,
+)
+from executor.dockerfile.lint.finding import Finding, keyword
+from executor.dockerfile.stages import stage_by_name
+
+_HOST_PORT = re.compile(r"[^/]*:")
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://|git@")
+
+
+def _each(dockerfile: Dockerfile) -> Iterator[StageInstruction]:
+    for stage in dockerfile.stages:
+        yield from stage.instructions
+
+
+def commands(dockerfile: Dockerfile) -> Iterator[Finding]:
+    """JSONArgsRecommended."""
+    for stage in dockerfile.stages:
+        if any(isinstance(instruction, Shell) for instruction in stage.instructions):
+            continue
+        for instruction in stage.instructions:
+            if isinstance(instruction, Cmd | Entrypoint) and isinstance(instruction.command, ShellForm):
+                name = keyword(instruction)
+                message = f"{name} runs in a shell, which keeps signals from the program"
+                yield Finding("JSONArgsRecommended", instruction, message, f'write {name} ["…", "…"]')
+
+
+def repeated(dockerfile: Dockerfile) -> Iterator[Finding]:
+    """MultipleInstructionsDisallowed: those that do not count are named."""
+    for stage in dockerfile.stages:
+        for kind in (Cmd, Entrypoint, Healthcheck):
+            for ignored in [step for step in stage.instructions if isinstance(step, kind)][:-1]:
+                name = keyword(ignored)
+                message = f"another {name} follows in this stage, and only the last one counts"
+                yield Finding("MultipleInstructionsDisallowed", ignored, message, "leave it out")
+
+
+def legacy_pairs(dockerfile: Dockerfile) -> Iterator[Finding]:
+    """LegacyKeyValueFormat."""
+    for instruction in _each(dockerfile):
+        if isinstance(instruction, Env | Label) and _is_legacy(instruction):
+            name, key = keyword(instruction), instruction.pairs[0][0]
+            message = f"{name} with a space between key and value"
+            yield Finding("LegacyKeyValueFormat", instruction, message, f"write {name} {key}=…")
+
+
+def maintainers(dockerfile: Dockerfile) -> Iterator[Finding]:
+    """MaintainerDeprecated."""
+    for instruction in _each(dockerfile):
+        if isinstance(instruction, Maintainer):
+            hint = "write LABEL org.opencontainers.image.authors=…"
+            yield Finding("MaintainerDeprecated", instruction, f"{keyword(instruction)} is deprecated", hint)
+
+
+def ports(dockerfile: Dockerfile) -> Iterator[Finding]:
+    """ExposeProtoCasing, ExposeInvalidFormat."""
+    for instruction in _each(dockerfile):
+        for port in instruction.ports if isinstance(instruction, Expose) else ():
+            number, _, protocol = port.partition("/")
+            if protocol != protocol.lower() and "$" not in protocol:
+                message = f"the protocol of {port} is not in lower case"
+                yield Finding("ExposeProtoCasing", instruction, message, f"write {number}/{protocol.lower()}")
+            if "$" not in port and _HOST_PORT.match(port):
+                message = f"{port} has an address or a port of the host"
+                yield Finding("ExposeInvalidFormat", instruction, message, "write the container's port alone")
+
+
+def working_directories(dockerfile: Dockerfile) -> Iterator[Finding]:
+    """WorkdirRelativePath."""
+    placed: set[int] = set()
+    for stage in dockerfile.stages:
+        known = _parent(dockerfile, stage) in placed
+        for instruction in stage.instructions:
+            if not isinstance(instruction, Workdir):
+                continue
+            path = instruction.path.strip("\"'")
+            if path.startswith(("/", "$")):
+                known = True
+            elif not known:
+                message = f"WORKDIR {path} is relative to whatever the base image has"
+                yield Finding("WorkdirRelativePath", instruction, message, f"write /{path}")
+                known = True
+        if known:
+            placed.add(stage.index)
+
+
+def ignored_files(dockerfile: Dockerfile, is_ignored: Callable[[str], bool]) -> Iterator[Finding]:
+    """CopyIgnoredFile."""
+    for instruction in _each(dockerfile):
+        if not isinstance(instruction, Copy | Add) or (isinstance(instruction, Copy) and instruction.from_):
+            continue
+        for source in instruction.sources:
+            path = posixpath.normpath(source.strip("\"'")).lstrip("/")
+            if path not in ("", ".") and "$" not in path and not _URL.match(source) and is_ignored(path):
+                message = f".dockerignore excludes {source}"
+                yield Finding(
+                    "CopyIgnoredFile", instruction, message, "except it there by a line that begins with !"
+                )
+
+
+def _is_legacy(instruction: Env | Label) -> bool:
+    words = instruction.source.split(maxsplit=2)
+    return len(words) > 1 and "=" not in words[1] and words[1] not in ("\\", "`")
+
+
+def _parent(dockerfile: Dockerfile, stage: Stage) -> int:
+    """The index of the stage that this one is built on, -1 for none."""
+    parent = stage_by_name(dockerfile, stage.base.image, stage.index)
+    return parent.index if parent else -1

@@ -1,0 +1,90 @@
+"""Variables of stages: those that are not there, and those that should not be."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+
+from executor.dockerfile.instructions import Arg, Dockerfile, Env, Stage, StageInstruction
+from executor.dockerfile.lint.bases import PLATFORM_NAMES
+from executor.dockerfile.lint.finding import Finding, keyword
+from executor.dockerfile.lint.lookups import Lookups
+from executor.dockerfile.stages import stage_by_name
+
+_SECRET = re.compile(
+    r"(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|\Z)", re.IGNORECASE
+)
+_HARMLESS = re.compile(r"(?:_|^)(?:public|file|version)(?:_|\Z)", re.IGNORECASE)
+_ALWAYS = frozenset(
+    f"{form}"
+    for name in ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
+    for form in (name, name.upper())
+) | {"PATH"}
+
+
+def secrets(dockerfile: Dockerfile) -> Iterator[Finding]:
+    """SecretsUsedInArgOrEnv. Names are judged, as BuildKit judges them."""
+    for stage in dockerfile.stages:
+        for instruction in stage.instructions:
+            for name in _defined(instruction):
+                if _SECRET.search(name) and not _HARMLESS.search(name):
+                    message = f"{keyword(instruction)} {name} puts a secret into the image"
+                    hint = f"use RUN --mount=type=secret,id={name.lower()},env={name}"
+                    yield Finding("SecretsUsedInArgOrEnv", instruction, message, hint)
+
+
+def undefined(dockerfile: Dockerfile) -> Iterator[Finding]:
+    """UndefinedVar."""
+    global_names = {name for arg in dockerfile.global_args for name, _ in arg.entries} | PLATFORM_NAMES
+    scopes: dict[int, _Scope] = {}
+    for stage in dockerfile.stages:
+        scope = scopes[stage.index] = _Scope.of(dockerfile, stage, scopes)
+        for instruction in stage.instructions:
+            for name in (
+                () if isinstance(instruction, Arg) else Lookups.of_step(instruction, dockerfile.directives.escape)
+            ):
+                if finding := scope.missing(name, instruction, global_names):
+                    yield finding
+            scope.names.update(_defined(instruction))
+
+
+class _Scope:
+    """The variables that a stage has so far; `is_known` says whether its base can have no others."""
+
+    def __init__(self, names: set[str], *, is_known: bool) -> None:
+        self.names = names
+        self.is_known = is_known
+
+    @classmethod
+    def of(cls, dockerfile: Dockerfile, stage: Stage, scopes: dict[int, _Scope]) -> _Scope:
+        """What the stage begins with. ARGs of the stage below are gone, which is taken lightly."""
+        parent = stage_by_name(dockerfile, stage.base.image, stage.index)
+        if parent:
+            below = scopes[parent.index]
+            return cls(set(below.names), is_known=below.is_known)
+        return cls(set(_ALWAYS), is_known=stage.base.image == "scratch")
+
+    def missing(self, name: str, instruction: StageInstruction, global_names: set[str]) -> Finding | None:
+        """The finding about a variable that is not there, if that is certain, or likely enough."""
+        if name in self.names:
+            return None
+        if name in global_names:
+            hint = f"an ARG before the first FROM is not seen in stages: write ARG {name} in this one"
+        elif near := difflib.get_close_matches(name, self.names, n=1, cutoff=0.8):
+            hint = f"did you mean {near[0]}?"
+        elif self.is_known:
+            hint = f"define it by ARG {name} or ENV {name}=…"
+        else:
+            return None
+        return Finding("UndefinedVar", instruction, f"the variable {name} is not defined", hint)
+
+
+def _defined(instruction: StageInstruction) -> list[str]:
+    match instruction:
+        case Arg():
+            return [name for name, _ in instruction.entries]
+        case Env():
+            return [name for name, _ in instruction.pairs]
+        case _:
+            return []

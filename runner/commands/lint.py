@@ -1,0 +1,74 @@
+"""`krunner lint`: build checks of Dockerfiles, by the rules that BuildKit has."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import click
+
+from executor.errors import Diagnostic, InvalidFileError, UsageError
+from executor.spec import BuildSpec
+from runner.commands.options import Invocation, with_debug
+from runner.model import Overrides
+from runner.report.faultformats import FaultFormat, shown
+
+_LISTS = (".yaml", ".yml", ".json", ".hcl")
+
+
+@click.command("lint")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github", "gitlab"]),
+    default="text",
+    show_default=True,
+    help="github: annotations, gitlab: a Code Quality report. All but text go to standard output.",
+)
+@click.option("--error", is_flag=True, help="Exit with 1 when something is found.")
+@with_debug
+@click.pass_obj
+def command(invocation: Invocation, /, paths: tuple[str, ...], form: FaultFormat, error: bool) -> int:
+    """Check Dockerfiles, and those of builds files, for what is legal and most often not meant. Builds nothing.
+
+    docs/lint.md has the rules. A Dockerfile that cannot be read ends this with 2, after all were looked at.
+    """
+    found: dict[Diagnostic, None] = {}
+    faults: list[Diagnostic] = []
+    for spec in _specs(paths):
+        try:
+            findings, wants_error = invocation.executor.check(spec)
+        except InvalidFileError as invalid:
+            faults += invalid.diagnostics
+            continue
+        found.update(dict.fromkeys(findings))
+        error = error or (wants_error and bool(findings))
+    _show([*faults, *found], form)
+    if faults:
+        return InvalidFileError.exit_code
+    return 1 if error and found else 0
+
+
+def _show(found: Sequence[Diagnostic], form: FaultFormat) -> None:
+    if form != "text":
+        workspace = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or ""
+        print(shown(found, form, workspace), end="")
+        return
+    count = f"{len(found)} {'finding' if len(found) == 1 else 'findings'}" if found else "no findings"
+    print(f"{shown(found, form, '')}{count}", file=sys.stderr if found else sys.stdout)
+
+
+def _specs(paths: Sequence[str]) -> Iterator[BuildSpec]:
+    """The builds whose Dockerfiles are meant. The folder of a Dockerfile is taken for its context."""
+    for path in paths:
+        if not os.path.isfile(path):
+            raise UsageError(f"there is no file {path!r}", hint="name Dockerfiles, or files that list images")
+        if path.endswith(_LISTS):
+            from runner import config
+
+            loaded = config.load(path, os.environ, Overrides())
+            yield from (image.build for image in loaded.images)
+        else:
+            yield BuildSpec(context=os.path.dirname(path) or ".", dockerfile=os.path.abspath(path))
