@@ -63,7 +63,7 @@ class Scale:
     def percent(self, seconds: float) -> float:
         """Where a moment is, from 0 to 100."""
         length = max(self.end - self.start, 0.001)
-        return min(max((seconds - self.start) / length * 100, 0.0), 100.0)
+        return min(max(0.0, (seconds - self.start) / length * 100), 100.0)  # 0.0 first: it wins over -0.0
 
 
 def axis(scale: Scale) -> Html:
