@@ -89,7 +89,10 @@ class _Zygote:
 
     def _answer(self) -> bool:
         """Handle one packet. False when there are no more."""
-        packet, fds, _flags, _address = socket.recv_fds(self._control, PACKET_BYTES, 3)
+        try:
+            packet, fds, _flags, _address = socket.recv_fds(self._control, PACKET_BYTES, 3)
+        except ConnectionResetError:  # killed, with notices of ours unread
+            return False
         if not packet:
             return False
         request = json.loads(packet)

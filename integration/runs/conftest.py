@@ -57,9 +57,10 @@ def failing() -> Iterator[FakeRegistry]:
 
 
 @pytest.fixture(scope="module")
-def here(work: Path, base_host: str, failing: FakeRegistry) -> Place:
+def here(request: pytest.FixtureRequest, work: Path, base_host: str, failing: FakeRegistry) -> Place:
     """This machine, with overlayfs."""
-    folder, home = work / "runs" / "here", work / "runs" / "home"
+    own = work / "runs" / request.module.__name__.rpartition(".")[2]
+    folder, home = own / "here", own / "home"
     shutil.copytree(LIST, folder)
     environment = {"BASE": base_host, "PUSH": failing.host, "KRUNNER_HOME": str(home), "PATH": "/usr/bin:/bin"}
     return Place(
@@ -71,9 +72,11 @@ def here(work: Path, base_host: str, failing: FakeRegistry) -> Place:
 
 
 @pytest.fixture(scope="module")
-def inside(krunner_images: Docker, work: Path, base_host: str, failing: FakeRegistry) -> Iterator[Place]:
+def inside(
+    request: pytest.FixtureRequest, krunner_images: Docker, work: Path, base_host: str, failing: FakeRegistry
+) -> Iterator[Place]:
     """A container of krunner:debug with default capabilities."""
-    folder = work / "runs" / "inside"
+    folder = work / "runs" / request.module.__name__.rpartition(".")[2] / "inside"
     shutil.copytree(LIST, folder)
     with started(krunner_images, folder) as container:
         variables = {"BASE": base_host, "PUSH": failing.host}
