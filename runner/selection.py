@@ -11,7 +11,6 @@ import difflib
 import json
 import os
 import re
-import statistics
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -166,6 +165,8 @@ def _share(selection: Selection, images: list[PlannedImage]) -> set[str]:
     An image of which no time is known counts as the middle of the others.
     """
     shard = selection.shard or Shard(1, 1)
+    import statistics
+
     usual = statistics.median(selection.seconds.values()) if selection.seconds else 1.0
     weights = {planned.image.name: selection.seconds.get(planned.image.name, usual) for planned in images}
     shares: list[set[str]] = [set() for _ in range(shard.count)]
