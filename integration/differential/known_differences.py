@@ -119,7 +119,6 @@ KNOWN_DIFFERENCES: tuple[KnownDifference, ...] = (
     _buildkit(
         "args-source-date-epoch", "tree:/s:mtime", "the build argument sets the times of files here at once"
     ),
-    _buildkit("read-check-error-violated", "fails", "build checks never end a build"),
     _buildkit("read-escape-twice", "fails:line", "BuildKit marks the first of the two lines, we the second"),
     _buildkit("read-long-line", "fails", "there is no bound on the length of a line"),
 )
