@@ -7,7 +7,7 @@ PATHS := executor runner tests integration
 
 # What the integration tests drive: registries, second builders, and tools that read what we write.
 DEBIAN_PACKAGES := buildah busybox-static ca-certificates chromium crun default-jre-headless docker-registry \
-	docker.io fish git groovy man-db mmdebstrap openssh-client openssl qemu-user-static skopeo tmux umoci zsh
+	docker.io fish gcc git groovy libc6-dev man-db mmdebstrap openssh-client openssl qemu-user-static skopeo tmux umoci zsh
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo image check format man integration bench clean
