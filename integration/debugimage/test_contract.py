@@ -42,4 +42,5 @@ def test_in_place_keeps_the_contract(krunner_images: Docker, work: Path) -> None
         done = container.run(_PYTHON, "-IXutf8", "-c", _PYTEST, *words, test)
         assert done.status == 0, done.output
         assert " passed" in done.output
-        assert differences(look_at(container), before) == {}
+        changed = differences(look_at(container), before)
+        assert changed.keys() <= {b"kaniko/tmp", b"var/tmp"}  # where pytest and the tests have their files

@@ -61,18 +61,11 @@ _TABLE = {
     ("--cap-drop=ALL", "--cap-add=SYS_CHROOT", "--security-opt=no-new-privileges"): Expected(
         chosen="in-place", overlay=_NO_MOUNTS, chroot="commands find an empty /proc"
     ),
-    ("volume",): Expected(
-        chosen="chroot",
-        overlay=_NO_MOUNTS,
-        chroot="commands find an empty /proc",
-        in_place="the store /kaniko/store must be on the file system of /",
-    ),
-    ("volume", _ADMIN): Expected(chosen="overlay", in_place="must be on the file system of /"),
-    ("volume", _FREE): Expected(chosen="overlay", in_place="must be on the file system of /"),
+    ("volume",): Expected(chosen="in-place", overlay=_NO_MOUNTS, chroot="commands find an empty /proc"),
+    ("volume", _ADMIN): Expected(chosen="overlay"),
+    ("volume", _FREE): Expected(chosen="overlay"),
     ("--tmpfs=/kaniko/store", _ADMIN): Expected(
-        chosen="overlay",
-        chroot="without RUN: /kaniko/store is mounted noexec",
-        in_place="must be on the file system of /",
+        chosen="overlay", chroot="without RUN: /kaniko/store is mounted noexec"
     ),
     ("--read-only",): Expected(
         chosen="", fit=False, overlay=_NOT_WRITABLE, chroot=_NOT_WRITABLE, in_place=_NOT_WRITABLE
@@ -82,7 +75,7 @@ _TABLE = {
         fit=False,
         overlay=_NO_MOUNTS,
         chroot="without RUN: /kaniko/store is mounted noexec",
-        in_place="must be on the file system of /",
+        in_place="/kaniko/takeover cannot be used: Read-only file system",
     ),
     ("--user=1000",): Expected(
         chosen="", fit=False, overlay=_NOT_WRITABLE, chroot=_NOT_WRITABLE, in_place=_NOT_WRITABLE
