@@ -111,7 +111,8 @@ class RootfsOptions:
     """Where and how root filesystems are made.
 
     `home` is the folder of the session's store (blobs, unpacked layers, working roots). `ignore_paths` are
-    absolute paths inside the image that never enter a snapshot.
+    absolute paths inside the image that never enter a snapshot. With `beside` other builds go on at the same time,
+    so that none may take `/` over.
     """
 
     driver: RootfsChoice = "auto"
@@ -119,6 +120,7 @@ class RootfsOptions:
     snapshot_mode: SnapshotMode = "full"
     single_snapshot: bool = False
     ignore_paths: tuple[str, ...] = ()
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

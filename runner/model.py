@@ -46,10 +46,11 @@ class ImageSpec:
         identity = "\n".join(sorted(self.references))
         return f"{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
-    def job(self, digests: Mapping[str, str], push: PushMode) -> BuildSpec:
+    def job(self, digests: Mapping[str, str], push: PushMode, *, beside: bool = False) -> BuildSpec:
         """The build, told which references were built before it in this run (reference → manifest digest)."""
         output = dataclasses.replace(self.build.output, keep=self.keep, defer=bool(self.keep) and push != "each")
-        return dataclasses.replace(self.build, local_images=dict(digests), output=output)
+        rootfs = dataclasses.replace(self.build.rootfs, beside=beside)
+        return dataclasses.replace(self.build, local_images=dict(digests), output=output, rootfs=rootfs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,8 @@ class Scheduler:
             self._begun[image.name] = 0
             self._sink(ImageStarted(name=image.name, position=len(self._begun), total=len(self._planned)))
         self._begun[image.name] += 1
-        self._crew.start(image.name, image.job(self._digests, self._options.push), timeout=image.timeout)
+        job = image.job(self._digests, self._options.push, beside=self._options.jobs > 1)
+        self._crew.start(image.name, job, timeout=image.timeout)
 
     def _finish(self, done: Done) -> None:
         attempts = self._begun[done.running.name]

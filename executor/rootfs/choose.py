@@ -36,6 +36,9 @@ def choose_driver(store: Store, options: RootfsOptions, sink: Sink) -> Driver:
     for driver in drivers(store, options):
         if options.driver not in ("auto", driver.name):
             continue
+        if options.beside and driver.name == "in-place":
+            refusals.append("in-place: other images are built at the same time (--jobs)")
+            continue
         probe = driver.probe()
         if probe.usable:
             sink(DriverChosen(driver=driver.name, reason=_reason(options.driver, refusals, probe.reason)))

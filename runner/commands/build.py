@@ -22,7 +22,7 @@ from runner.commands.options import (
 from runner.commands.reporting import Reporting, with_reporting
 from runner.crew import Patience
 from runner.model import PushMode
-from runner.runevents import RunStarted
+from runner.runevents import RunStarted, RunWarned
 from runner.scheduler import RunOptions, Scheduler
 from runner.signals import SignalPipe
 from runner.workers import ZygotePool
@@ -90,6 +90,9 @@ def command(
         with SignalPipe() as signals, invocation.executor.store_session(overrides.home, size) as shared:
             drivers = {planned.image.build.rootfs.driver for planned in run_plan.images}
             options["jobs"] = options["jobs"] or invocation.executor.builds_at_once(drivers)
+            if "in-place" in drivers and options["jobs"] > 1:
+                sink(RunWarned(message="--jobs: one image at a time, as there is one / to build them in"))
+                options["jobs"] = 1
             needs = {planned.image.name: planned.needs for planned in run_plan.images}
             sink(RunStarted(file=files.name, images=names, jobs=options["jobs"], needs=needs))
             push: PushMode = options.pop("push") or run_plan.push
