@@ -30,3 +30,8 @@ def test_a_job_is_told_whether_to_push():
 def test_a_job_knows_the_images_built_before():
     job = image("r.io/a:1").job({"r.io/base:1": "sha256:1"}, "each")
     assert dataclasses.asdict(job)["local_images"] == {"r.io/base:1": "sha256:1"}
+
+
+def test_a_job_knows_that_others_go_on_beside_it():
+    assert image().job({}, "each", beside=True).rootfs.beside
+    assert not image().job({}, "each").rootfs.beside
