@@ -10,7 +10,7 @@ DEBIAN_PACKAGES := buildah busybox-static ca-certificates chromium crun default-
 	docker.io fish gcc git groovy libc6-dev man-db mmdebstrap openssh-client openssl qemu-user-static skopeo tmux umoci zsh
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo image check format man integration bench clean
+.PHONY: help venv demo image check fuzz format man integration bench clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: venv ## formatting, lint, types, import rules and the unit tests: no root
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests -n 2 -q
+
+fuzz: venv ## the properties of the Dockerfile's language, lint and .dockerignore over 20,000 inputs each
+	$(BIN)/pytest tests/executor/dockerfile -n 2 -q --hypothesis-profile=fuzz
 
 format: venv ## format the code and fix what the linter can fix
 	$(BIN)/ruff format $(PATHS)

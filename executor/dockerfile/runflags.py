@@ -116,6 +116,9 @@ def parse_mount(text: str, location: Location) -> Mount:
     for field in _fields(text):
         name, equals, value = field.partition("=")
         key = _KEYS.get(name.lower())
+        if not name:
+            hint = "the list is type=…,target=…: no spaces, and no comma without a key"
+            raise FlagValueError("a comma of the mount has no key behind it", hint)
         if key is None:
             raise FlagValueError(f"unexpected key {name!r} in mount", did_you_mean(name, _KEYS))
         if not (value if key.check else equals) and not (key.bare and not equals):

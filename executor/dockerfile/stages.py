@@ -58,11 +58,14 @@ def source_stage(
         source = dockerfile.stages[number]
     else:
         last = len(dockerfile.stages) - 1
-        raise _fault(location, f"no stage {number}: the last one is {last}")
+        hint = "take the number of a stage above, or better its name"
+        raise _fault(stage, location, f"no stage {number}: the last one is {last}", hint)
     if source and source.index == stage.index:
-        raise _fault(location, f"stage {_label(source)} cannot take files from itself")
+        hint = "what is in the stage already is copied by RUN cp; an image of that name: write its registry too"
+        raise _fault(stage, location, f"stage {_label(source)} cannot take files from itself", hint)
     if source and source.index > stage.index:
-        raise _fault(location, f"stage {_label(source)} must be defined before the stage that takes files from it")
+        message = f"stage {_label(source)} must be defined before the stage that takes files from it"
+        raise _fault(stage, location, message, "move that stage up")
     return source
 
 
@@ -103,5 +106,11 @@ def _label(stage: Stage) -> str:
     return f"{stage.name} ({stage.index})" if stage.name else str(stage.index)
 
 
-def _fault(location: Location, message: str) -> InvalidFileError:
-    return InvalidFileError([Diagnostic(location, message, hint="move the stage up, or use another")])
+def _fault(stage: Stage, location: Location, message: str, hint: str) -> InvalidFileError:
+    """The fault of the instruction of `stage` at `location`, with its line."""
+    excerpts = (
+        instruction.source.split("\n")[location.line - instruction.location.line]
+        for instruction in stage.instructions
+        if instruction.location.line <= location.line <= instruction.location.end_line
+    )
+    return InvalidFileError([Diagnostic(location, message, hint=hint, excerpt=next(excerpts, ""))])

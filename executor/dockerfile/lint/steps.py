@@ -27,6 +27,7 @@ from executor.dockerfile.lint.finding import Finding, keyword
 from executor.dockerfile.stages import stage_by_name
 
 _HOST_PORT = re.compile(r"[^/]*:")
+_ARRAY = re.compile(r"\s*\[.*\]\s*\Z", re.DOTALL)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|git@")
 
 
@@ -44,7 +45,11 @@ def commands(dockerfile: Dockerfile) -> Iterator[Finding]:
             if isinstance(instruction, Cmd | Entrypoint) and isinstance(instruction.command, ShellForm):
                 name = keyword(instruction)
                 message = f"{name} runs in a shell, which keeps signals from the program"
-                yield Finding("JSONArgsRecommended", instruction, message, f'write {name} ["…", "…"]')
+                hint = f'write {name} ["…", "…"]'
+                if _ARRAY.match(instruction.command.text):
+                    message = f"{name} is no valid JSON array, so a shell runs it as it stands, brackets and all"
+                    hint = f"{hint}: double quotes around each word, a comma between two, none after the last"
+                yield Finding("JSONArgsRecommended", instruction, message, hint)
 
 
 def repeated(dockerfile: Dockerfile) -> Iterator[Finding]:

@@ -128,6 +128,13 @@ def test_a_file_says_what_it_skips(directive, rules):
     assert rules_of(f"# check={directive}\nFROM a\nENV a b\nCMD c\n") == rules
 
 
+@pytest.mark.parametrize("command", ["['a', 'b']", '["a" "b"]', '["a",]', "[a]"])
+def test_what_only_looks_like_json_is_said_to_be_none(command):
+    (found,) = lint(parse(f"FROM a\nCMD {command}\n"))
+    assert found.message.startswith("CMD is no valid JSON array")
+    assert "double quotes" in found.hint
+
+
 def test_errors_are_asked_for():
     assert CheckOptions.parse("skip=a;error=true").error
     assert not CheckOptions.parse("error=false").error

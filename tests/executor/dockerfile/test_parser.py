@@ -102,6 +102,12 @@ def test_a_fault_in_a_continued_line_is_shown_where_it_is():
     assert fault.excerpt == "  4 |   --mont=x \\\n    |   ^^^^^^^^"
 
 
+def test_a_space_in_a_mount_is_named_as_the_fault():
+    with pytest.raises(InvalidFileError, match="a comma of the mount has no key behind it") as caught:
+        parse("FROM a\nRUN --mount=type=secret, id=x y\n")
+    assert "no spaces" in caught.value.diagnostics[0].hint
+
+
 AT = Location("Dockerfile", 3, 1, 3)
 
 

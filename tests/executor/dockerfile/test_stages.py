@@ -89,6 +89,22 @@ def test_files_never_come_from_the_stage_itself_or_a_later_one(name, index, mess
     assert caught.value.diagnostics[0].location.line == index + 1
 
 
+def test_a_wrong_source_is_shown_with_its_line_and_its_own_way_out():
+    dockerfile = parse(
+        "FROM a\nRUN --mount=from=b \\\n  --mount=from=later x\nCOPY --from=9 a /\nFROM b AS later\n"
+    )
+    stage = dockerfile.stages[0]
+    run, copy = stage.instructions
+    with pytest.raises(InvalidFileError) as caught:
+        source_stage(dockerfile, "later", stage, run.mounts[1].location, numbers=False)
+    assert caught.value.diagnostics[0].excerpt == "  --mount=from=later x"
+    assert caught.value.diagnostics[0].hint == "move that stage up"
+    with pytest.raises(InvalidFileError) as caught:
+        source_stage(dockerfile, "9", stage, copy.location)
+    assert caught.value.diagnostics[0].excerpt == "COPY --from=9 a /"
+    assert "number of a stage above" in caught.value.diagnostics[0].hint
+
+
 def test_global_variables_see_what_stands_before_them():
     dockerfile = parse("ARG A=1 B=$A-$OS\nARG A=2 C\nARG D=${A}${B} OS=other\nFROM x\n")
     assert global_variables(dockerfile, {}, {"OS": "linux"}) == {
