@@ -23,7 +23,7 @@ from executor.build.plan import (
     source_name,
     source_of,
 )
-from executor.dockerfile.expansion import expand_from
+from executor.dockerfile.expansion import expand_from, faults_of_words
 from executor.dockerfile.instructions import Add, Arg, Copy, Dockerfile, From, Mount, Onbuild, Run, Stage, Workdir
 from executor.dockerfile.stages import find_target, global_variables, stage_by_name
 from executor.errors import Diagnostic, Error, InvalidFileError, UsageError
@@ -48,12 +48,14 @@ class PlanRequest:
 def plan_build(dockerfile: Dockerfile, request: PlanRequest) -> BuildPlan:
     """Decide what to build.
 
-    Raises UsageError for an unknown target, InvalidFileError for a FROM that cannot be understood or stages that
-    need each other, NotSupportedError for a flag in a needed stage that this version does not execute.
+    Raises UsageError for an unknown target, InvalidFileError for a FROM or words of a needed stage that cannot be
+    understood or stages that need each other, NotSupportedError for a flag in a needed stage that this version
+    does not execute.
     """
     wanted = find_target(dockerfile, request.target)
     plans = [_planned(dockerfile, request, position, wanted) for position in range(len(request.platforms))]
     stages, shared = _merged(plans, {*request.apart, *_with_triggers(dockerfile, plans)})
+    _refuse_bad_words(dockerfile, stages)
     by_number = {planned.number: planned for planned in stages}
     numbers = [plan[-1].number for plan in plans]
     return BuildPlan(
@@ -63,6 +65,19 @@ def plan_build(dockerfile: Dockerfile, request: PlanRequest) -> BuildPlan:
         shared=shared,
         context=request.contexts.find,
     )
+
+
+def _refuse_bad_words(dockerfile: Dockerfile, stages: Iterable[StagePlan]) -> None:
+    """Raise InvalidFileError with every fault of the words of `stages`, before a step of them has run."""
+    needed = {planned.stage.index: planned.stage for planned in stages}
+    faults = [
+        fault
+        for index in sorted(needed)
+        for instruction in needed[index].instructions
+        for fault in faults_of_words(instruction, dockerfile.directives.escape)
+    ]
+    if faults:
+        raise InvalidFileError(faults)
 
 
 def plan_stage(dockerfile: Dockerfile, request: PlanRequest, number: int) -> Sequence[StagePlan]:

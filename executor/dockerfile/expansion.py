@@ -82,6 +82,34 @@ def expand_instruction(
     return expanded
 
 
+def faults_of_words(instruction: StageInstruction, escape: str) -> Iterator[Diagnostic]:
+    """What no variables can make right: an open quote, `${a`, a modifier that there is not. ARG is not judged."""
+    words = _Expander(instruction, _Anything(), escape)
+    try:
+        if isinstance(instruction, Run):
+            for _, value in chain.from_iterable(mount.options for mount in instruction.mounts):
+                words.one(value)
+        else:
+            expand_instruction(instruction, words.variables, escape=escape)
+    except StepError as error:
+        if "invalid pattern" not in error.message:  # a variable can be a part of it
+            place = error.location or instruction.location
+            yield Diagnostic(place, error.message, hint=error.hint, excerpt=instruction.source)
+
+
+class _Anything(Mapping[str, str]):
+    """Has every variable, so that `${a?}` is content."""
+
+    def __getitem__(self, name: str) -> str:
+        return "x"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
 def expand_from(base: From, variables: Mapping[str, str], *, escape: str = "\\") -> From:
     """FROM with image and platform expanded; `variables` are the global ones (`stages.global_variables`).
 

@@ -251,7 +251,8 @@ class _Reader:
             case "":
                 raise WordError("syntax error: missing '}'")
             case _:
-                raise WordError(f"unsupported modifier ({operator}) in substitution")
+                shown = operator if operator.isprintable() else repr(operator)[1:-1]
+                raise WordError(f"unsupported modifier ({shown}) in substitution")
 
     def _name(self) -> str:
         start = self._at

@@ -204,3 +204,9 @@ def test_a_named_context_replaces_a_stage_and_what_it_needs():
 def test_faults_of_named_contexts(contexts, message):
     with pytest.raises(UsageError, match=message):
         NamedContexts.of(contexts)
+
+
+def test_bad_words_of_all_needed_stages_are_refused_together():
+    with pytest.raises(InvalidFileError) as caught:
+        plan("FROM a AS one\nENV a=${b\nFROM b\nENV a=${\nFROM c\nCOPY --from=one a /\nWORKDIR ${a!}\n")
+    assert [fault.location.line for fault in caught.value.diagnostics] == [2, 7]
