@@ -63,15 +63,7 @@ class BrokenUploads:
             return False
         if held < upload.descriptor.size:
             self._send_rest(upload, held)
-        end = Call(
-            method="PUT",
-            url=upload.closing_url(),
-            doing=upload.doing,
-            repository=upload.repository,
-            headers=OCTETS,
-            expect=(201,),
-        )
-        self._connection.call(end).close()
+        self._connection.call(upload.closing()).close()
         return True
 
     def _held(self, upload: Upload) -> int:

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from executor.errors import ImageError, RegistryError
 from executor.image.descriptor import Descriptor
+from executor.registry.connection import Call
+from executor.registry.transport import Body
 
 if TYPE_CHECKING:
     from requests import Response
@@ -33,10 +35,18 @@ class Upload:
         """The blob from byte `start` on, as the body of a request."""
         return BlobBody(self.open_blob, self.descriptor, start)
 
-    def closing_url(self) -> str:
-        """Where the PUT goes that ends the upload."""
+    def closing(self, body: Body = None) -> Call:
+        """The PUT that ends the upload, with what is still to be sent."""
         separator = "&" if "?" in self.location else "?"
-        return f"{self.location}{separator}digest={quote(self.descriptor.digest, safe='')}"
+        return Call(
+            method="PUT",
+            url=f"{self.location}{separator}digest={quote(self.descriptor.digest, safe='')}",
+            doing=self.doing,
+            repository=self.repository,
+            headers=OCTETS,
+            body=body,
+            expect=(201,),
+        )
 
 
 class BlobBody:

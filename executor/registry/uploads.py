@@ -108,16 +108,7 @@ Way = Callable[[Connection, Upload], None]
 
 def send_whole(connection: Connection, upload: Upload) -> None:
     """One PUT with the whole blob, read from disk as it goes out."""
-    call = Call(
-        method="PUT",
-        url=upload.closing_url(),
-        doing=upload.doing,
-        repository=upload.repository,
-        headers=OCTETS,
-        body=upload.body(),
-        expect=(201,),
-    )
-    connection.call(call).close()
+    connection.call(upload.closing(upload.body())).close()
 
 
 def send_in_chunks(connection: Connection, upload: Upload) -> None:
@@ -140,15 +131,7 @@ def send_in_chunks(connection: Connection, upload: Upload) -> None:
                 upload.location = location_of(response, upload.doing)
                 size = _chunk_size(response)
             sent += len(chunk)
-    end = Call(
-        method="PUT",
-        url=upload.closing_url(),
-        doing=upload.doing,
-        repository=upload.repository,
-        headers=OCTETS,
-        expect=(201,),
-    )
-    connection.call(end).close()
+    connection.call(upload.closing()).close()
 
 
 def uploads_path(repository: str) -> str:
