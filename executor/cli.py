@@ -30,7 +30,10 @@ from executor.spec import (
     RetryPolicy,
     RootfsOptions,
     check_layers,
+    check_mirror,
 )
+
+_HUB = "docker.io"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -179,6 +182,7 @@ def _option(flag: Flag) -> click.Option:
         multiple=flag.kind == "list",
         default=_default(flag),
         envvar=flag.env or None,
+        callback=_with_variable if flag.env and flag.kind == "list" else None,
         help=flag.help + note,
         metavar="[=true|false]" if flag.kind == "bool" else None,
         show_default=bool(flag.default) and flag.kind != "list",
@@ -188,6 +192,13 @@ def _option(flag: Flag) -> click.Option:
 def _default(flag: Flag) -> FlagValue | None:
     # click.Choice refuses '' as a default; None stands for it
     return None if flag.choices and not flag.default else flag.default
+
+
+def _with_variable(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of a list, its variable's last; click itself takes that only when there are no flags."""
+    written = context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
+    more = option.resolve_envvar_value(context) if written else None
+    return (*value, more) if more else value
 
 
 def build_args(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -238,8 +249,31 @@ def registry_options(values: Mapping[str, Any]) -> RegistryOptions:
         skip_tls_verify_registries=values["skip_tls_verify_registry"],
         certificates=dict(_pair("--registry-certificate", text) for text in values["registry_certificate"]),
         client_certificates=dict(_client_certificate(text) for text in values["registry_client_cert"]),
+        mirrors=_mirrors(values),
+        mirrors_only=values["skip_default_registry_fallback"],
         **({"pull_retry": RetryPolicy(retries=retries)} if retries else {}),
     )
+
+
+def _mirrors(values: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """By host; --registry-mirror is for Docker Hub, whose mirrors of --registry-map come first."""
+    mapped = [pair for text in values["registry_map"] for pair in _map(text)]
+    mirrors: dict[str, tuple[str, ...]] = {}
+    for host, mirror in [*mapped, *((_HUB, mirror) for mirror in values["registry_mirror"])]:
+        check_mirror(mirror)
+        mirrors[host] = (*mirrors.get(host, ()), mirror)
+    return mirrors
+
+
+def _map(text: str) -> Iterator[tuple[str, str]]:
+    """The (host, mirror) of `HOST=MIRROR[;MIRROR…]`; after a `;` another HOST= may come."""
+    host = ""
+    for part in filter(None, text.split(";")):
+        before, equals, mirror = part.rpartition("=")
+        host = before if equals else host
+        if not host or not mirror:
+            raise UsageError(f"--registry-map {text!r} is not HOST=MIRROR[;MIRROR…]")
+        yield host, mirror
 
 
 def _client_certificate(text: str) -> tuple[str, tuple[str, str]]:
@@ -256,7 +290,7 @@ def _rootfs_options(values: Mapping[str, Any]) -> RootfsOptions:
         home=values["kaniko_dir"],
         snapshot_mode=values["snapshot_mode"],
         single_snapshot=values["single_snapshot"],
-        ignore_paths=values["ignore_path"],
+        ignore_paths=(*values["ignore_path"], *(("/var/run",) if values["ignore_var_run"] else ())),
     )
 
 
@@ -311,6 +345,7 @@ def _output(values: Mapping[str, Any]) -> OutputSpec:
         no_push=values["no_push"],
         check_push=not values["skip_push_permission_check"],
         push_retry=RetryPolicy(retries=values["push_retry"]),
+        keep_immutable_tags=values["push_ignore_immutable_tag_errors"],
         image_format=values["image_format"],
         tar_path=_absolute(values["tar_path"]),
         oci_layout_path=_absolute(values["oci_layout_path"]),

@@ -26,7 +26,8 @@ class Support(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """One flag. `kind` list may be repeated; `env` names a variable that gives the value when no flag does."""
+    """One flag. `kind` list may be repeated. `env` names a variable that gives the value when no flag does,
+    of a list one more value."""
 
     name: str
     kind: Literal["bool", "text", "number", "list"]
@@ -49,7 +50,7 @@ def _text(name: str, help_text: str, default: str = "", *, short: str = "", env:
 
 
 def _switch(
-    name: str, help_text: str, support: Support = Support.DONE, *, default: bool = False, **more: str
+    name: str, help_text: str, support: Support = Support.DONE, *, default: bool = False, **more: object
 ) -> Flag:
     return Flag(name=name, kind="bool", help=help_text, default=default, support=support, **more)  # type: ignore[arg-type]
 
@@ -98,6 +99,12 @@ FLAGS: tuple[Flag, ...] = (
     _number("push-retry", "How often a push that failed for a temporary reason is tried again"),
     _number("image-download-retry", "How often a download that failed for a temporary reason is tried again"),
     _number("image-fs-extract-retry", "Counts like --image-download-retry: layers are unpacked as they arrive"),
+    _many("registry-map", "Pull from mirrors first: HOST=MIRROR[;MIRROR…], a mirror being HOST[/PATH]",
+          env="KANIKO_REGISTRY_MAP"),
+    _many("registry-mirror", "Mirror of Docker Hub to pull from first, HOST[/PATH]; may be repeated",
+          env="KANIKO_REGISTRY_MIRROR"),
+    _switch("skip-default-registry-fallback", "Fail when no mirror has the image"),
+    _switch("push-ignore-immutable-tag-errors", "Only warn of an immutable tag that does not move"),
     _switch("skip-push-permission-check", "Do not ask the registries for permission before the build"),
     Flag(
         name="verbosity", kind="text", help="Least level to log", default="info", short="v",
@@ -114,6 +121,8 @@ FLAGS: tuple[Flag, ...] = (
     _switch("single-snapshot", "Make one layer of all instructions of a stage"),
     _switch("reproducible", "Same input, same digest: clamp times to SOURCE_DATE_EPOCH (default 0)"),
     _many("ignore-path", "Path in the image that never enters a layer"),
+    _switch("ignore-var-run", "Leave /var/run out of layers, as kaniko does by default and BuildKit does not",
+            aliases=("whitelist-var-run",)),
     _text("kaniko-dir", "Folder for downloads, layers and working files", env="KANIKO_DIR"),
     _text("store-size", "Keep the store within this size, as 20GB; 0: no bound. Else by the room on its disk",
           env="KRUNNER_STORE_SIZE"),
@@ -146,12 +155,6 @@ FLAGS: tuple[Flag, ...] = (
     ),
     _text("bucket", "GCS bucket of the context", short="b", support=_LATER),
     _many("git", "Options for git contexts", _LATER),
-    _many("registry-map", "Pull from another registry instead", _LATER, env="KANIKO_REGISTRY_MAP"),
-    _many("registry-mirror", "Mirror of Docker Hub", _LATER, env="KANIKO_REGISTRY_MIRROR"),
-    _switch("skip-default-registry-fallback", "Fail when no mirror has the image", _LATER),
-    _switch("push-ignore-immutable-tag-errors", "Take an immutable tag for a successful push", _LATER),
-    _switch("ignore-var-run", "Leave /var/run out of layers", _LATER),
-    _switch("whitelist-var-run", "Leave /var/run out of layers", _LATER),
 )  # fmt: skip
 
 

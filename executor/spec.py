@@ -6,6 +6,7 @@ A BuildSpec crosses a process border as JSON: `to_json` and `build_spec_from_jso
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ SnapshotMode = Literal["full", "redo", "time"]
 Compression = Literal["gzip", "zstd"]
 ImageFormat = Literal["oci", "docker"]
 
+_MIRROR = re.compile(r"[A-Za-z0-9.\[\]:-]+(?:/[a-z0-9._-]+)*/?")
 _LEVELS: Mapping[Compression, range] = {"gzip": range(10), "zstd": range(1, 23)}
 
 
@@ -42,7 +44,8 @@ class RegistryOptions:
 
     `insecure` allows plain HTTP when pushing, `insecure_pull` when pulling, `insecure_registries` both, for the
     named hosts; the `skip_tls_verify*` fields follow the same scheme. `certificates` maps a host to a CA file,
-    `client_certificates` a host to (certificate, key) files.
+    `client_certificates` a host to (certificate, key) files. `mirrors` maps a host to those (`host[/path]`) that
+    pulls ask before it, in order; with `mirrors_only` it is not asked itself.
     """
 
     insecure: bool = False
@@ -53,7 +56,15 @@ class RegistryOptions:
     skip_tls_verify_registries: tuple[str, ...] = ()
     certificates: Mapping[str, str] = field(default_factory=dict)
     client_certificates: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    mirrors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mirrors_only: bool = False
     pull_retry: RetryPolicy = RetryPolicy(retries=3)
+
+
+def check_mirror(text: str) -> None:
+    """Raise UsageError unless `text` is `host[:port][/path]`."""
+    if not _MIRROR.fullmatch(text):
+        raise UsageError(f"{text!r} is not a mirror", hint="HOST, HOST:PORT or one with a path, and no https://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +74,8 @@ class OutputSpec:
     `destinations` are image references; `no_push` leaves them as names only (in the tar and the digest files).
     `check_push` asks the registries for permission before the build. `keep` names the folder, in the store's for
     such images, where the image waits until all destinations have it, '' for none; with `defer` the tags are left
-    to a later PushSpec, and only blobs are sent.
+    to a later PushSpec, and only blobs are sent. With `keep_immutable_tags` a registry's refusal to move a tag is
+    a warning.
     """
 
     destinations: tuple[str, ...] = ()
@@ -72,6 +84,7 @@ class OutputSpec:
     push_retry: RetryPolicy = RetryPolicy()
     keep: str = ""
     defer: bool = False
+    keep_immutable_tags: bool = False
     image_format: ImageFormat = "oci"
     tar_path: str = ""
     oci_layout_path: str = ""

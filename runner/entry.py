@@ -13,7 +13,7 @@ from typing import Any
 from executor.errors import Location, NotSupportedError, UsageError
 from executor.image.reference import Reference
 from executor.spec import BuildSpec, CacheOptions, RetryPolicy, SecretSource, check_layers
-from runner.buildspec import layer_options, output_spec, registry_options, rootfs_options
+from runner.buildspec import layer_options, output_spec, registry_options, rootfs_options, wrong_mirrors
 from runner.caching import cache_options
 from runner.extraflags import with_flags
 from runner.findings import Findings, KeyPath
@@ -182,6 +182,8 @@ class Entry:
         except UsageError as error:
             key = "compression_level" if spec.layers.level is not None else "compression"
             self.note((key,), error.message, error.hint)
+        for path, wrong in wrong_mirrors(self._values):
+            self.note(path, wrong.message, wrong.hint)
         words = self._values.get("flags", ())
         if not words:
             return spec

@@ -56,6 +56,7 @@ _FOREIGN_NAMES = {
     "build_contexts": "contexts",
     "build_context": "contexts",
     "registry_certificate": "registry_certificates",
+    "registry_mirror": "registry_mirrors",
     "registry_client_cert": "registry_client_certificates",
     "custom_platform": "platforms",
 }

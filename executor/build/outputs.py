@@ -38,7 +38,7 @@ class Outputs:
         self._store = store
         self._layers = layers
         self._client = client
-        self._pusher = Pusher(client, sink)
+        self._pusher = Pusher(client, sink, keep_immutable_tags=spec.output.keep_immutable_tags)
         self._checking = ThreadPoolExecutor(1, "permissions")
         self._names = tuple(Reference.parse(text) for text in spec.output.destinations)
         self._targets = () if spec.output.no_push else self._names

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from executor.build.digestfiles import write_digest_files
 from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.build.transfers import Meter, Sent
-from executor.errors import Error, ImageError, PushError, StoppedError
+from executor.errors import Error, ImageError, PushError, RegistryError, StoppedError
 from executor.events import Sink, Warned
 from executor.image.descriptor import Descriptor
 from executor.image.manifest import Index, parse_manifest
@@ -20,6 +20,7 @@ from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
 from executor.registry.credentials import Keychain
 from executor.registry.push import BlobUploads, PushBlob, PushDocument, push_image
+from executor.registry.reasons import is_immutable_tag
 from executor.spec import (
     BuildResult,
     BuildSpec,
@@ -66,9 +67,10 @@ class Pushable:
 class Pusher:
     """Sends images through one client. A blob goes to a registry once, whatever the number of destinations."""
 
-    def __init__(self, client: RegistryClient, sink: Sink) -> None:
+    def __init__(self, client: RegistryClient, sink: Sink, *, keep_immutable_tags: bool = False) -> None:
         self._client = client
         self._sink = sink
+        self._keep_immutable_tags = keep_immutable_tags
         self._uploads = BlobUploads(client)
 
     def begin(self, repository: str, blob: PushBlob) -> None:
@@ -102,7 +104,13 @@ class Pusher:
         self._client.close()
 
     def _push(self, image: Pushable, target: Reference) -> None:
-        push_image(self._client, target, tuple(image.documents()), tuple(image.all_blobs()), uploads=self._uploads)
+        documents, blobs = tuple(image.documents()), tuple(image.all_blobs())
+        try:
+            push_image(self._client, target, documents, blobs, uploads=self._uploads)
+        except RegistryError as error:
+            if not self._keep_immutable_tags or not is_immutable_tag(error):
+                raise
+            self._sink(Warned(message=f"{target} stays the image that it was: {error}"))
 
     def _each(self, targets: Sequence[Reference], send: Callable[[Reference], None]) -> None:
         failures: list[tuple[Reference, Error]] = []
@@ -169,8 +177,11 @@ def push(spec: PushSpec, sink: Sink) -> BuildResult:
         result = build_result_from_json(waiting.record["result"])
         targets = tuple(Reference.parse(text) for text in waiting.destinations)
         client = RegistryClient(registry, Keychain.from_environment(), sink, "push", retry=output.push_retry)
-        with closing(Pusher(client, sink)) as pusher:
-            image = _Waiting(waiting, client, stop, sink).pushable(waiting.root)
+        with (
+            RegistryClient(registry, Keychain.from_environment(), sink, "pull") as puller,
+            closing(Pusher(client, sink, keep_immutable_tags=output.keep_immutable_tags)) as pusher,
+        ):
+            image = _Waiting(waiting, puller, stop, sink).pushable(waiting.root)
             if spec.phase == "content":
                 pusher.send_content(image, targets)
                 return result

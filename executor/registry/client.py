@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar, cast
 
 from executor.errors import ImageError, NotFoundError
 from executor.events import Sink
@@ -19,6 +20,7 @@ from executor.registry.blobs import BlobReader
 from executor.registry.connection import Call, Connection
 from executor.registry.credentials import Keychain
 from executor.registry.hosts import Purpose
+from executor.registry.mirrors import Mirrors
 from executor.registry.retry import retrying
 from executor.registry.upload import Opener
 from executor.registry.uploads import Outcome, Uploader
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 LARGEST_MANIFEST = 8 * 1024 * 1024
 """Bytes. Registries must take 4 MiB (distribution spec, "Pushing Manifests"); more is an attack or an accident."""
 
+_T = TypeVar("_T")
 _ACCEPT = ", ".join((*mediatypes.MANIFESTS, *mediatypes.INDEXES))
 
 
@@ -46,7 +49,7 @@ class RegistryClient:
 
     Temporary failures are tried again by `retry`, by default `options.pull_retry` for pulls and not at all for
     pushes; one is a silence of `silence` seconds, None for the usual patience. Repositories are
-    `registry/repository`, as in `Reference.name`.
+    `registry/repository`, as in `Reference.name`. Pulls ask the mirrors that `options` name first.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class RegistryClient:
         self._lock = threading.Lock()
         self._connections: dict[str, Connection] = {}
         self._uploaders: dict[str, Uploader] = {}
+        self._mirrors = Mirrors(options if purpose == "pull" else RegistryOptions(), sink)
 
     def get_manifest(self, reference: Reference) -> FetchedManifest:
         """The manifest or index that `reference` names.
@@ -86,13 +90,10 @@ class RegistryClient:
 
         Raises NotFoundError, AuthError or RegistryError as the registry answers; ImageError also when reading.
         """
-        registry, path = _split(repository)
         doing = f"pull blob {descriptor.digest} of {repository}"
 
         def fetch(offset: int) -> Response:
-            headers = {"Range": f"bytes={offset}-"} if offset else {}
-            call = _blob_call("GET", path, descriptor.digest, doing)
-            return self._connection(registry).call(replace(call, headers=headers, expect=(200, 206)))
+            return self._pulled(repository, lambda place: self._fetch(place, descriptor.digest, offset))
 
         reader = BlobReader(
             descriptor, fetch, retrying(self._retry, self.sink, doing), name=f"blob {descriptor.digest}"
@@ -148,7 +149,19 @@ class RegistryClient:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
+    def _pulled(self, repository: str, ask: Callable[[str], _T]) -> _T:
+        return cast(_T, self._mirrors.first(repository, ask))
+
+    def _fetch(self, repository: str, digest: Digest, offset: int) -> Response:
+        registry, path = _split(repository)
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        call = _blob_call("GET", path, digest, f"pull blob {digest} of {repository}")
+        return self._connection(registry).call(replace(call, headers=headers, expect=(200, 206)))
+
     def _get_manifest(self, reference: Reference) -> FetchedManifest:
+        return self._pulled(reference.name, lambda place: self._get_manifest_at(_moved(reference, place)))
+
+    def _get_manifest_at(self, reference: Reference) -> FetchedManifest:
         call = _manifest_call("GET", reference, f"pull {reference}")
         response = self._connection(reference.registry).call(call)
         content_type = response.headers.get("Content-Type", "")
@@ -158,6 +171,9 @@ class RegistryClient:
         return FetchedManifest(descriptor=Descriptor(media_type, digest, len(content)), content=content)
 
     def _head_manifest(self, reference: Reference) -> Descriptor | None:
+        return self._mirrors.first(reference.name, lambda place: self._head_manifest_at(_moved(reference, place)))
+
+    def _head_manifest_at(self, reference: Reference) -> Descriptor | None:
         call = _manifest_call("HEAD", reference, f"look up {reference}")
         try:
             with self._connection(reference.registry).call(call) as response:
@@ -166,7 +182,7 @@ class RegistryClient:
             return None
         digest, size = headers.get("Docker-Content-Digest", ""), headers.get("Content-Length", "")
         if not digest or not size.isdigit():
-            return self._get_manifest(reference).descriptor
+            return self._get_manifest_at(reference).descriptor
         media_type = headers.get("Content-Type", "").partition(";")[0].strip()
         return Descriptor(media_type, Digest.parse(digest), int(size))
 
@@ -228,6 +244,11 @@ def _verified(content: bytes, digest: Digest) -> Digest:
     if found != digest:
         raise ImageError(f"the registry's manifest {digest} has the digest {found}")
     return digest
+
+
+def _moved(reference: Reference, repository: str) -> Reference:
+    registry, path = _split(repository)
+    return replace(reference, registry=registry, repository=path)
 
 
 def _split(repository: str) -> tuple[str, str]:

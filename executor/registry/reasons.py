@@ -20,6 +20,9 @@ from urllib.parse import urlsplit
 from executor.errors import AuthError, NotFoundError, RegistryError
 
 _QUOTED = 300
+_IMMUTABLE = re.compile(
+    r"has enabled tag immutability|because the (?:tag|repository) is immutable|configured as immutable"
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -73,6 +76,11 @@ def connection_failure(registry: str, url: str, error: BaseException) -> Registr
         failure.exit_code = 1
         return failure
     return RegistryError(f"{registry}: no answer from {_place(url)}: {_reason(error)}")
+
+
+def is_immutable_tag(error: RegistryError) -> bool:
+    """True when a registry would not move a tag: the words of Google's, Amazon's (both of them) and Harbor."""
+    return _IMMUTABLE.search(error.message) is not None
 
 
 def hung_up(error: BaseException) -> bool:

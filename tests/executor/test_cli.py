@@ -102,6 +102,9 @@ def test_flags_that_are_always_in_effect_are_accepted(flag):
         (("--no-push", "--label", "x"), "not NAME=VALUE"),
         (("--no-push", "--build-arg", "=x"), "has no name"),
         (("--no-push", "--registry-client-cert", "h=c"), "HOST=CERTIFICATE,KEY"),
+        (("--no-push", "--registry-mirror", "https://m"), "'https://m' is not a mirror"),
+        (("--no-push", "--registry-map", "quay.io"), "not HOST=MIRROR"),
+        (("--no-push", "--registry-map", "quay.io="), "not HOST=MIRROR"),
     ],
 )
 def test_usage_errors(words, message):
@@ -120,6 +123,28 @@ def test_registry_options():
     assert options.certificates == {"h": "/ca"}
     assert options.client_certificates == {"h": ("/c", "/k")}
     assert options.pull_retry.retries == 5
+
+
+def test_mirrors_by_flag_and_by_kanikos_variables(monkeypatch):
+    monkeypatch.setenv("KANIKO_REGISTRY_MIRROR", "o")
+    monkeypatch.setenv("KANIKO_REGISTRY_MAP", "docker.io=first;gcr.io=e")
+    made = spec(
+        "--no-push", "--registry-mirror=m:5000", "--registry-mirror", "n/hub", "--skip-default-registry-fallback",
+        "--registry-map=quay.io=a/q;b;gcr.io=c", "--registry-map=quay.io=d",
+    ).registry  # fmt: skip
+    assert made.mirrors == {
+        "docker.io": ("first", "m:5000", "n/hub", "o"),
+        "quay.io": ("a/q", "b", "d"),
+        "gcr.io": ("c", "e"),
+    }
+    assert made.mirrors_only
+    alone = spec("--no-push").registry
+    assert (alone.mirrors, alone.mirrors_only) == ({"docker.io": ("first", "o"), "gcr.io": ("e",)}, False)
+
+
+def test_var_run_stays_as_buildkit_has_it_unless_asked_for():
+    assert spec("--no-push", "--ignore-var-run=false").rootfs.ignore_paths == ()
+    assert spec("--no-push", "--ignore-path=/a", "--whitelist-var-run").rootfs.ignore_paths == ("/a", "/var/run")
 
 
 def test_the_layer_cache(monkeypatch, tmp_path):

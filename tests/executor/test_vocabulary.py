@@ -30,6 +30,7 @@ def test_spec_round_trip():
         platforms=("linux/amd64", "linux/arm/v6"),
         registry=RegistryOptions(
             insecure_registries=("a", "b"),
+            mirrors={"docker.io": ("m", "n/hub")},
             client_certificates={"h": ("c", "k")},
             pull_retry=RetryPolicy(retries=7),
         ),

@@ -33,7 +33,9 @@ def test_typed_keys(load, tmp_path):
         "context_sub_path: sub, reproducible: true, source_date_epoch: 7, single_snapshot: true,"
         "snapshot_mode: time, ignore_paths: [/a], compression: zstd, compression_level: 9,"
         "registry_certificates: {r.io: ca.pem}, registry_client_certificates: {r.io: {certificate: c, key: k}},"
-        "push: {check: false}, pull: {retries: 7}, timeout: 30m, retry: {retries: 2, backoff: 4},"
+        "registry_mirrors: [m], registry_map: {docker.io: [l], quay.io: [n/q]},"
+        "skip_default_registry_fallback: true, push: {check: false, ignore_immutable_tags: true},"
+        "pull: {retries: 7}, timeout: 30m, retry: {retries: 2, backoff: 4},"
         "image_name_with_digest_file: n, image_name_tag_with_digest_file: t"
     )
     build = image.build
@@ -49,10 +51,20 @@ def test_typed_keys(load, tmp_path):
     assert build.registry.certificates == {"r.io": str(tmp_path / "ca.pem")}
     assert build.registry.client_certificates == {"r.io": (str(tmp_path / "c"), str(tmp_path / "k"))}
     assert build.registry.pull_retry.retries == 7
+    assert build.registry.mirrors == {"docker.io": ("l", "m"), "quay.io": ("n/q",)}
+    assert build.registry.mirrors_only
+    assert build.output.keep_immutable_tags
     assert not build.output.check_push
     assert build.output.image_name_with_digest_file == str(tmp_path / "n")
     assert build.output.image_name_tag_with_digest_file == str(tmp_path / "t")
     assert (image.timeout, image.retry) == (1800.0, RetryPolicy(retries=2, initial_wait=4.0))
+
+
+def test_what_is_no_mirror_is_told_of_where_it_stands(load):
+    assert faults(load, "no_push: true, registry_mirrors: [m, 'https://n'], registry_map: {q.io: ['a b']}") == [
+        ("builds[0].registry_mirrors[1]", "'https://n' is not a mirror"),
+        ('builds[0].registry_map["q.io"][0]', "'a b' is not a mirror"),
+    ]
 
 
 def test_retry_may_be_a_number(load):

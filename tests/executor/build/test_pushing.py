@@ -1,5 +1,7 @@
 """Builds whose push fails or waits, and the push that makes up for it: against a registry that fails on demand."""
 
+import json
+
 import pytest
 
 from executor.build.engine import build
@@ -145,3 +147,30 @@ def test_a_damaged_image_is_told_of(build_image, registry, home, tmp_path):
     assert (image.keep, image.name, image.digest) == ("app-1", "", "")
     with pytest.raises(ImageError, match="damaged"):
         push(PushSpec(name="app", keep="app-1", home=home), discard)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cannot be overwritten because the tag is immutable.",
+        "cannot be overwritten because the repository is immutable.",
+        "The repository has enabled tag immutability.",
+        "Failed to process request due to 'app:1' configured as immutable.",
+    ],
+)
+def test_an_immutable_tag_is_a_failure_unless_it_may_stay(build_image, registry, home, said):
+    body = json.dumps({"errors": [{"code": "DENIED", "message": said}]}).encode()
+    told = []
+    registry.faults.append(Fault(method="PUT", path="app/manifests/1", status=400, body=body, times=2))
+    with pytest.raises(PushError, match="immutab"):
+        build_image("app:1")
+    build_image("app:1", "other:1", keep_immutable_tags=True, sink=told.append)
+    assert any("app:1 stays the image that it was" in event.message for event in told if isinstance(event, Warned))
+    assert tags(registry) == {"other:1"}
+    assert waiting(home) == {}
+
+
+def test_another_refusal_is_a_failure_even_then(build_image, registry):
+    registry.faults.append(forbid("immutable-app/manifests"))
+    with pytest.raises(PushError):
+        build_image("immutable-app:1", keep_immutable_tags=True)

@@ -26,6 +26,7 @@ def test_everything_arrives(monkeypatch, tmp_path):
         "-i=a", "-i", "b", "-d=Dockerfile", "-c", "warm", "-f", "--keep-going", "--cache-ttl=1h",
         "--build-arg=A=1", "--build-arg=FROM_ENV", "--customPlatform=linux/arm64",
         "--insecure-pull", "--insecure-registry=r:1",
+        "--registry-mirror=m", "--registry-map=q=n", "--skip-default-registry-fallback",
         "--skip-tls-verify-registry=s", "--image-download-retry=4",
     )  # fmt: skip
     assert made.images == ("a", "b")
@@ -35,6 +36,8 @@ def test_everything_arrives(monkeypatch, tmp_path):
     assert made.build_args == {"A": "1", "FROM_ENV": "x"}
     assert made.platforms == ("linux/arm64",)
     assert (made.registry.insecure_pull, made.registry.insecure_registries) == (True, ("r:1",))
+    assert made.registry.mirrors == {"q": ("n",), "docker.io": ("m",)}
+    assert made.registry.mirrors_only
     assert made.registry.skip_tls_verify_registries == ("s",)
     assert made.registry.pull_retry.retries == 4
 
