@@ -12,8 +12,8 @@ from integration.support.outside import differences, look_at, root_of
 from integration.support.programs import run
 
 _STEP, _ALL = 10, 200
-_PER_IMAGE = {"kilobytes": 16, "inodes": 4, "memory": 1}
-"""What the store keeps of an image: manifest, configuration, a small layer; kB of memory that are no leak."""
+_SLACK = {"kilobytes": 256, "inodes": 16, "memory": 1000}
+"""kB, inodes and kB that are no leak in 190 builds: a directory that grew, a cache of the kernel's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,8 @@ class State:
 def test_many_builds(krunner_images: Docker, work: Path, base_host: str) -> None:
     workspace = work / "many" / "workspace"
     workspace.mkdir(parents=True)
-    with started(krunner_images, workspace) as container:
+    # a store that keeps nothing: what is left behind elsewhere cannot hide in it
+    with started(krunner_images, workspace, "--env=KRUNNER_STORE_SIZE=1kB") as container:
         before = look_at(container)
         root = root_of(container)
 
@@ -52,10 +53,7 @@ def test_many_builds(krunner_images: Docker, work: Path, base_host: str) -> None
             build(first)
         late = state_of(container.docker, container.name, root)
         grown = {name: (asdict(early)[name], value) for name, value in asdict(late).items()}
-        later = _ALL - _STEP
-        assert {
-            name: pair for name, pair in grown.items() if pair[1] - pair[0] > _PER_IMAGE.get(name, 0) * later
-        } == {}
+        assert {name: pair for name, pair in grown.items() if pair[1] - pair[0] > _SLACK.get(name, 0)} == {}
         assert differences(look_at(container), before) == {}
 
 
