@@ -19,12 +19,15 @@ LOCK = f"{FOLDER}/lock"
 
 
 @contextmanager
-def own_root() -> Iterator[None]:
-    """Wait until `/` is this container's own, and keep it so within the context."""
+def own_root(*, wait: bool = True) -> Iterator[None]:
+    """Wait until `/` is this container's own, and keep it so within the context.
+
+    Raises BlockingIOError instead of waiting when not told to `wait`.
+    """
     descriptor = _opened()
     try:
         if descriptor >= 0:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            fcntl.flock(descriptor, fcntl.LOCK_SH if wait else fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield
     finally:
         if descriptor >= 0:

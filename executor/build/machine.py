@@ -44,8 +44,8 @@ def emulators(root: str = "/") -> tuple[str, ...] | None:
 
 
 def git_version() -> str:
-    """What `git --version` says, '' when git is missing or does not start."""
-    with suppress(OSError, subprocess.SubprocessError), own_root():
+    """What `git --version` says, '' when git is missing, does not start, or an image has the place of `/` now."""
+    with suppress(OSError, subprocess.SubprocessError), own_root(wait=False):
         if program := shutil.which("git"):
             done = subprocess.run(
                 [program, "--version"], capture_output=True, text=True, timeout=_SECONDS, check=True
