@@ -31,7 +31,12 @@ from runner.workers import ZygotePool
 @click.command("build")
 @with_file
 @with_selection
-@click.option("--jobs", type=click.IntRange(1, 64), help="Images built at once. Default: by cores and memory.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    envvar="KRUNNER_JOBS",
+    help="Images built at once. Default: by cores and memory.",
+)
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure. Default: build what does not need it.")
 @click.option(
     "--push",
