@@ -155,8 +155,9 @@ def test_overlay_is_refused_with_its_reason(krunner_images: Docker, base_host: s
 
 
 def test_the_image_builds_itself(
-    krunner_images: Docker, registry: RegistryServer, base_host: str, workspace: Path
+    krunner_images: Docker, registry: RegistryServer, base_host: str, debian_host: str, workspace: Path
 ) -> None:
+    assert base_host == debian_host
     bases.push_archive(bases.toolbox_archive(), registry.host)
     for name in (".dockerignore", "Dockerfile", "builds.yaml"):
         shutil.copyfile(krunner_image.ROOT / name, workspace / name)
@@ -174,8 +175,8 @@ def test_the_image_builds_itself(
     krunner_images.load(workspace / "dist" / "krunner-debug.tar")
     try:
         assert in_container(krunner_images, _PYTHON, "-IXutf8", "-c", _LOAD_ALL) == "authorities: True\n"
-        session = twenty.build_in_place(krunner_images, workspace.with_name("by-itself"), base_host, twenty.QUICK)
-        assert session.ends == {image.name: image.ends for image in twenty.QUICK}, session.output
+        session = twenty.build_in_place(krunner_images, workspace.with_name("by-itself"), base_host)
+        assert session.ends == {image.name: image.ends for image in twenty.IMAGES}, session.output
         for seen in (*session.before.values(), session.after):
             assert differences(seen, session.before[""]) == {}
     finally:

@@ -7,7 +7,7 @@ Each begins by asking the gate, so that what the one before left can be looked a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -169,10 +169,6 @@ IMAGES = (
 )
 
 
-QUICK = tuple(image for image in IMAGES if "busybox" in image.text.split("\n")[1])
-"""Those on a base of 1 MB."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A run of the list: its exit status, what it printed, its folder, and what was seen before each image."""
@@ -194,7 +190,7 @@ class Session:
         return read_layout(self.folder / "out" / name)
 
 
-def build_in_place(docker: Docker, workspace: Path, host: str, images: Sequence[Image] = IMAGES) -> Session:
+def build_in_place(docker: Docker, workspace: Path, host: str) -> Session:
     """Build in a new container of default capabilities, from a shell with a strict umask. `host` has the bases."""
     workspace.mkdir(parents=True)
     seen: dict[str, Seen] = {}
@@ -202,7 +198,7 @@ def build_in_place(docker: Docker, workspace: Path, host: str, images: Sequence[
         started(docker, workspace) as container,
         serve_gate(lambda name: seen.setdefault(name, look_at(container))) as gate,
     ):
-        lay_out(workspace / "list", {"base": host, "push": gate, "gate": gate}, images)
+        lay_out(workspace / "list", {"base": host, "push": gate, "gate": gate})
         seen[""] = look_at(container)
         script = "umask 077; exec krunner --rootfs=in-place list/builds.yaml"
         done = container.run("/bin/sh", "-c", script)
@@ -211,10 +207,10 @@ def build_in_place(docker: Docker, workspace: Path, host: str, images: Sequence[
     return Session(status=done.status, output=done.output, folder=workspace / "list", before=seen, after=after)
 
 
-def lay_out(folder: Path, hosts: Mapping[str, str], images: Sequence[Image] = IMAGES) -> None:
+def lay_out(folder: Path, hosts: Mapping[str, str]) -> None:
     """Write `builds.yaml` and the contexts of its images; `hosts` gives base, push and gate."""
     builds = []
-    for image in images:
+    for image in IMAGES:
         make_files(folder / image.name, image.files)
         start, rest = image.text.removeprefix("\n").split("\n", 1)
         text = f"{start}\nADD http://{{gate}}/{image.name} /.gate\n{rest}"
