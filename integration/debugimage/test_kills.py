@@ -77,9 +77,11 @@ def processes(container: Container) -> int:
     return len(container.processes()) - 2
 
 
-def kill(container: Container, signal: str, choose: Callable[[list[int]], list[int]]) -> None:
+def kill(
+    container: Container, signal: str, choose: Callable[[list[int]], list[int]], program: str = "executor"
+) -> None:
     """Send a signal to some of the builder's processes; they are given in the order in which they were started."""
-    found = sorted(map(int, container.run("/busybox/pidof", "executor").output.split()))
+    found = sorted(map(int, container.run("/busybox/pidof", program).output.split()))
     container.run("/busybox/kill", f"-{signal}", *map(str, choose(found)))
 
 
@@ -128,7 +130,7 @@ def test_the_worker_of_a_list_is_killed(container: Container, before: Seen, base
     write(
         container,
         f"FROM {base_host}/busybox",
-        ": RUN".removeprefix(": ") + " : > /started; sleep 999",
+        "RUN : > /started; sleep 999",
         name="one.Dockerfile",
     )
     write(container, f"FROM {base_host}/busybox", "RUN test ! -e /started", name="two.Dockerfile")
@@ -144,7 +146,7 @@ def test_the_worker_of_a_list_is_killed(container: Container, before: Seen, base
     assert differences(look_at(container), before) == {}
 
 
-def test_the_list_is_killed_while_it_unpacks(
+def test_everything_is_killed_while_it_unpacks(
     container: Container, before: Seen, debian_host: str, base_host: str
 ) -> None:
     write(container, f"FROM {debian_host}/debian", "RUN true")
@@ -160,6 +162,29 @@ def test_the_list_is_killed_while_it_unpacks(
     assert any(work.glob("*/unpack-*"))
     build_again(container, base_host)
     assert not any(work.iterdir())
+
+
+def test_the_runner_is_killed_while_an_image_is_unpacked(
+    container: Container, before: Seen, debian_host: str, base_host: str
+) -> None:
+    """Its other processes end by themselves."""
+    write(container, f"FROM {debian_host}/debian", "RUN true", name="one.Dockerfile")
+    write(container, f"FROM {base_host}/busybox", "RUN test ! -e /var/lib/dpkg", name="two.Dockerfile")
+    write(container, _LIST.format(), name="builds.yaml")
+    process = begun(container, "krunner", "--rootfs=in-place", "builds.yaml")
+    work = Path(root_of(container).decode(), "kaniko", "store", "work")
+    try:
+        wait_until(lambda: any(work.glob("*/unpack-*/fs/usr")), "the unpacking")
+        kill(container, "KILL", lambda found: found[:1], "krunner")
+        assert process.wait(timeout=30) == 137
+        wait_until(lambda: processes(container) == 0, "the end of the others")
+    finally:
+        stop(process)
+    assert differences(look_at(container), before) == {}
+    done = container.run("krunner", "--rootfs=in-place", "builds.yaml")
+    assert done.status == 0, done.output
+    assert not any(work.iterdir())
+    assert differences(look_at(container), before) == {}
 
 
 def test_a_shell_of_the_container_works_meanwhile(
