@@ -42,14 +42,11 @@ def execute(stage: Stage, written: StageInstruction) -> None:  # noqa: C901, PLR
     Raises StepError and its kin with the instruction's place, NotSupportedError for a flag not done yet.
     """
     refuse_unsupported(written)
-    if isinstance(written, Arg):
-        _declare_args(stage, written)
-        return
     instruction = expand_instruction(written, stage.state.environment, escape=stage.around.escape)
     state = stage.state
     match instruction:
         case Run():
-            stage.change(instruction, run_text(instruction, state), lambda: _run(stage, instruction))
+            stage.change(instruction, run_text(instruction, state), lambda: run(instruction, stage))
         case Copy():
             stage.change(instruction, copying_text(instruction), lambda: copy_files(instruction, stage))
         case Add():
@@ -94,13 +91,9 @@ def execute(stage: Stage, written: StageInstruction) -> None:  # noqa: C901, PLR
             # BuildKit keeps no history entry of it either
             stage.state = metadata.with_onbuild(state, instruction)
         case Arg():
-            pass  # done above: its entries are expanded one after the other
+            _declare_args(stage, instruction)  # not expanded yet: each entry sees those before it
         case _:
             assert_never(instruction)
-
-
-def _run(stage: Stage, instruction: Run) -> None:
-    run(instruction, stage)
 
 
 def _declare_args(stage: Stage, instruction: Arg) -> None:
