@@ -44,7 +44,8 @@ RUN test ! -e /mark && touch /left && exit 3
 """
 _DAEMONS = """
 FROM {base}/busybox
-RUN (setsid sleep 1000 &); (trap '' TERM HUP; while :; do echo > /tmp/beat; sleep 1; done &) ; echo
+RUN (setsid sleep 1000 &); (trap '' TERM HUP; echo > /tmp/beat; while :; do touch /tmp/beat; sleep 1; done &) \
+    ; until [ -s /tmp/beat ]; do :; done
 RUN test "$(ps | grep -c '[s]leep 1000')" = 0
 RUN mkdir /var/lock && sh -c 'exec 9>/var/lock/held; sleep 1000 &'
 """
