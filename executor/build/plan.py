@@ -203,7 +203,11 @@ def _unsupported_flags(instruction: StageInstruction) -> tuple[tuple[bool, str, 
                     f"RUN --security={instruction.security}",
                     "commands have the capabilities that Docker gives to a container, and no more",
                 ),
-                (bool(instruction.devices), "RUN --device", "commands have Docker's standard devices only"),
+                (
+                    any(device.required for device in instruction.devices),
+                    "RUN --device=…,required",
+                    "commands have Docker's standard devices only",
+                ),
             )
         case _:
             return ()

@@ -13,7 +13,7 @@ from executor.build.stage import Stage
 from executor.dockerfile.instructions import Run
 from executor.dockerfile.stages import predefined_args
 from executor.errors import Error, Location, RunError, StepError
-from executor.events import CommandOutput, Stream
+from executor.events import CommandOutput, Stream, Warned
 from executor.image.platform import Platform
 from executor.rootfs.base import RootFs, RunRequest
 from executor.rootfs.safepath import make_directories, resolve
@@ -31,6 +31,9 @@ def run(instruction: Run, stage: Stage) -> None:
     argv, scripts = run_command(instruction, state)
     user = resolve_user(root.path, state.config.user)
     output = _Output(stage)
+    for device in instruction.devices:
+        message = f"the command runs without the device {device.name}: it is not required, and no driver grants it"
+        stage.around.sink(Warned(message=message, location=str(instruction.location)))
     with _errors_at(instruction.location), prepared_mounts(instruction, stage) as prepared:
         proxies = proxy_environment(stage.around.spec.build_args)
         environment = {**proxies, **state.environment, **prepared.environment}

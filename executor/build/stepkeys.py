@@ -73,7 +73,7 @@ def _run_key(parent: CacheKey, step: Run, state: StageState, inputs: Inputs) -> 
         flags={
             "network": step.network,
             "security": step.security,
-            "devices": list(step.devices),
+            "devices": [device.name for device in step.devices],
             "mounts": [_mount(mount, inputs) for mount in step.mounts],
         },
     )

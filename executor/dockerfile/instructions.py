@@ -60,6 +60,14 @@ class Mount:
         return next((value for name, value in reversed(self.options) if name in names), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device that RUN asks for by its CDI name; without `required` the command runs where there is none."""
+
+    name: str
+    required: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction:
     """What all instructions share. `source` is the text as written, continuation lines joined by newlines."""
@@ -106,7 +114,7 @@ class Run(Instruction):
     mounts: tuple[Mount, ...] = ()
     network: str = ""
     security: str = ""
-    devices: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

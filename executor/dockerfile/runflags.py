@@ -9,9 +9,9 @@ import csv
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, TypeVar, get_args
 
-from executor.dockerfile.instructions import Mount
+from executor.dockerfile.instructions import Device, Mount
 from executor.dockerfile.suggest import did_you_mean, one_of
 from executor.errors import Location
 
@@ -141,17 +141,19 @@ def expand_mount(mount: Mount, expand: Callable[[str], str]) -> Mount:
     return expanded
 
 
-def check_device(text: str) -> None:
-    """Judge the value of one `--device` (`vendor.com/class=name`, `name=…,required`). Raises FlagValueError."""
-    named = False
+def parse_device(text: str) -> Device:
+    """Read the value of one `--device` (`vendor.com/class=name`, `name=…,required`). Raises FlagValueError."""
+    device: Device | None = None
+    required = False
     for field in _fields(text):
         key, equals, value = field.partition("=")
         if key.lower() == "required":
-            _apply(parse_bool, "required", value if equals else "true")
-        elif named:
+            required = _apply(parse_bool, "required", value if equals else "true")
+        elif device:
             raise FlagValueError(f"unexpected {field!r} in device", did_you_mean(key, ("name", "required")))
         else:
-            named = True
+            device = Device(value if key.lower() == "name" else field)
+    return Device(device.name if device else "", required)
 
 
 def _fields(text: str) -> list[str]:
@@ -198,9 +200,12 @@ def _check_secret(mount: Mount) -> None:
         raise FlagValueError("a secret mount needs an id, a source or a target")
 
 
-def _apply(check: Callable[[str], object], name: str, value: str) -> None:
+_T = TypeVar("_T")
+
+
+def _apply(check: Callable[[str], _T], name: str, value: str) -> _T:
     try:
-        check(value)
+        return check(value)
     except FlagValueError as error:
         raise FlagValueError(f"invalid {name}: {error}", error.hint) from None
     except ValueError as error:

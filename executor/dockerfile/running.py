@@ -9,6 +9,7 @@ from executor.dockerfile.flags import Flags, FlagTable, Kind
 from executor.dockerfile.instructions import (
     Cmd,
     Command,
+    Device,
     Entrypoint,
     ExecForm,
     Healthcheck,
@@ -22,7 +23,7 @@ from executor.dockerfile.runflags import (
     NETWORKS,
     SECURITIES,
     FlagValueError,
-    check_device,
+    parse_device,
     parse_mount,
 )
 from executor.dockerfile.statement import FaultError, Statement
@@ -50,8 +51,7 @@ _SHORTEST = 10**6  # nanoseconds
 def parse_run(statement: Statement, flags: Flags) -> Run:
     """`RUN [flags] command`, in shell form (with heredocs) or as a JSON array."""
     mounts = _mounts(statement, flags)
-    for token in flags.tokens("device"):
-        _check_device(statement, token)
+    devices = _devices(statement, flags)
     _check_choice(statement, flags, "network", NETWORKS)
     _check_choice(statement, flags, "security", SECURITIES)
     command = _command(statement)
@@ -62,7 +62,7 @@ def parse_run(statement: Statement, flags: Flags) -> Run:
         mounts=mounts,
         network=flags.text("network"),
         security=flags.text("security"),
-        devices=flags.texts("device"),
+        devices=devices,
         **statement.common,
     )
 
@@ -148,11 +148,14 @@ def _mounts(statement: Statement, flags: Flags) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
-def _check_device(statement: Statement, token: Token) -> None:
-    try:
-        check_device(token.text)
-    except FlagValueError as error:
-        statement.report(FaultError(str(error), token, error.hint))
+def _devices(statement: Statement, flags: Flags) -> tuple[Device, ...]:
+    devices = []
+    for token in flags.tokens("device"):
+        try:
+            devices.append(parse_device(token.text))
+        except FlagValueError as error:
+            statement.report(FaultError(str(error), token, error.hint))
+    return tuple(devices)
 
 
 def _check_choice(statement: Statement, flags: Flags, name: str, options: tuple[str, ...]) -> None:

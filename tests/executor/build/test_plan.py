@@ -55,10 +55,10 @@ def test_stages_that_nobody_needs_are_not_planned():
 
 
 def test_a_flag_of_a_skipped_stage_does_not_matter():
-    text = "FROM a AS one\nRUN --device=a.b/c=d true\nFROM scratch\n"
+    text = "FROM a AS one\nRUN --device=a.b/c=d,required true\nFROM scratch\n"
     assert len(plan(text).stages) == 1
     with pytest.raises(
-        NotSupportedError, match="RUN --device is not supported by the overlay and chroot drivers"
+        NotSupportedError, match="RUN --device=…,required is not supported by the overlay and chroot drivers"
     ) as caught:
         plan(text, target="one")
     assert caught.value.location is not None

@@ -4,14 +4,14 @@ import pytest
 
 from executor.dockerfile.duration import format_duration, parse_duration
 from executor.dockerfile.heredoc import heredocs_of, inline_script, parse_heredoc, shell_text
-from executor.dockerfile.instructions import Heredoc
+from executor.dockerfile.instructions import Device, Heredoc
 from executor.dockerfile.lexer import lex
 from executor.dockerfile.parser import parse
 from executor.dockerfile.runflags import (
     FlagValueError,
-    check_device,
     is_read_only,
     parse_bool,
+    parse_device,
     parse_mount,
     parse_size,
 )
@@ -125,15 +125,24 @@ def test_a_wrong_mount_is_refused(text):
         parse_mount(text, AT)
 
 
-@pytest.mark.parametrize("text", ["vendor.com/gpu=0", "gpu", "name=gpu,required", "required=false,gpu"])
-def test_devices_are_accepted(text):
-    check_device(text)
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [
+        ("vendor.com/gpu=0", Device("vendor.com/gpu=0")),
+        ("gpu", Device("gpu")),
+        ("name=gpu,required", Device("gpu", required=True)),
+        ("required=false,gpu", Device("gpu")),
+        ("Required=1,NAME=v/c=d", Device("v/c=d", required=True)),
+    ],
+)
+def test_devices_have_a_name_and_may_be_required(text, device):
+    assert parse_device(text) == device
 
 
 @pytest.mark.parametrize("text", ["", "a,b", "a,name=b", "a,required=perhaps"])
 def test_wrong_devices_are_refused(text):
     with pytest.raises(FlagValueError):
-        check_device(text)
+        parse_device(text)
 
 
 @pytest.mark.parametrize(
