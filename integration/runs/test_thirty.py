@@ -14,6 +14,7 @@ import pytest
 
 from integration.runs.conftest import Ended, Place
 from integration.runs.thirtyimages import STATUSES, mend, misbehave, tags
+from integration.support.junitschema import faults
 from integration.support.programs import run
 from tests.support.fake_registry import FakeRegistry
 
@@ -91,6 +92,10 @@ def test_junit(finished: Finished) -> None:
     ]
     assert len(retried) == 2
     assert "503" in retried[0]
+
+
+def test_junit_keeps_to_the_schema_of_jenkins(finished: Finished) -> None:
+    assert faults(finished.reports / "junit.xml") == []
 
 
 def test_digests_are_what_the_registry_has(finished: Finished) -> None:

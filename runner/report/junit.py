@@ -21,6 +21,7 @@ from runner.report.record import RunRecord
 from runner.report.style import duration
 
 _ERRORS = frozenset({"InternalError", "UnfitError"})
+_PLURALS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 
 def junit(record: RunRecord) -> bytes:
@@ -30,8 +31,9 @@ def junit(record: RunRecord) -> bytes:
     for image in record.images.values():
         suite.append(_test_case(image, f"krunner.{group}"))
     root = ET.Element("testsuites", name="krunner")
+    _count(suite, suite, ("failure", "error", "skipped"))
+    _count(root, suite, ("failure", "error"))  # Jenkins' schema knows no sum of those that were skipped
     for element in (root, suite):
-        _count(element, suite)
         element.set("time", f"{record.seconds:.3f}")
     root.append(suite)
     ET.indent(root)
@@ -39,10 +41,10 @@ def junit(record: RunRecord) -> bytes:
     return document + b"\n"
 
 
-def _count(element: ET.Element, suite: ET.Element) -> None:
+def _count(element: ET.Element, suite: ET.Element, kinds: tuple[str, ...]) -> None:
     element.set("tests", str(len(suite)))
-    for kind, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
-        element.set(plural, str(len(suite.findall(f"testcase/{kind}"))))
+    for kind in kinds:
+        element.set(_PLURALS[kind], str(len(suite.findall(f"testcase/{kind}"))))
 
 
 def _test_case(image: ImageRecord, group: str) -> ET.Element:
