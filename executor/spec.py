@@ -297,12 +297,13 @@ class PlatformResult:
 class BuildResult:
     """A built image. `digest` is its manifest's, `size` the sum of its compressed layers in bytes.
 
+    `descriptor` is what points at it, as OCI's JSON: mediaType, digest, size of the document, annotations.
     Of several platforms, `digest` is the index's, `config_digest` '', and `platform` names all, with commas; the
     images one by one are `manifests`. `pushed` are the `repo:tag@digest` names that registries now hold.
     """
 
     digest: str
-    media_type: str
+    descriptor: Mapping[str, Any]
     config_digest: str
     size: int
     platform: str

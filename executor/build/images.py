@@ -165,7 +165,7 @@ def result_of(image: BuiltImage, spec: BuildSpec) -> BuildResult:
     )
     return BuildResult(
         digest=image.root.digest,
-        media_type=image.root.media_type,
+        descriptor=image.root.to_json(),
         config_digest="" if image.is_index else manifests[0].config_digest,
         size=image.size,
         platform=",".join(each.platform for each in manifests),

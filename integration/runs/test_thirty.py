@@ -110,6 +110,17 @@ def test_digests_are_what_the_registry_has(finished: Finished) -> None:
         )
 
 
+def test_descriptors_are_those_of_the_manifests_in_the_registry(finished: Finished) -> None:
+    image = finished.images["chain-5"]
+    name = image["image.name"].split(",")[0]
+    manifest = run(["skopeo", "inspect", "--tls-verify=false", "--raw", f"docker://{name}"])
+    assert image["containerimage.descriptor"] == {
+        "mediaType": json.loads(manifest)["mediaType"],
+        "digest": image["containerimage.digest"],
+        "size": len(manifest.encode()),
+    }
+
+
 def test_what_waits_is_pushed_once_it_is_allowed(finished: Finished) -> None:
     assert sorted(line.split()[0] for line in finished.waiting.splitlines()) == ["forbidden", "partly"]
     assert set(finished.tags) == {"flaky", "partly"}

@@ -67,6 +67,7 @@ def metadata(image: ImageRecord) -> dict[str, Any]:
     """What the metadata file of buildx says of a target. Digests are there as soon as the image is built."""
     keys = {
         "containerimage.config.digest": image.result.get("config_digest", ""),
+        "containerimage.descriptor": image.result.get("descriptor", {}),
         "containerimage.digest": image.digest,
         "image.name": ",".join(push.reference for _, push in image.pushes),
     }

@@ -42,7 +42,7 @@ def test_spec_round_trip():
 
 def test_result_round_trip():
     result = BuildResult(
-        digest="d", media_type="m", config_digest="c", size=1, platform="p", driver="overlay", seconds=0.5,
+        digest="d", descriptor={"size": 1}, config_digest="c", size=1, platform="p", driver="overlay", seconds=0.5,
         steps=(StepRecord(stage=0, instruction="RUN x", seconds=0.1),),
         manifests=(PlatformResult(platform="p", digest="d", config_digest="c", size=1),),
     )  # fmt: skip

@@ -37,6 +37,7 @@ from runner.runevents import (
 
 DIGEST = "sha256:" + "0" * 64
 LAYER = "sha256:" + "1" * 64
+DESCRIPTOR = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": DIGEST, "size": 7}
 BUILT = Outcome(name="web", status="built", seconds=3.5, digest=DIGEST, size=3000, pushed=(f"r/web:1@{DIGEST}",))
 BAD = Outcome(
     name="bad",
@@ -93,7 +94,12 @@ WEB = [
     ImageEvent(
         name="web",
         event=events.BuildSucceeded(
-            result={"config_digest": LAYER, "platform": "linux/amd64", "driver": "overlay"}
+            result={
+                "config_digest": LAYER,
+                "descriptor": DESCRIPTOR,
+                "platform": "linux/amd64",
+                "driver": "overlay",
+            }
         ),
     ),
     ImageFinished(outcome=BUILT),
@@ -338,6 +344,7 @@ class TestResult:
         image = result(recorded(BEGUN, *WEB))["images"]["web"]
         assert image["containerimage.digest"] == DIGEST
         assert image["containerimage.config.digest"] == LAYER
+        assert image["containerimage.descriptor"] == DESCRIPTOR
         assert image["image.name"] == "r/web:1,r/web:2"
 
     def test_failed_and_skipped(self):

@@ -306,7 +306,7 @@ def reports(folder):
     root = ET.parse(folder / "junit.xml").getroot()
     document = json.loads((folder / "result.json").read_bytes())
     statuses = {name: image["status"] for name, image in document["images"].items()}
-    counts = {kind: int(root.get(kind)) for kind in ("tests", "failures", "errors", "skipped")}
+    counts = {kind: int(root[0].get(kind)) for kind in ("tests", "failures", "errors", "skipped")}
     return document, statuses, counts
 
 

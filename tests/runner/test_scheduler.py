@@ -91,7 +91,7 @@ class NoSignals:
 
 def result(digest):
     return BuildResult(
-        digest=digest, media_type="", config_digest="", size=5, platform="", driver="", seconds=0, pushed=("r:1",)
+        digest=digest, descriptor={}, config_digest="", size=5, platform="", driver="", seconds=0, pushed=("r:1",)
     )
 
 
