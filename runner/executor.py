@@ -61,13 +61,13 @@ def _reads_any(spec: BuildSpec, files: Collection[str]) -> bool:
     return reads_any(spec, files)
 
 
-def _builds_at_once(drivers: Collection[str]) -> int:
+def _builds_at_once(drivers: Collection[str], home: str) -> int:
     from executor.build.capacity import builds_at_once
 
-    return builds_at_once(drivers)
+    return builds_at_once(drivers, home)
 
 
-def _one(_drivers: Collection[str]) -> int:
+def _one(_drivers: Collection[str], _home: str) -> int:
     return 1
 
 
@@ -113,8 +113,8 @@ class Executor:
     required_mounts: Callable[[BuildSpec], tuple[tuple[str, str, Location], ...]] = _required_mounts
     check: Callable[[BuildSpec], tuple[tuple[Diagnostic, ...], bool]] = _check
     unreachable: Callable[[BuildSpec, Collection[str]], list[tuple[str, str, Error]]] = _unreachable
-    builds_at_once: Callable[[Collection[str]], int] = _one
-    """By the drivers that the builds ask for."""
+    builds_at_once: Callable[[Collection[str], str], int] = _one
+    """By the drivers that the builds ask for, with the store in a folder."""
 
 
 def _load_entry() -> JobEntry:

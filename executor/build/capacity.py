@@ -8,14 +8,22 @@ from pathlib import Path
 
 from executor.errors import UnfitError
 from executor.rootfs import guard
+from executor.rootfs.choose import drivers as drivers_in_order
+from executor.rootfs.namespaces import enter_mount_namespace
+from executor.rootfs.trial import try_in_child
+from executor.spec import RootfsOptions
+from executor.store import Store, default_home
 
 _EACH = 1 << 30  # bytes: a worker has a tenth of that, a compiler in a RUN the rest
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
-def builds_at_once(drivers: Collection[str]) -> int:
-    """By cores and memory, at least 1; 1 where a build of one of these `drivers` may take `/` over."""
-    if "in-place" in drivers or ("auto" in drivers and _is_our_container()):
+def builds_at_once(drivers: Collection[str], home: str = "") -> int:
+    """By cores and memory, at least 1; 1 where a build of one of these `drivers` would take `/` over.
+
+    What `auto` comes to is tried, with the store in `home` ('' for the default).
+    """
+    if "in-place" in drivers or ("auto" in drivers and _is_our_container() and _takes_the_root(home)):
         return 1
     return max(1, min(len(os.sched_getaffinity(0)), _memory() // _EACH))
 
@@ -26,6 +34,22 @@ def _is_our_container() -> bool:
     except UnfitError:
         return False
     return True
+
+
+def _takes_the_root(home: str) -> bool:
+    """Whether in-place is the first driver that works here, found out by doing."""
+
+    def try_the_others() -> None:
+        place = home or default_home()
+        enter_mount_namespace()
+        with Store.open(place) as store:
+            for driver in drivers_in_order(store, RootfsOptions()):
+                if driver.name == "in-place":
+                    raise UnfitError("the others do not work")
+                if driver.probe().usable:
+                    return
+
+    return not try_in_child(try_the_others).usable
 
 
 def _memory() -> int:

@@ -94,7 +94,7 @@ def command(
         sink = reporting.sink()
         with SignalPipe() as signals, invocation.executor.store_session(overrides.home, size) as shared:
             drivers = {planned.image.build.rootfs.driver for planned in run_plan.images}
-            options["jobs"] = options["jobs"] or invocation.executor.builds_at_once(drivers)
+            options["jobs"] = options["jobs"] or invocation.executor.builds_at_once(drivers, overrides.home)
             if "in-place" in drivers and options["jobs"] > 1:
                 sink(RunWarned(message="--jobs: one image at a time, as there is one / to build them in"))
                 options["jobs"] = 1

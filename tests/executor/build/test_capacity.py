@@ -12,10 +12,11 @@ from executor.rootfs import guard
 def machine(monkeypatch):
     """A machine with so many cores and so much memory, perhaps a container of our image."""
 
-    def make(*, cores, gigabytes, ours=False):
+    def make(*, cores, gigabytes, ours=False, in_place=True):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)))
         monkeypatch.setattr(capacity, "_memory", lambda: int(gigabytes * (1 << 30)))
         monkeypatch.setattr(capacity, "_is_our_container", lambda: ours)
+        monkeypatch.setattr(capacity, "_takes_the_root", lambda _home: in_place)
 
     return make
 
@@ -32,6 +33,12 @@ def test_builds_that_may_take_the_root_over_go_one_after_the_other(machine):
     machine(cores=8, gigabytes=64, ours=True)
     assert capacity.builds_at_once({"auto"}) == 1
     assert capacity.builds_at_once({"chroot"}) == 8
+
+
+def test_in_our_container_they_go_side_by_side_where_another_driver_works(machine):
+    machine(cores=8, gigabytes=64, ours=True, in_place=False)
+    assert capacity.builds_at_once({"auto"}) == 8
+    assert capacity.builds_at_once({"auto", "in-place"}) == 1
 
 
 def test_this_machine_is_not_ours_and_has_memory():
