@@ -25,7 +25,7 @@ from executor.build.layerwriter import LayerWriter
 from executor.build.mountsupplies import ContextCopies, MountSupplies
 from executor.build.namedcontexts import NamedContexts
 from executor.build.outputs import Outputs
-from executor.build.pickedfiles import files_of, picked_tree
+from executor.build.pickedfiles import picked_tree
 from executor.build.plan import Base, ContextBase, ImageBase, StageBase, StagePlan, source_name
 from executor.build.planner import PlanRequest, plan_build, plan_stage
 from executor.build.secrets import Secrets
@@ -296,13 +296,11 @@ class Engine:
         return self._image_root(source, stage.plan.target)
 
     def copied_tree(self, step: Copy, stage: Stage) -> str:
-        """See `Surroundings.copied_tree`: an image that nothing else needs is not unpacked for single files."""
+        """See `Surroundings.copied_tree`: an image that nothing else needs is not unpacked as a whole."""
         source, platform = self.plan.source_of(step, stage.plan), stage.plan.target
         if isinstance(source, ImageBase) and not self._is_unpacked(source, platform):
-            names = files_of(step)
-            layers = self._image_layers(source, platform) if names else ()
-            unpacked = self._supplies.store.unpacked
-            picked = picked_tree(unpacked, layers, self._supplies.layers.open, names) if names else None
+            layers, open_layer = self._image_layers(source, platform), self._supplies.layers.open
+            picked = picked_tree(self._supplies.store.unpacked, layers, open_layer, step)
             if picked:
                 return picked
         return self.source_root(step, stage).path

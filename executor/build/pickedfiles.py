@@ -1,51 +1,41 @@
-"""COPY --from an image without unpacking it: where the sources are single files, only what has them is read."""
+"""COPY --from an image without unpacking it: what the sources need is picked, once for all builds on the store."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import posixpath
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from executor.build.copy import gives_nothing_away
+from executor.build.picking import UncertainError, pick
+from executor.build.wantedpaths import wanted_of
 from executor.dockerfile.instructions import Copy
-from executor.dockerfile.wildcard import has_wildcards
 from executor.image.layer import Layer
-from executor.rootfs.pick import UncertainError, pick_files
+from executor.rootfs.layerdirs import TREE, new_tree
 from executor.store import UnpackedLayers
-
-_TREE = "fs"
-
-
-def files_of(step: Copy) -> tuple[str, ...] | None:
-    """The sources of `step` as names without a leading slash; None when they may be more than single files."""
-    if step.parents or any(has_wildcards(source) or source.endswith(("/", "/.")) for source in step.sources):
-        return None
-    names = tuple(posixpath.normpath(f"/{source}").lstrip("/") for source in step.sources)
-    return names if names and all(names) else None
 
 
 def picked_tree(
-    unpacked: UnpackedLayers,
-    layers: Sequence[Layer],
-    open_layer: Callable[[Layer], BinaryIO],
-    names: Sequence[str],
+    unpacked: UnpackedLayers, layers: Sequence[Layer], open_layer: Callable[[Layer], BinaryIO], step: Copy
 ) -> str | None:
-    """A directory that holds the files `names` of an image, None when they cannot be had without the rest.
+    """A directory that holds what `step` copies from an image, None when that cannot be had without the rest.
 
     It is the store's, for the next build that wants the same. Raises what opening a layer raises.
     """
+    wanted = wanted_of(step, len(layers) - 1)
+    if wanted is None:
+        return None
 
     def fill(directory: str) -> None:
-        tree = os.path.join(directory, _TREE)
-        os.mkdir(tree, 0o755)
+        tree = new_tree(directory)
         streams = [lambda layer=layer: open_layer(layer) for layer in layers]
-        pick_files(streams, names, tree, squash=gives_nothing_away())
+        pick(streams, wanted, tree, scratch=directory, squash=gives_nothing_away())
 
-    what = "\0".join([*(layer.diff_id for layer in layers), "", *sorted(names), str(gives_nothing_away())])
+    paths = sorted(f"{'/'.join(each.parts)}\0{each.literal}" for each in wanted)
+    what = "\0".join([*(layer.diff_id for layer in layers), "", *paths, str(gives_nothing_away())])
     key = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()
     try:
-        return os.path.join(unpacked.add(f"{key}-picked", fill), _TREE)
+        return os.path.join(unpacked.add(f"{key}-picked", fill), TREE)
     except UncertainError:
         return None

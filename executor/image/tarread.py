@@ -11,7 +11,7 @@ import binascii
 import posixpath
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
@@ -133,6 +133,16 @@ def read_entries(stream: BinaryIO) -> Iterator[tuple[LayerEntry, TarContent]]:
         content.finish()
     if overrides.pending:
         raise ImageError("the tar ends after an extended header")
+
+
+def replayed(entries: Iterable[LayerEntry], contents: BinaryIO) -> Iterator[tuple[LayerEntry, TarContent]]:
+    """`entries` that were read before, as `read_entries` yields them; `contents` has their contents in a row."""
+    source = _Source(contents)
+    content = TarContent(source)
+    for entry in entries:
+        content.left = entry.size
+        yield entry, content
+        content.finish()
 
 
 def _check_end(block: bytes) -> None:

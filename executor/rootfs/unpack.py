@@ -12,7 +12,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import BinaryIO, Literal, NoReturn, Protocol
+from collections.abc import Iterable
+from typing import BinaryIO, Literal, NoReturn, Protocol, TypeAlias
 
 from executor.errors import ImageError, StepError, UnfitError
 from executor.image.layer import OPAQUE_WHITEOUT, WHITEOUT_PREFIX, EntryType, LayerEntry
@@ -26,6 +27,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FAULTS_OF_THE_LAYER = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.EISDIR, errno.EINVAL)
 _NOT_IN_THIS_LAYER = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR)
 XattrNamespace = Literal["trusted", "user"]
+Entries: TypeAlias = Iterable[tuple[LayerEntry, TarContent]]
+"""What `read_entries` yields."""
 
 
 class NeedsLowerLayersError(Exception):
@@ -39,10 +42,15 @@ def apply_layer(stream: BinaryIO, root: str, *, squash: bool = False) -> bool:
     Returns whether the layer describes the root directory itself. Raises ImageError for a malformed layer or one
     that tries to leave the root, UnfitError when this machine cannot hold it.
     """
+    return apply_entries(read_entries(stream), root, squash=squash)
+
+
+def apply_entries(entries: Entries, root: str, *, squash: bool = False) -> bool:
+    """Apply some or all entries of a layer to the tree at `root`; see `apply_layer`."""
     directories = Directories(root, open_resolved)
     try:
         writer = TreeWriter(directories, squash=squash)
-        return _unpack(stream, directories, writer, _Applied(directories, writer))
+        return _unpack(entries, directories, writer, _Applied(directories, writer))
     finally:
         directories.close()
 
@@ -58,7 +66,8 @@ def unpack_overlay_layer(
     directories = Directories(directory, open_isolated)
     try:
         writer = TreeWriter(directories, squash=squash)
-        return _unpack(stream, directories, writer, _Isolated(directories, writer, f"{namespace}.overlay.opaque"))
+        rules = _Isolated(directories, writer, f"{namespace}.overlay.opaque")
+        return _unpack(read_entries(stream), directories, writer, rules)
     except ImageError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NOT_IN_THIS_LAYER:
             raise NeedsLowerLayersError from error
@@ -80,9 +89,9 @@ class _Rules(Protocol):
         """Hide all that lower layers have in `parent`."""
 
 
-def _unpack(stream: BinaryIO, directories: Directories, writer: TreeWriter, rules: _Rules) -> bool:
+def _unpack(entries: Entries, directories: Directories, writer: TreeWriter, rules: _Rules) -> bool:
     described = False
-    for entry, content in read_entries(stream):
+    for entry, content in entries:
         if not entry.name:
             _check_root(entry)
             writer.describe_root(entry)

@@ -62,15 +62,25 @@ class Counted:
         """How many blobs were sent."""
         return len([seen for seen in self.registry.seen("PUT", "/blobs/uploads/") if seen.size])
 
+    def unpacked(self) -> set[str]:
+        """The files of images that the last build has written to its store."""
+        trees = (self.folder / f"home-{self._count}" / "unpacked").glob("*/fs")
+        return {str(file.relative_to(tree)) for tree in trees for file in tree.rglob("*") if not file.is_dir()}
+
     def asked(self, repository: str) -> bool:
         return any(f"/v2/{repository}/" in seen.path for seen in self.registry.requests)
 
 
 def layer(*files: str, link: str = "") -> bytes:
-    """A layer whose files are programs that print their names."""
+    """A layer whose files are programs that print their names; a name with a slash at its end is a directory."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name in files:
+            if name.endswith("/"):
+                directory = tarfile.TarInfo(name)
+                directory.type, directory.mode = tarfile.DIRTYPE, 0o755
+                tar.addfile(directory)
+                continue
             content = Path("/bin/busybox").read_bytes() if name == "bin/busybox" else name.encode()
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o755
@@ -191,3 +201,22 @@ def test_a_copied_file_needs_the_layers_above_it_alone(built: Counted) -> None:
     image = built("FROM scratch\nCOPY --from=registry.test/tools / /\n")
     assert built.downloaded() >= built.layers_of("tools")
     assert set(flatten(image)) >= {"/tool", "/lib/deep", "/old"}
+
+
+def test_of_a_copied_directory_only_what_is_in_it_is_unpacked(built: Counted) -> None:
+    put_image(
+        built.registry,
+        "app",
+        layer("srv/", "srv/old", "other"),
+        layer("srv/", "srv/.wh..wh..opq", "srv/new", "some"),
+        layer("top"),
+    )
+    image = built("FROM scratch\nCOPY --from=registry.test/app /srv /srv\n")
+    assert {path for path, entry in flatten(image).items() if entry.kind == "file"} == {"/srv/new"}
+    assert built.unpacked() == {"srv/new"}
+    lowest, *others = json.loads(built.registry.manifests["app"]["latest"][1])["layers"]
+    assert built.downloaded() & built.layers_of("app") == {other["digest"] for other in others}
+    assert lowest["digest"] not in built.downloaded(), "the directory is emptied above it"
+    image = built("FROM scratch\nCOPY --from=registry.test/tools /l*/d* /sha* /\n")
+    assert set(flatten(image)) >= {"/deep", "/shared"}
+    assert built.unpacked() == {"lib/deep", "shared", "deep"}, "and the copy, as a layer"
