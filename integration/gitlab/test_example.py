@@ -35,7 +35,6 @@ class Job:
             "DOCKER_CONFIG": str(folder / "docker"),
             "KRUNNER_HOME": str(folder / "home"),
             "INSECURE": "true",
-            "KRUNNER_JOBS": "1",  # as in the debug image, which builds in place
             "HOME": str(folder),
             "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}",
         }

@@ -52,10 +52,14 @@ class Note:
 
 
 class Markup(Protocol):
-    """Each method gives the line to write, or '' for none."""
+    """Each method gives the line to write, or '' for none. `folds`: there are sections."""
 
-    def begin(self, name: str, title: str) -> str:
-        """What follows, up to `end`, is a section that can be folded."""
+    @property
+    def folds(self) -> bool:
+        """Whether the server has sections."""
+
+    def begin(self, name: str, title: str, *, ago: float = 0.0, folded: bool = True) -> str:
+        """What follows, up to `end`, is a section that can be folded; what it tells of began seconds `ago`."""
 
     def end(self, name: str) -> str:
         """The section is over."""
@@ -67,7 +71,9 @@ class Markup(Protocol):
 class NoMarkup:
     """For terminals, files and other CI servers."""
 
-    def begin(self, name: str, title: str) -> str:  # noqa: ARG002  # the protocol's names
+    folds = False
+
+    def begin(self, name: str, title: str, *, ago: float = 0.0, folded: bool = True) -> str:  # noqa: ARG002
         """No sections."""
         return ""
 
@@ -85,10 +91,12 @@ class GitLabMarkup:
     """`now` gives seconds since 1970. Sections are folded: what failed is said after them."""
 
     now: Callable[[], float] = time.time
+    folds = True
 
-    def begin(self, name: str, title: str) -> str:
+    def begin(self, name: str, title: str, *, ago: float = 0.0, folded: bool = True) -> str:
         """Section names are letters, digits, `_`, `.` and `-`, as image names are."""
-        return f"{_CLEAR}section_start:{int(self.now())}:krunner_{name}[collapsed=true]\r{_CLEAR}{title}"
+        option = "[collapsed=true]" if folded else ""
+        return f"{_CLEAR}section_start:{int(self.now() - ago)}:krunner_{name}{option}\r{_CLEAR}{title}"
 
     def end(self, name: str) -> str:
         """GitLab shows the time that passed since `begin`."""
@@ -104,9 +112,10 @@ class GitHubMarkup:
     """`workspace` is the checkout: files are named from there, or GitHub does not know them."""
 
     workspace: str = ""
+    folds = True
 
-    def begin(self, name: str, title: str) -> str:  # noqa: ARG002  # the protocol's names
-        """A group is known by its title."""
+    def begin(self, name: str, title: str, *, ago: float = 0.0, folded: bool = True) -> str:  # noqa: ARG002
+        """A group is known by its title, and folded."""
         return f"::group::{_escaped(title)}"
 
     def end(self, name: str) -> str:  # noqa: ARG002  # groups do not nest

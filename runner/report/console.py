@@ -17,6 +17,7 @@ from runner.outcome import Outcome
 from runner.report.cimarkup import Markup, NoMarkup, Note
 from runner.report.heartbeat import Heartbeat
 from runner.report.lines import Line, log_lines, outcome_line
+from runner.report.sections import Sections
 from runner.report.stream import LineStream, write_line
 from runner.report.style import paint
 from runner.report.table import table
@@ -64,8 +65,8 @@ class Console:
         self._heartbeat = Heartbeat(clock, patience)
         self._prefixes: dict[str, str] = {}
         self._steps: defaultdict[str, list[bool]] = defaultdict(list)  # whether the cache had them
-        self._has_sections = False
-        self._section = ""
+        self._clock = clock
+        self._sections: Sections | None = None
 
     def __call__(self, event: RunEvent) -> None:
         """Show one event."""
@@ -83,14 +84,15 @@ class Console:
                 self._finish(event.outcome)
             case TimePassed():
                 for name, text in self._heartbeat.beats():
-                    self._show(name, [Line(text, "dim")])
+                    self._show(name, [Line(text, "dim")], now=True)
             case RunWarned():
                 self._write(paint(f"krunner: warning: {event.message}", "yellow", enabled=self._log.colour))
             case RunFinished():
                 write_line(self._results.stream, table(event.report, self._cached(), colour=self._results.colour))
 
     def _begin(self, event: RunStarted) -> None:
-        self._has_sections = event.jobs == 1 and self._verbosity != "quiet"  # interleaved lines cannot be folded
+        if self._markup.folds and self._verbosity != "quiet":
+            self._sections = Sections(self._markup, self._clock, at_once=event.jobs > 1)
         width = max(map(len, event.images), default=0)
         for position, name in enumerate(event.images):
             colour = _NAME_COLOURS[position % len(_NAME_COLOURS)]
@@ -98,10 +100,9 @@ class Console:
 
     def _start(self, event: ImageStarted) -> None:
         title = f"image {event.position} of {event.total}"
-        if self._has_sections:
-            self._section = event.name
-            self._write(self._markup.begin(event.name, f"{event.name}: {title}"))
-        self._show(event.name, [Line(title, "bold")])
+        for line in self._sections.begin(event.name, f"{event.name}: {title}") if self._sections else ():
+            self._write(line)
+        self._show(event.name, [Line(title, "bold")], now=True)
 
     def _cached(self) -> dict[str, str]:
         return {name: f"{sum(steps)}/{len(steps)}" for name, steps in self._steps.items()}
@@ -118,17 +119,22 @@ class Console:
         if isinstance(event.event, events.Warned):
             self._note(Note.of_warning(event.name, event.event))
 
-    def _show(self, name: str, lines: Iterator[Line] | list[Line], *, always: bool = False) -> None:
+    def _show(
+        self, name: str, lines: Iterator[Line] | list[Line], *, always: bool = False, now: bool = False
+    ) -> None:
+        """Lines of an image; its section may hold them back, but for what is to be said `now`."""
         for line in lines:
             if always or self._verbosity == "verbose" or (self._verbosity == "normal" and not line.detail):
                 for part in line.text.splitlines() or [""]:
-                    text = paint(part, line.colour, enabled=self._log.colour and bool(line.colour))
-                    self._write(f"{self._prefixes[name]} {text}".rstrip())
+                    painted = paint(part, line.colour, enabled=self._log.colour and bool(line.colour))
+                    text = f"{self._prefixes[name]} {painted}".rstrip()
+                    if now or not (self._sections and self._sections.hold(name, text)):
+                        self._write(text)
 
     def _finish(self, outcome: Outcome) -> None:
-        if self._section == outcome.name:
-            self._section = ""
-            self._write(self._markup.end(outcome.name))
+        folded = outcome.status == "built"
+        for line in self._sections.end(outcome.name, folded=folded) if self._sections else ():
+            self._write(line)
         self._show(outcome.name, [outcome_line(outcome)], always=outcome.status != "built")
         if outcome.status in ("failed", "push failed", "not pushed"):
             self._note(Note.of_outcome(outcome))

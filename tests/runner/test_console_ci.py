@@ -1,5 +1,6 @@
 """The console in CI: sections and notes of GitLab and GitHub, and the lines of a silent run."""
 
+import dataclasses
 import io
 import re
 
@@ -63,9 +64,66 @@ class TestGitLab:
             ("end", "krunner_b"),
         ]
 
-    @pytest.mark.parametrize("options", [{"jobs": 2}, {"verbosity": "quiet"}])
-    def test_no_sections_where_lines_interleave_or_nothing_is_said(self, options):
-        assert "section" not in log_of(*image("a", WARNED, outcome=FAILED), markup=GitLabMarkup(), **options)
+    def test_no_sections_where_nothing_is_said(self):
+        assert "section" not in log_of(
+            *image("a", WARNED, outcome=FAILED), markup=GitLabMarkup(), verbosity="quiet"
+        )
+
+
+def at_once(markup, *told):
+    """The log of two images that are built at the same time, by a clock that counts events."""
+    log, clock = io.StringIO(), Clock()
+    console = Console(Paper(log), Paper(io.StringIO()), markup=markup, clock=clock)
+    for event in [RunStarted(file="f", images=("a", "b"), jobs=2), *told]:
+        console(event)
+        clock.now += 1
+    return log.getvalue()
+
+
+A, B = (ImageStarted(name=name, position=number, total=2) for number, name in ((1, "a"), (2, "b")))
+SAYS_A, SAYS_B = (ImageOutput(name=name, line=f"I am {name}") for name in "ab")
+END_A, END_B = ImageFinished(outcome=BUILT), ImageFinished(outcome=dataclasses.replace(FAILED, name="b"))
+
+
+class TestSeveralImagesAtOnce:
+    def test_each_is_a_section_that_is_written_when_it_has_ended(self):
+        text = at_once(GitLabMarkup(lambda: 112.0), A, B, SAYS_A, SAYS_B, END_A, SAYS_B, END_B)
+        assert text == (
+            "a | image 1 of 2\n"
+            "b | image 2 of 2\n"
+            "\x1b[0Ksection_start:108:krunner_a[collapsed=true]\r\x1b[0Ka: image 1 of 2\n"
+            "a | I am a\n"
+            "\x1b[0Ksection_end:112:krunner_a\r\x1b[0K\n"
+            "a | built in 1.0 s\n"
+            "\x1b[0Ksection_start:107:krunner_b\r\x1b[0Kb: image 2 of 2\n"
+            "b | I am b\n"
+            "b | I am b\n"
+            "\x1b[0Ksection_end:112:krunner_b\r\x1b[0K\n"
+            "b | failed: 50% of\n"
+            "b | it: no\n"
+        )
+
+    def test_groups_of_github_too(self):
+        text = at_once(GitHubMarkup(), A, B, SAYS_B, SAYS_A, WARNED, END_A)
+        assert "::group::a: image 1 of 2\na | I am a\n" in text
+        assert text.index("::warning") < text.index("::group::a")  # a note stands outside of all groups
+
+    def test_what_is_held_back_is_bounded_and_says_so(self):
+        text = at_once(GitLabMarkup(), A, *[SAYS_A] * 5000, END_A)
+        assert text.count("I am a") == 4000
+        assert "… 1000 lines before these are in the image's log file" in text
+
+    def test_elsewhere_lines_go_by_as_they_come(self):
+        assert at_once(NoMarkup(), A, B, SAYS_B, SAYS_A).splitlines()[2:] == ["b | I am b", "a | I am a"]
+
+    def test_the_heartbeat_is_not_held_back(self):
+        log, clock = io.StringIO(), Clock()
+        console = Console(Paper(log), Paper(io.StringIO()), markup=GitLabMarkup(), clock=clock)
+        for event in [RunStarted(file="f", images=("a", "b"), jobs=2), A, STEP]:
+            console(event)
+        clock.now += 31
+        console(TimePassed())
+        assert "a | still at RUN make \\, for 31.0 s\n" in log.getvalue()
 
 
 class TestGitHub:
@@ -87,7 +145,7 @@ class TestGitHub:
         for options in ({"jobs": 2}, {"verbosity": "quiet"}):
             text = log_of(*told, markup=GitHubMarkup("/repo"), **options)
             assert "::error file=a/Dockerfile" in text
-            assert "::group::" not in text
+            assert text.count("::group::") == ("jobs" in options)
             assert ("::warning" in text) is ("jobs" in options)
 
     def test_what_was_stopped_or_skipped_is_no_error(self):
