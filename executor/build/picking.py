@@ -135,9 +135,14 @@ class _Reading:
         return found
 
     def _take(self, kept: _Kept) -> None:
-        """Add what one layer has. Raises UncertainError when names above it pass through its links."""
-        self._folders.update(*map(above, kept.folders))
-        if not self._folders.isdisjoint(kept.links):
+        """Add what one layer has. Raises UncertainError when names above it pass through its links.
+
+        Neither can it be told whether a directory with a pattern in it is there, where only other files imply it.
+        """
+        folders = set(kept.folders).union(*map(above, kept.folders))
+        self._folders |= folders
+        patterns = {wanted.name for wanted in self._selection.wanted if wanted.is_pattern and wanted.name}
+        if not self._folders.isdisjoint(kept.links) or patterns & folders - kept.directories:
             raise UncertainError
         self.done.append(kept)
 

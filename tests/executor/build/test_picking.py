@@ -89,7 +89,9 @@ def test_of_a_directory_nothing_else_is_brought(tmp_path):
 
 
 def test_wildcards_bring_what_they_match(tmp_path):
-    layers = Layers(tar("etc/a.conf", "etc/b.txt", "etc/x/y.conf", "d.conf"), tar("etc/c.conf", "etc/.wh.a.conf"))
+    layers = Layers(
+        tar("etc/", "etc/a.conf", "etc/x/y.conf", "d.conf"), tar("etc/", "etc/c.conf", "etc/.wh.a.conf")
+    )
     assert set(picked(layers, tmp_path / "one", "/etc/*.conf")) == {"etc/c.conf"}
     assert set(picked(layers, tmp_path / "two", "/e*/[xy]/*")) == {"etc/x/y.conf"}
     assert set(picked(layers, tmp_path / "three", "/*.conf")) == {"d.conf"}
@@ -263,6 +265,7 @@ def outcome(source, target, words):
 
 @settings(deadline=None)
 @given(st.lists(one_layer(), min_size=1, max_size=4), st.lists(st.sampled_from(SOURCES), min_size=1, max_size=2))
+@example([["a/b/c=1"]], ["/a/*/b"])
 @example([["a/", ("a/b", LINK, "../c"), "c/", "c/x"]], ["/a/b"])
 @example([["a/", "a/b=1", ("c", HARD, "a/b")], ["a/", "a/b=2"]], ["/c"])
 @example([["a/", "a/b/", "a/b/c=1"], ["a/", "a/b/", "a/b/.wh..wh..opq"]], ["/a/b"])
