@@ -19,7 +19,15 @@ from executor.build.checking import warn_of_checks
 from executor.build.clock import Clock
 from executor.build.contexttrees import ContextTrees
 from executor.build.frontend import Frontend, read_frontend
-from executor.build.images import BuiltImage, assemble, check_outputs, combine, result_of, store_image
+from executor.build.images import (
+    BuiltImage,
+    assemble,
+    check_bases,
+    check_outputs,
+    combine,
+    result_of,
+    store_image,
+)
 from executor.build.layersource import LayerSource
 from executor.build.layerwriter import LayerWriter
 from executor.build.mountsupplies import ContextCopies, MountSupplies
@@ -197,6 +205,7 @@ class Engine:
         self._warn()
         permitted = self._supplies.outputs.check_permissions()
         self._supplies.bases.prefetch(self.plan.images())
+        check_bases(self.plan, self._supplies.bases, self.spec)
         self._keep_triggers_apart()
         if self._supplies.cache:
             from executor.build.keywalk import KeyWalk

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from executor.build.bases import BaseImages
 from executor.build.buildargs import is_set
 from executor.build.clock import Clock
+from executor.build.plan import BuildPlan, ImageBase, StageBase, StagePlan
 from executor.build.state import StageState
-from executor.errors import UsageError
+from executor.errors import ImageError, UsageError
 from executor.events import ImageBuilt, Sink
 from executor.image.annotations import Annotations
 from executor.image.config import ImageConfig
 from executor.image.descriptor import Descriptor
-from executor.image.formats import format_of
+from executor.image.formats import DOCKER, format_of
 from executor.image.layer import Layer
 from executor.image.layout import index_bytes
 from executor.image.manifest import Index, Manifest
@@ -150,6 +152,24 @@ def check_outputs(spec: BuildSpec, annotations: Annotations, platforms: Sequence
         raise UsageError(f"annotations are for {', '.join(foreign)}, which is not built")
     if annotations.rows and spec.output.image_format == "docker":
         raise UsageError("Docker's manifests have no annotations", hint="build an OCI image: --image-format=oci")
+
+
+def check_bases(plan: BuildPlan, bases: BaseImages, spec: BuildSpec) -> None:
+    """Raise ImageError for an image to build on that has a layer without a name in `image_format`.
+
+    It is what `assemble` would say at the end. Raises what resolving the images raises.
+    """
+    written = format_of(spec.output.image_format)
+    for target in plan.targets if written is DOCKER else ():
+        planned: StagePlan | None = target
+        while planned and isinstance(planned.base, StageBase):
+            planned = plan.stage(planned.base.number)
+        if planned and isinstance(planned.base, ImageBase):
+            for layer in bases.get(planned.base.reference, planned.platform).layers:
+                try:
+                    written.layer(layer.descriptor)
+                except ImageError as error:
+                    raise ImageError(f"cannot build on {planned.base}: {error.message}", hint=error.hint) from None
 
 
 def result_of(image: BuiltImage, spec: BuildSpec) -> BuildResult:

@@ -46,6 +46,7 @@ OCI = Format(
     layers={
         mediatypes.DOCKER_LAYER: mediatypes.OCI_LAYER,
         mediatypes.DOCKER_LAYER_GZIP: mediatypes.OCI_LAYER_GZIP,
+        mediatypes.DOCKER_LAYER_ZSTD: mediatypes.OCI_LAYER_ZSTD,
     },
 )
 DOCKER = Format(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,20 @@ def test_a_new_label_recompresses_nothing(executor: Executor, tmp_path: Path) ->
     refused = executor.argv(f"--context={tmp_path}/context", "--no-push", "--image-format=docker")
     with pytest.raises(Exception, match="cannot stand in a docker image"):
         run(refused, env={"PATH": "/usr/bin:/bin", "KRUNNER_HOME": str(executor.home)})
+
+
+@any_driver_will_do
+def test_a_zstd_base_of_a_docker_image_is_refused_before_the_first_step(
+    executor: Executor, tmp_path: Path
+) -> None:
+    name, context = f"{executor.registry}/formats/zstd:2", tmp_path / "context"
+    build(executor, context, "--compression=zstd", f"--destination={name}")
+    (context / "Dockerfile").write_text(f"FROM {name} AS base\nRUN touch /x\nFROM base\nRUN touch /y\n")
+    argv = executor.argv(f"--context={context}", "--no-push", "--image-format=docker")
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 1, done.stderr
+    assert f"cannot build on {name}: layer sha256:" in done.stderr
+    assert "+zstd cannot stand in a docker image" in done.stderr
+    assert "RUN touch" not in done.stderr
+    (context / "Dockerfile").write_text(f"FROM {name} AS tools\nFROM scratch\nCOPY --from=tools /numbers /\n")
+    executor.run(f"--context={context}", "--no-push", "--image-format=docker")

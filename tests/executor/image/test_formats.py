@@ -29,9 +29,10 @@ def test_foreign_layers_stay_what_they_are():
     assert OCI.layer(foreign) == DOCKER.layer(foreign) == foreign
 
 
-def test_docker_has_no_zstd():
-    zstd = layer(mediatypes.OCI_LAYER_ZSTD)
-    assert OCI.takes(zstd)
+@pytest.mark.parametrize("name", [mediatypes.OCI_LAYER_ZSTD, mediatypes.DOCKER_LAYER_ZSTD])
+def test_docker_has_no_zstd(name):
+    zstd = layer(name)
+    assert OCI.layer(zstd) == layer(mediatypes.OCI_LAYER_ZSTD)
     assert not DOCKER.takes(zstd)
     with pytest.raises(ImageError, match="cannot stand in a docker image") as caught:
         DOCKER.layer(zstd)
