@@ -5,9 +5,9 @@ No secret is in them: of credentials they name the files and the registries. No 
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from typing import Any
+
+from executor.dataclass import asdict, dataclass
 
 SCHEMA_VERSION = 1
 
@@ -119,4 +119,4 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, Any]:
         """As `krunner doctor --json` prints it."""
-        return {"version": SCHEMA_VERSION, "fit": self.fit, **dataclasses.asdict(self)}
+        return {"version": SCHEMA_VERSION, "fit": self.fit, **asdict(self)}

@@ -24,7 +24,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from executor.dataclass import dataclass
 
 _USERINFO = re.compile(r"(?:(?<=http://)|(?<=https://))[^\s/@]+(?=@)")
 

@@ -10,11 +10,11 @@ import json
 import os
 import threading
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from executor import events
+from executor.dataclass import dataclass
 from executor.errors import UsageError
 from executor.events import Event
 

@@ -6,11 +6,10 @@ be called from several threads at once and must not raise.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
+from executor.dataclass import asdict, dataclass
 from executor.errors import Error, InvalidFileError, Location
 
 EVENTS_VERSION = 1
@@ -292,7 +291,7 @@ def discard(_event: Event) -> None:
 
 def to_json(event: Event) -> dict[str, Any]:
     """The event as a JSON object whose `type` is the event's class name."""
-    return {"type": type(event).__name__, **dataclasses.asdict(event)}
+    return {"type": type(event).__name__, **asdict(event)}
 
 
 def from_json(document: Mapping[str, Any]) -> Event:

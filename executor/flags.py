@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from executor.dataclass import dataclass
 from executor.errors import NotSupportedError
 
 FlagValue = bool | str | int | tuple[str, ...]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from executor.cli import command, spec_from_flags
+from executor.dataclass import fields, is_dataclass, replace
 from executor.errors import UsageError
 from executor.flags import FLAGS, normalize
 from executor.spec import BuildSpec
@@ -47,12 +47,12 @@ def _laid(base: Any, usual: Any, asked: Any) -> Any:
     """`base` where `asked` is the usual value, else what is asked for."""
     if asked == usual:
         return base
-    if dataclasses.is_dataclass(base) and not isinstance(base, type):
+    if is_dataclass(base) and not isinstance(base, type):
         changes = {
             field.name: _laid(getattr(base, field.name), getattr(usual, field.name), getattr(asked, field.name))
-            for field in dataclasses.fields(base)
+            for field in fields(base)
         }
-        return dataclasses.replace(base, **changes)
+        return replace(base, **changes)
     if isinstance(base, Mapping):
         return {**base, **asked}
     return (*base, *asked) if isinstance(base, tuple) else asked

@@ -10,10 +10,10 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass, field, replace
 from typing import Literal, TextIO
 
 from executor import events
+from executor.dataclass import dataclass, field, replace
 from executor.events import Event
 
 LogFormat = Literal["text", "color", "json"]

@@ -5,13 +5,12 @@ A BuildSpec crosses a process border as JSON: `to_json` and `build_spec_from_jso
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from executor.dataclass import asdict, dataclass, field, is_dataclass
 from executor.errors import InternalError, UsageError
 
 RootfsChoice = Literal["auto", "overlay", "chroot", "in-place"]
@@ -207,7 +206,7 @@ class BuildSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values (objects, arrays, strings, numbers, booleans, null)."""
-        return dataclasses.asdict(self)
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +223,7 @@ class PushSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values."""
-        return dataclasses.asdict(self)
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +315,7 @@ class BuildResult:
 
     def to_json(self) -> dict[str, Any]:
         """The result as JSON values."""
-        return dataclasses.asdict(self)
+        return asdict(self)
 
 
 def build_spec_from_json(document: Mapping[str, Any]) -> BuildSpec:
@@ -367,7 +366,7 @@ def _from_json(kind: type[_T], document: Mapping[str, Any]) -> _T:
 
 
 def _value(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+    if is_dataclass(hint) and isinstance(hint, type):
         return _from_json(hint, value)
     if typing.get_origin(hint) is not tuple:
         return {k: _mapped(hint, v) for k, v in value.items()} if isinstance(value, dict) else value

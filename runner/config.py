@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import cast, get_args
 
+from executor.dataclass import replace
 from runner import schema
 from runner.entry import PLACES
 from runner.expansion import Draft, drafts

@@ -10,8 +10,8 @@ import selectors
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from executor.dataclass import dataclass
 from executor.errors import InternalError
 from executor.spec import Job
 from runner.runevents import RunSink, TimePassed

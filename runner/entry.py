@@ -7,9 +7,9 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
+from executor.dataclass import dataclass, replace
 from executor.errors import Location, NotSupportedError, UsageError
 from executor.image.reference import Reference
 from executor.spec import BuildSpec, CacheOptions, RetryPolicy, SecretSource, check_layers

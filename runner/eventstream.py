@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from executor import events
+from executor.dataclass import asdict
 from executor.errors import UsageError
 from executor.eventlines import Moment, event_document, head, image_span, write_line
 from runner.outcome import Outcome, RunReport
@@ -46,7 +46,7 @@ class RunDocuments:
 
 
 def _fields(event: RunEvent) -> dict[str, Any]:
-    fields = dataclasses.asdict(event)
+    fields = asdict(event)
     for name in ("at", "time"):
         fields.pop(name, None)
     match event:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
+from executor.dataclass import dataclass
 from executor.diagnosis import Diagnosis
 from executor.errors import Diagnostic, Error, Location
 from executor.spec import BuildSpec, PruneResult, PruneSpec, WaitingImage

@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 
+from executor.dataclass import dataclass, field, replace
 from runner.findings import Findings
 from runner.interpolate import Scope, filled
 from runner.nodes import Node, map_node, merged, text_node, with_origin

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
+from executor.dataclass import dataclass, replace
 from runner.findings import Findings
 from runner.nodes import Node
 from runner.scalars import resolve

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
+from executor.dataclass import replace
 from runner.findings import Findings
 from runner.nodes import Node, merged, with_origin
 

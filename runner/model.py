@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from executor.dataclass import dataclass, field, replace
 from executor.errors import Location
 from executor.spec import BuildSpec, RetryPolicy, RootfsChoice
 
@@ -48,9 +47,9 @@ class ImageSpec:
 
     def job(self, digests: Mapping[str, str], push: PushMode, *, beside: bool = False) -> BuildSpec:
         """The build, told which references were built before it in this run (reference → manifest digest)."""
-        output = dataclasses.replace(self.build.output, keep=self.keep, defer=bool(self.keep) and push != "each")
-        rootfs = dataclasses.replace(self.build.rootfs, beside=beside)
-        return dataclasses.replace(self.build, local_images=dict(digests), output=output, rootfs=rootfs)
+        output = replace(self.build.output, keep=self.keep, defer=bool(self.keep) and push != "each")
+        rootfs = replace(self.build.rootfs, beside=beside)
+        return replace(self.build, local_images=dict(digests), output=output, rootfs=rootfs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ Document, which the schema and the checks look at.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from executor.dataclass import dataclass, replace
 from executor.errors import Location
 from runner.findings import Findings, KeyPath
 from runner.scalars import ScalarValue

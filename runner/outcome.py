@@ -9,10 +9,10 @@ The first that applies wins, down the left column and then the right one. 2 come
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from executor import errors
+from executor.dataclass import dataclass
 
 Status: TypeAlias = Literal["built", "push failed", "not pushed", "failed", "stopped", "skipped"]
 _WORST_FIRST = (errors.UnfitError.exit_code, errors.InternalError.exit_code, 1, 75, errors.PushError.exit_code)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TypeAlias
 
+from executor.dataclass import replace
 from executor.errors import Location
 from runner.nodes import Node
 

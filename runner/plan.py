@@ -8,9 +8,9 @@ the file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from executor.dataclass import dataclass, field, replace
 from executor.errors import Diagnostic, Error, InvalidFileError
 from executor.spec import BuildSpec, CacheOptions
 from runner.findings import Findings

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from executor.dataclass import dataclass
 from runner.nodes import Node
 from runner.scalars import resolve
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
+from executor.dataclass import replace
 from executor.spec import PushPhase, PushSpec, WaitingImage
 from runner.crew import Crew
 from runner.model import ImageSpec, PushMode

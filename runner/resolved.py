@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from executor.dataclass import dataclass, replace
 from executor.errors import Location
 from runner.entry import Claim, Entry
 from runner.findings import Findings

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
+from executor.dataclass import dataclass, field
 from executor.events import Event
 from runner.outcome import Outcome, RunReport
 

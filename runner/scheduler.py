@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, field, replace
 
+from executor.dataclass import dataclass, field, replace
 from executor.errors import InternalError
 from executor.events import RetryScheduled
 from executor.spec import RetryPolicy

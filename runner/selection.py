@@ -6,15 +6,14 @@ take any other base.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import json
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from executor.dataclass import dataclass, field, replace
 from executor.errors import UsageError
 from runner.plan import PlannedImage, RunPlan, in_families
 
@@ -76,11 +75,11 @@ def select(plan: RunPlan, selection: Selection, changed: Collection[str] | None 
     if selection.shard:
         kept = _share(selection, [planned for planned in plan.images if planned.image.name in kept])
     images = (
-        dataclasses.replace(planned, needs=tuple(name for name in planned.needs if name in kept), after=())
+        replace(planned, needs=tuple(name for name in planned.needs if name in kept), after=())
         for planned in plan.images
         if planned.image.name in kept
     )
-    return dataclasses.replace(plan, images=tuple(in_families(images)))
+    return replace(plan, images=tuple(in_families(images)))
 
 
 def read_seconds(path: str) -> dict[str, float]:

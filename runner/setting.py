@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from executor.dataclass import replace
 from executor.errors import Location, UsageError
 from runner import yamlfile
 from runner.expansion import Draft

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from executor.dataclass import dataclass, replace
 from executor.errors import InvalidFileError, UsageError
 from runner import yamlfile
 from runner.findings import Findings

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
+from executor.dataclass import replace
 from executor.errors import UsageError
 from runner.findings import Findings
 from runner.nodes import Node, list_node, map_node, merged, text_node

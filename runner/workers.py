@@ -7,9 +7,9 @@ import json
 import os
 import signal
 import socket
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from executor.dataclass import dataclass
 from executor.errors import InternalError
 from executor.spec import Job, job_to_json
 from runner import zygote

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from yaml.composer import Composer
@@ -19,6 +18,7 @@ from yaml.reader import Reader, ReaderError
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
+from executor.dataclass import dataclass, field
 from executor.errors import Diagnostic, InvalidFileError, Location
 from runner.findings import Findings, KeyPath
 from runner.scalars import ScalarValue, resolve

@@ -56,6 +56,11 @@ def test_only_registry_and_context_touch_the_network():
     assert {path for path in importers("requests", "urllib3") if path.startswith("runner/")} == set()
 
 
+def test_dataclasses_are_made_cheaply():
+    """A class made by the standard library costs the start of each process as much as twenty of ours."""
+    assert importers("dataclasses") <= {"executor/dataclass.py"}
+
+
 @pytest.mark.parametrize(
     "pattern",
     [

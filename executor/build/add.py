@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
 
 from executor.build.copy import (
@@ -23,6 +22,7 @@ from executor.context.archive import is_archive, open_archive
 from executor.context.base import ContextTree
 from executor.context.git import clone, is_git_url, parse_git_url
 from executor.context.http import download, file_name
+from executor.dataclass import dataclass, replace
 from executor.errors import ImageError, StepError
 from executor.events import Sink
 from executor.image.layer import LayerEntry

@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 from executor.build.layoutimages import import_image, is_layout
 from executor.build.warmedbases import WarmedBases
+from executor.dataclass import dataclass
 from executor.errors import ImageError
 from executor.events import PullFinished, PullStarted, Sink, Warned
 from executor.image.config import ImageConfig, config_from_bytes

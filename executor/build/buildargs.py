@@ -10,8 +10,8 @@ BUILDKIT_CONTEXT_KEEP_GIT_DIR   contexts that are repositories keep .git
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
+from executor.dataclass import replace
 from executor.dockerfile.instructions import Dockerfile
 from executor.dockerfile.runflags import parse_bool
 from executor.dockerfile.stages import global_variables

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from executor.build.contentkeys import ContentChain, Contents, copies_from, mixed
 from executor.build.plan import first_line
@@ -18,6 +17,7 @@ from executor.build.stepkeys import FileStep
 from executor.cache.entry import Entry
 from executor.cache.key import CacheKey, after
 from executor.cache.layercache import Found, LayerCache, OpenBlob
+from executor.dataclass import dataclass, replace
 from executor.dockerfile.instructions import Add, Copy, Run
 from executor.events import CacheLookedUp, Sink
 from executor.image.layer import Layer

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from executor.build.frontend import Frontend, ignore_matcher, read_dockerfile
+from executor.dataclass import dataclass
 from executor.dockerfile.ignore import IgnoreMatcher
 from executor.dockerfile.instructions import Dockerfile
 from executor.dockerfile.lint import CheckOptions, lint

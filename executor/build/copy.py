@@ -11,12 +11,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 
 from executor.build.chmod import octal_mode, parse_chmod
 from executor.build.copysource import Choose, Found, SourceTree, is_remote
 from executor.context.base import ContextTree
 from executor.context.http import without_credentials
+from executor.dataclass import dataclass, field, replace
 from executor.dockerfile.instructions import Heredoc
 from executor.dockerfile.wildcard import has_wildcards
 from executor.errors import Error, Location, StepError, UnfitError

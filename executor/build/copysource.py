@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from executor.context.base import ContextTree, IgnoreRules
 from executor.context.git import is_git_url
 from executor.context.http import is_http_url
+from executor.dataclass import dataclass
 from executor.dockerfile.ignore import IgnoreMatcher
 from executor.dockerfile.wildcard import has_wildcards, wildcard_match
 from executor.errors import StepError

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 
 from executor.build import machine
 from executor.build.advice import advise
+from executor.dataclass import replace
 from executor.diagnosis import Diagnosis, DriverFinding, ProcessFinding, StoreFinding
 from executor.errors import Error, UnfitError
 from executor.registry.credentials import credential_sources

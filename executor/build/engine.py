@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from executor.build.bases import BaseImages
@@ -47,6 +46,7 @@ from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.build.warmedbases import open_warmed
 from executor.context.base import ContextTree, open_context
 from executor.context.http import download
+from executor.dataclass import dataclass, replace
 from executor.dockerfile.instructions import Add, Copy, Mount, Onbuild
 from executor.errors import ImageError, PushError, RegistryError
 from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted, Warned

@@ -6,12 +6,12 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from executor.build.buildargs import builder_args
 from executor.context.base import ContextTree
 from executor.context.http import is_http_url, without_credentials
+from executor.dataclass import dataclass
 from executor.dockerfile.ignore import IgnoreMatcher, parse_ignore
 from executor.dockerfile.instructions import Arg, Dockerfile
 from executor.dockerfile.parser import parse

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from executor.build.bases import BaseImages
 from executor.build.buildargs import is_set
 from executor.build.clock import Clock
 from executor.build.plan import BuildPlan, ImageBase, StageBase, StagePlan
 from executor.build.state import StageState
+from executor.dataclass import dataclass, replace
 from executor.errors import ImageError, UsageError
 from executor.events import ImageBuilt, Sink
 from executor.image.annotations import Annotations

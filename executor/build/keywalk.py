@@ -8,7 +8,6 @@ from there on, nor have the stages that build on it; the build itself will say w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from executor.build.bases import BaseImages
 from executor.build.cachedsteps import StagePlanKeys, StepPlan
@@ -20,6 +19,7 @@ from executor.build.state import StageState
 from executor.build.stepkeys import FileStep, Inputs, no_key, step_key
 from executor.build.steps import execute
 from executor.cache.key import CacheKey, LayerRules, base_key
+from executor.dataclass import dataclass, field
 from executor.dockerfile.instructions import Copy, Mount, Run
 from executor.errors import Error, InternalError
 from executor.image.platform import Platform

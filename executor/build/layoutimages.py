@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from executor.build.namedcontexts import OCI_LAYOUT
+from executor.dataclass import dataclass
 from executor.errors import ImageError
 from executor.image.descriptor import Descriptor
 from executor.image.layout import IMAGE_NAME, REF_NAME, Layout, read_layout

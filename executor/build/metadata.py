@@ -7,10 +7,10 @@ import posixpath
 import re
 import signal
 from collections.abc import Mapping
-from dataclasses import replace
 
 from executor.build.ports import parse_ports
 from executor.build.state import StageState, clean_path
+from executor.dataclass import replace
 from executor.dockerfile.duration import format_duration
 from executor.dockerfile.instructions import (
     Cmd,

@@ -13,11 +13,11 @@ import posixpath
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 
 from executor.build.plan import source_name
 from executor.build.sshagent import forwarded
 from executor.build.stage import Stage
+from executor.dataclass import dataclass, field
 from executor.dockerfile.instructions import Mount, Run
 from executor.dockerfile.runflags import is_read_only, parse_bool, parse_size
 from executor.errors import Error, StepError

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from executor.build.copy import gives_nothing_away
 from executor.build.copysource import SourceTree
 from executor.build.secrets import Secrets
 from executor.build.sshagent import Agents
 from executor.context.base import ContextTree
+from executor.dataclass import dataclass
 from executor.rootfs.copytree import CopyRules, copy_tree
 from executor.store.cachemounts import CacheMounts
 

@@ -10,9 +10,9 @@ Names are compared as BuildKit does: as references in docker's short form, `:lat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from executor.build.plan import Base, ContextBase, ImageBase, ScratchBase
+from executor.dataclass import dataclass, field
 from executor.errors import UsageError
 from executor.image.reference import Reference
 

@@ -15,11 +15,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from threading import Event
 from typing import BinaryIO
 
 from executor.build.wantedpaths import Selection, Wanted, above, led_to
+from executor.dataclass import dataclass, field
 from executor.image.layer import OPAQUE_WHITEOUT, WHITEOUT_PREFIX, EntryType, LayerEntry
 from executor.image.tarread import TarContent, read_entries, replayed
 from executor.rootfs.unpack import apply_entries

@@ -7,9 +7,9 @@ trigger that names a stage makes the engine build that stage when it meets it. `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from executor.dataclass import dataclass
 from executor.dockerfile.instructions import Copy, Dockerfile, Mount, Run, Stage, StageInstruction
 from executor.dockerfile.stages import source_stage
 from executor.errors import Diagnostic, InvalidFileError, NotSupportedError, UsageError, without_passwords

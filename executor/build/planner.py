@@ -7,7 +7,6 @@ in it once. Pure, as the plan is.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from executor.build.namedcontexts import NamedContexts
@@ -23,6 +22,7 @@ from executor.build.plan import (
     source_name,
     source_of,
 )
+from executor.dataclass import dataclass, field, replace
 from executor.dockerfile.expansion import expand_from, faults_of_words
 from executor.dockerfile.instructions import Add, Arg, Copy, Dockerfile, From, Mount, Onbuild, Run, Stage, Workdir
 from executor.dockerfile.stages import find_target, global_variables, stage_by_name

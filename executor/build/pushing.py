@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from executor.build.digestfiles import write_digest_files
 from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.build.transfers import Meter, Sent
+from executor.dataclass import asdict, dataclass, replace
 from executor.errors import Error, ImageError, PushError, RegistryError, StoppedError
 from executor.events import Sink, Warned
 from executor.image.descriptor import Descriptor
@@ -131,8 +130,8 @@ def keep(store: Store, image: Pushable, spec: BuildSpec, result: BuildResult) ->
     sources = {blob.descriptor.digest: blob.source for blob in image.all_blobs() if blob.source}
     record = {
         "name": spec.name,
-        "output": dataclasses.asdict(spec.output),
-        "registry": dataclasses.asdict(spec.registry),
+        "output": asdict(spec.output),
+        "registry": asdict(spec.registry),
         "result": result.to_json(),
         "sources": sources,
     }
@@ -188,7 +187,7 @@ def push(spec: PushSpec, sink: Sink) -> BuildResult:
             digest = image.descriptor.digest
             pusher.push(image, targets, lambda target: store.unpushed.settle(spec.keep, digest, [str(target)]))
         write_digest_files(output, digest)
-        return dataclasses.replace(result, pushed=tuple(f"{target}@{digest}" for target in targets))
+        return replace(result, pushed=tuple(f"{target}@{digest}" for target in targets))
 
 
 class _Waiting:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from executor.build.clock import Clock
@@ -15,6 +14,7 @@ from executor.build.mountsupplies import MountSupplies
 from executor.build.plan import StagePlan, first_line
 from executor.build.state import StageState
 from executor.context.base import ContextTree
+from executor.dataclass import dataclass, field
 from executor.dockerfile.instructions import Add, Copy, Mount, StageInstruction
 from executor.errors import StepError
 from executor.events import LayerWritten, Sink, StepFinished, StepStarted

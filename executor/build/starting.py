@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 
 from executor.build.bases import BaseImages
 from executor.build.plan import ContextBase, ImageBase, ScratchBase, StageBase, StagePlan
 from executor.build.state import StageState, child_state, image_state, scratch_state
+from executor.dataclass import dataclass, replace
 from executor.dockerfile.instructions import StageInstruction
 from executor.dockerfile.parser import parse_trigger
 from executor.errors import InvalidFileError, StepError

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
+from executor.dataclass import dataclass, field, replace
 from executor.image.config import ContainerConfig, History, ImageConfig
 from executor.image.layer import Layer
 from executor.image.platform import Platform

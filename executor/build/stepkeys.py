@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from executor.build.chmod import parse_chmod
@@ -23,6 +22,7 @@ from executor.cache.key import CacheKey, Command, copy_key, run_key, workdir_key
 from executor.context.base import ContextTree
 from executor.context.git import commit_of, is_git_url, parse_git_url
 from executor.context.http import content_of, without_credentials
+from executor.dataclass import dataclass
 from executor.dockerfile.instructions import Add, Copy, Heredoc, Mount, Run, Workdir
 from executor.errors import ContextError
 from executor.events import Sink

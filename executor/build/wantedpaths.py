@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from executor.dataclass import dataclass
 from executor.dockerfile.instructions import Copy
 from executor.dockerfile.wildcard import PatternError, has_wildcards, wildcard_match
 

@@ -10,9 +10,9 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
+from executor.dataclass import dataclass, field
 from executor.rootfs.copytree import Choice
 from executor.snapshot.entries import xattrs_of
 

@@ -15,8 +15,8 @@ import calendar
 import gzip
 import hashlib
 import time
-from dataclasses import dataclass
 
+from executor.dataclass import dataclass
 from executor.errors import ImageError
 from executor.image.config import ContainerConfig, History, ImageConfig, config_from_bytes
 from executor.image.descriptor import Descriptor

@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from executor.dataclass import dataclass
 from executor.image.digest import Digest
 from executor.image.platform import Platform
 

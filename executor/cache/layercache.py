@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from executor.cache.entry import EMPTY_BLOB, Entry, to_image
 from executor.cache.places import Place
+from executor.dataclass import dataclass, field
 from executor.errors import Error, ImageError, StoppedError
 from executor.events import Noted, Sink, Warned
 from executor.image.digest import Digest

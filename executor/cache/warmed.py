@@ -17,10 +17,10 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from executor.dataclass import dataclass
 from executor.errors import ImageError
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest

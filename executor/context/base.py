@@ -10,12 +10,12 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 from executor.context.archive import unpack_context, unpack_standard_input
 from executor.context.git import clone, is_git_url, parse_context_url
 from executor.context.http import download, without_credentials
+from executor.dataclass import dataclass, replace
 from executor.errors import ContextError, NotSupportedError, UnfitError
 from executor.events import Noted, Sink
 

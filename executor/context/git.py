@@ -12,10 +12,10 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from executor.context.http import is_http_url
+from executor.dataclass import dataclass
 from executor.errors import ContextError, NotSupportedError
 from executor.events import Noted, Sink
 from executor.ownroot import own_root

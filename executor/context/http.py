@@ -6,10 +6,10 @@ import email.utils
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from executor.dataclass import dataclass
 from executor.errors import ContextError
 from executor.events import RetryScheduled, Sink
 

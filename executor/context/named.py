@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from executor.context.git import clone, is_git_url, parse_git_url
 from executor.context.http import download, is_http_url, without_credentials
+from executor.dataclass import dataclass
 from executor.errors import ContextError
 from executor.events import Sink
 

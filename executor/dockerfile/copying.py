@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from executor.dataclass import replace
 from executor.dockerfile.flags import Flags, FlagTable, Kind
 from executor.dockerfile.heredoc import heredoc_or_none
 from executor.dockerfile.instructions import Add, Copy, Heredoc

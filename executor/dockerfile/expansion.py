@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeAlias, assert_never
 
+from executor.dataclass import dataclass, replace
 from executor.dockerfile.instructions import (
     Add,
     Arg,

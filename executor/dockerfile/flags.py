@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 
+from executor.dataclass import dataclass
 from executor.dockerfile.statement import FaultError, Report
 from executor.dockerfile.suggest import did_you_mean
 from executor.dockerfile.tokens import Token

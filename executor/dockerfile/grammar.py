@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from executor.dataclass import dataclass, field, replace
 from executor.dockerfile import copying, keyvalue, running, settings
 from executor.dockerfile.flags import Flags, FlagTable, Kind, read_flags
 from executor.dockerfile.instructions import From, Onbuild, StageInstruction

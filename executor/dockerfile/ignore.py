@@ -9,8 +9,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from executor.dataclass import dataclass
 from executor.dockerfile.source import printable, read_source
 from executor.dockerfile.whitespace import SPACES
 from executor.dockerfile.wildcard import PatternError, translate_one

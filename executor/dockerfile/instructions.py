@@ -7,9 +7,9 @@ A new instruction is a dataclass here, a row in the parser, and an arm in each `
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from executor.dataclass import dataclass, field
 from executor.errors import Diagnostic, Location
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, replace
 
+from executor.dataclass import dataclass, replace
 from executor.dockerfile.heredoc import heredocs_of, strip_leading_tabs
 from executor.dockerfile.instructions import Directives, Heredoc
 from executor.dockerfile.jsonform import NotStringsError, parse_json_form

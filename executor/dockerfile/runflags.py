@@ -8,9 +8,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypeVar, get_args
 
+from executor.dataclass import dataclass, replace
 from executor.dockerfile.instructions import Device, Mount
 from executor.dockerfile.suggest import did_you_mean, one_of
 from executor.errors import Location

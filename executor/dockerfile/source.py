@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from executor.dataclass import dataclass
 from executor.errors import Diagnostic, InvalidFileError, Location
 
 _EXCERPT_WIDTH = 110

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypedDict
 
+from executor.dataclass import dataclass
 from executor.dockerfile.instructions import Heredoc
 from executor.dockerfile.jsonform import NotStringsError, parse_json_form
 from executor.dockerfile.tokens import CommandLine, Token

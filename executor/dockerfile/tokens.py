@@ -7,8 +7,7 @@ keyword   flags              rest
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from executor.dataclass import dataclass
 from executor.dockerfile.whitespace import SPACES, first_word, skip_spaces
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from executor.dataclass import dataclass
 from executor.dockerfile.shellpattern import replace, trim_prefix, trim_suffix
 from executor.dockerfile.whitespace import SPACES
 from executor.errors import Error

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
+from executor.dataclass import dataclass
 from executor.errors import UsageError
 from executor.image.platform import Platform
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from executor.dataclass import dataclass, field
 from executor.errors import ImageError
 from executor.image.digest import Digest
 from executor.image.platform import Platform

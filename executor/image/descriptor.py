@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from executor.dataclass import dataclass, field
 from executor.errors import ImageError
 from executor.image.digest import Digest
 from executor.image.platform import Platform

@@ -6,8 +6,8 @@ The blobs are the same in both; only their names in the manifest differ.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
+from executor.dataclass import dataclass, replace
 from executor.errors import ImageError
 from executor.image import mediatypes
 from executor.image.descriptor import Descriptor

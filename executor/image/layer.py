@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from executor.dataclass import dataclass, field
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 

@@ -15,9 +15,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
+from executor.dataclass import dataclass, replace
 from executor.errors import ImageError
 from executor.image import mediatypes
 from executor.image.descriptor import Descriptor

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from executor.dataclass import dataclass, field
 from executor.errors import ImageError
 from executor.image import mediatypes
 from executor.image.descriptor import Descriptor

@@ -6,8 +6,8 @@ Grammar: distribution's `reference` package; short names belong to docker.io, on
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 
+from executor.dataclass import dataclass, replace
 from executor.errors import ImageError, UsageError
 from executor.image.digest import Digest
 

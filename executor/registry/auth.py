@@ -11,10 +11,10 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urljoin
 
+from executor.dataclass import dataclass, field
 from executor.errors import AuthError, RegistryError
 from executor.registry.answers import read_answer, read_json
 from executor.registry.credentials import Credential, Keychain

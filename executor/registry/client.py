@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar, cast
 
+from executor.dataclass import dataclass, replace
 from executor.errors import ImageError, NotFoundError
 from executor.events import Sink
 from executor.image import mediatypes

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from executor.dataclass import dataclass, field
 from executor.errors import Error, RegistryError
 from executor.registry.answers import read_answer
 from executor.registry.auth import Authorizer

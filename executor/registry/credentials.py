@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from shutil import which
 from typing import TYPE_CHECKING, NoReturn
 
+from executor.dataclass import dataclass
 from executor.diagnosis import CredentialsFinding
 from executor.errors import InvalidFileError
 from executor.events import Sink, discard

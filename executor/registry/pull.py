@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from executor.dataclass import dataclass
 from executor.errors import ImageError
 from executor.events import Warned
 from executor.image.config import config_from_bytes

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import BinaryIO, Self
 
+from executor.dataclass import dataclass
 from executor.events import BlobPushed, PushFinished, PushStarted
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest

@@ -11,12 +11,12 @@ import os
 import re
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from executor.dataclass import dataclass
 from executor.errors import AuthError, NotFoundError, RegistryError
 
 _QUOTED = 300

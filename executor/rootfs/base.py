@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol, Self, TypeAlias
 
+from executor.dataclass import dataclass, field
 from executor.errors import Location
 from executor.events import Stream
 from executor.image.layer import Layer

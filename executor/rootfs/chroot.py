@@ -13,10 +13,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from threading import Thread
 from typing import Self
 
+from executor.dataclass import replace
 from executor.errors import Error, InternalError, UnfitError
 from executor.image.layer import Layer, LayerEntry
 from executor.rootfs import process, syscalls

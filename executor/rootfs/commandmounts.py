@@ -11,8 +11,8 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
+from executor.dataclass import replace
 from executor.errors import StepError, UnfitError
 from executor.rootfs import syscalls
 from executor.rootfs.base import BindMount, CommandMount, SecretMount, TmpfsMount

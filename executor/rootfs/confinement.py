@@ -11,9 +11,9 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NoReturn
 
+from executor.dataclass import dataclass
 from executor.rootfs import syscalls
 from executor.rootfs.base import CommandMount, RunRequest
 from executor.rootfs.commandmounts import attach

@@ -12,9 +12,9 @@ import os
 import shutil
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Self
 
+from executor.dataclass import dataclass, field
 from executor.rootfs.filecontent import copy_content
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -11,8 +11,8 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from executor.dataclass import dataclass
 from executor.rootfs import safepath, syscalls
 
 _KEPT = 64

@@ -10,8 +10,8 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from executor.dataclass import dataclass
 from executor.errors import UnfitError
 
 HOME = "/kaniko"

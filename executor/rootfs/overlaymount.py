@@ -11,8 +11,8 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
+from executor.dataclass import dataclass, replace
 from executor.errors import UnfitError
 from executor.rootfs import syscalls
 

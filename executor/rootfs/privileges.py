@@ -6,8 +6,9 @@ Whether something works is found out by trying it; a capability can be there and
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from executor.dataclass import dataclass
 
 # By number, as in linux/capability.h.
 _CAPABILITIES = (

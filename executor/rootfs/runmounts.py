@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Literal
 
+from executor.dataclass import dataclass
 from executor.rootfs import syscalls
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")

@@ -10,8 +10,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
+from executor.dataclass import dataclass
 from executor.errors import UnfitError
 from executor.rootfs.runmounts import MountKind, RunMount
 from executor.rootfs.safepath import resolve

@@ -18,9 +18,9 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
+from executor.dataclass import asdict, dataclass, replace
 from executor.errors import UnfitError
 from executor.image.replacing import replacing
 from executor.rootfs.safepath import inside, resolve

@@ -7,8 +7,8 @@ those of solver/llbsolver/ops/user_linux.go, where an unknown name is 0 and a ba
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from executor.dataclass import dataclass
 from executor.errors import StepError
 from executor.rootfs.base import Identity
 from executor.rootfs.safepath import read_file

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
+from executor.dataclass import dataclass
 from executor.image.layer import LayerEntry
 
 

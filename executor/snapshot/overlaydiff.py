@@ -14,8 +14,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
+from executor.dataclass import dataclass, replace
 from executor.image.layer import OPAQUE_WHITEOUT, WHITEOUT_PREFIX, EntryType, LayerEntry
 from executor.snapshot.changes import Change
 from executor.snapshot.entries import describe, same_content

@@ -14,9 +14,9 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from executor.dataclass import dataclass, field, replace
 from executor.image.layer import WHITEOUT_PREFIX, EntryType, LayerEntry
 from executor.snapshot.changes import Change
 from executor.snapshot.entries import describe, same_content

@@ -13,10 +13,10 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from executor.dataclass import dataclass
 from executor.spec import PruneResult, PruneSpec
 from executor.store.layout import Store
 from executor.store.locks import locked

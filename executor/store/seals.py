@@ -17,9 +17,10 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from executor.dataclass import dataclass
 
 _EVERY = 3600.0  # seconds; a walk costs 5 µs an entry
 _BLOCK = 512

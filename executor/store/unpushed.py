@@ -15,10 +15,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from executor.dataclass import dataclass, replace
 from executor.errors import ImageError, UnfitError
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from executor.dataclass import dataclass, field
 from executor.spec import RegistryOptions
 
 

@@ -6,11 +6,11 @@ import difflib
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from executor.dataclass import dataclass
 from executor.errors import UsageError
 from runner.commands.completing import complete_images
 from runner.executor import Executor

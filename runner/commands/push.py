@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
 import click
 
+from executor.dataclass import replace
 from executor.errors import UsageError
 from runner.commands.options import Invocation, with_debug
 from runner.commands.reporting import Reporting, with_reporting
@@ -50,7 +50,7 @@ def command(invocation: Invocation, /, store: str | None, only_list: bool, repor
         return 0
     source = click.get_current_context().get_parameter_source("report_dir")
     if source is click.core.ParameterSource.DEFAULT:  # the run's own reports shall stay
-        reporting = dataclasses.replace(reporting, report_dir=os.path.join(reporting.report_dir, "push"))
+        reporting = replace(reporting, report_dir=os.path.join(reporting.report_dir, "push"))
     pool = ZygotePool.start(invocation.executor.load_entry)
     try:
         sink = reporting.sink()

@@ -7,11 +7,11 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 import click
 
+from executor.dataclass import dataclass
 from executor.errors import UsageError
 from executor.eventlines import open_events
 from runner.eventstream import EventsFile

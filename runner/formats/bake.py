@@ -5,8 +5,7 @@ What Bake has and krunner has not is a fault, unless it asks for what krunner al
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from executor.dataclass import replace
 from runner.findings import Findings
 from runner.formats.bakefile import BakeFile
 from runner.nodes import Node, list_node, map_node, text_node

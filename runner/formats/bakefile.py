@@ -10,9 +10,9 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from executor.dataclass import dataclass, field, replace
 from executor.errors import InvalidFileError, Location
 from runner.findings import Findings
 from runner.formats.hclexpressions import Evaluation, Function, Names, branches, fault, node_of, parse_tree

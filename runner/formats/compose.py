@@ -6,8 +6,8 @@ Services without `build` are left out, and so is everything that is about runnin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
+from executor.dataclass import replace
 from runner.findings import Findings
 from runner.nodes import Node, list_node, map_node, text_node
 

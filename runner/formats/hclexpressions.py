@@ -9,9 +9,9 @@ import operator
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
+from executor.dataclass import dataclass, field, replace
 from executor.errors import Diagnostic, InvalidFileError, Location, UsageError
 from runner.formats.hclfunctions import FUNCTIONS, HclValue, text
 from runner.nodes import Node, data

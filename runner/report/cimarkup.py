@@ -11,10 +11,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from executor import events
+from executor.dataclass import dataclass
 from runner.outcome import Outcome
 
 Level: TypeAlias = Literal["error", "warning"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from executor import events
+from executor.dataclass import dataclass
 from runner.outcome import Outcome
 from runner.report.cimarkup import Markup, NoMarkup, Note
 from runner.report.heartbeat import Heartbeat

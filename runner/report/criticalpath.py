@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from executor.dataclass import dataclass
 from runner.report.imagerecord import ImageRecord
 
 Reason: TypeAlias = Literal["last", "needed", "busy"]

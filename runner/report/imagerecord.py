@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from executor import events
+from executor.dataclass import dataclass, field
 from runner.outcome import Outcome, Status
 from runner.report.lines import log_lines
 

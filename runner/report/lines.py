@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from executor import events
+from executor.dataclass import dataclass
 from runner.outcome import Outcome
 from runner.report.style import duration, size
 from runner.report.table import status_word

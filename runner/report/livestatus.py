@@ -8,9 +8,9 @@ api   pulling registry.example/debian:12  [######----] 45.1 MB of 72.9 MB  3.2 s
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 from executor import events
+from executor.dataclass import dataclass, field
 from runner.report.lines import activity
 from runner.report.plaintext import harmless
 from runner.report.style import duration, paint, size

@@ -5,10 +5,10 @@ Each image also has the keys that `docker buildx bake --metadata-file` writes, s
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime
 from typing import Any
 
+from executor.dataclass import asdict
 from runner.outcome import Outcome
 from runner.report.imagerecord import FailedAttempt, ImageRecord, Stage, TransferEvent
 from runner.report.record import RunRecord
@@ -55,8 +55,8 @@ def _image(image: ImageRecord, record: RunRecord) -> dict[str, Any]:
         "blobs": [_transfer(start, event) for start, event in image.blobs],
         "pushes": [_transfer(start, event) for start, event in image.pushes],
         "failed_attempts": [_attempt(attempt) for attempt in image.attempts],
-        "retries": [dataclasses.asdict(event) for event in image.retries],
-        "warnings": [dataclasses.asdict(event) for event in image.warnings],
+        "retries": [asdict(event) for event in image.retries],
+        "warnings": [asdict(event) for event in image.warnings],
         "error": _error(image.outcome),
         "log": "" if image.start is None else f"logs/{image.name}.log",
         **metadata(image),
@@ -97,23 +97,23 @@ def _phases(image: ImageRecord) -> dict[str, float]:
 def _stage(stage: Stage) -> dict[str, Any]:
     steps = [
         {
-            **dataclasses.asdict(step),
+            **asdict(step),
             "start": _rounded(step.start),
             "seconds": _maybe_rounded(step.seconds),
             "layer_seconds": _rounded(step.layer_seconds),
         }
         for step in stage.steps
     ]
-    return {**dataclasses.asdict(stage), "start": _rounded(stage.start), "steps": steps}
+    return {**asdict(stage), "start": _rounded(stage.start), "steps": steps}
 
 
 def _transfer(start: float, event: TransferEvent) -> dict[str, Any]:
-    return {**dataclasses.asdict(event), "start": _rounded(start), "seconds": _rounded(event.seconds)}
+    return {**asdict(event), "start": _rounded(start), "seconds": _rounded(event.seconds)}
 
 
 def _attempt(attempt: FailedAttempt) -> dict[str, Any]:
     return {
-        **dataclasses.asdict(attempt),
+        **asdict(attempt),
         "start": _rounded(attempt.start),
         "seconds": _rounded(attempt.seconds),
     }

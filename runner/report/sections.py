@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
+from executor.dataclass import dataclass, field
 from runner.report.cimarkup import Markup
 
 _MOST_LINES = 4000

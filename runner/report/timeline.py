@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from executor.dataclass import dataclass
 from runner.report.imagerecord import ImageRecord, Stage, Step
 from runner.report.markup import Html, tag
 from runner.report.plaintext import page_text

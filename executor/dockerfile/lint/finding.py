@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from executor.dataclass import dataclass
 from executor.dockerfile.instructions import From, StageInstruction
 from executor.errors import Diagnostic
 
