@@ -81,9 +81,8 @@ def tls_registry(work: Path, tls: TlsFiles) -> Iterator[RegistryServer]:
 
 @pytest.fixture(scope="session")
 def base_host(registry: RegistryServer) -> str:
-    """The host of the registry that holds `busybox`, `layered` and `onbuild`."""
-    for archive in (bases.busybox_archive(), *bases.derived_archives()):
-        bases.push_archive(archive, registry.host)
+    """The host of the registry that holds `busybox`, `layered`, `onbuild` and the index `several`."""
+    bases.push_bases(registry.host)
     return registry.host
 
 

@@ -17,6 +17,8 @@ from integration.support.builders import Case
 
 FEATURES = (
     ("FROM, stages, targets", ("from-*", "target-*", "stage-*", "unneeded-*")),
+    ("--platform, FROM --platform", ("platform-*",)),
+    ("--build-context", ("context-*",)),
     ("ARG, predefined and global", ("arg-*", "args-*")),
     ("ENV", ("env-*",)),
     ("`${…}` operators", ("expand-*", "variables-*", "single-quotes-*")),
@@ -25,7 +27,10 @@ FEATURES = (
     ("RUN --mount=type=ssh", ("mounts-ssh-*",)),
     ("RUN --mount=type=cache", ("mounts-cache-*", "mount-cache*")),
     ("RUN --mount=type=tmpfs", ("mounts-tmpfs-*", "mount-tmpfs")),
-    ("RUN --network, --security", ("mounts-network-*", "mount-network-*", "mounts-security-*")),
+    (
+        "RUN --network, --security, --device",
+        ("mounts-network-*", "mount-network-*", "mounts-security-*", "device-*"),
+    ),
     ("RUN --mount=type=bind and in general", ("mounts-*", "mount-*")),
     ("here-documents", ("here-*", "heredoc-*")),
     ("COPY --parents", ("parents-*",)),

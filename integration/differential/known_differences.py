@@ -81,6 +81,10 @@ _UNCHANGED = (
     "read-run-killed",
 )
 _NOT_DONE = "options in the query of a git URL are refused by name"
+_FOLDER_AS_BASE = (
+    "BuildKit notes the layer of files that stand in place of an image as the last one; we as the first"
+)
+_FOLDER_ALONE = "BuildKit cannot write an image that begins with files in place of an image; we can"
 _LENIENT_NAMES = "BuildKit has no passwd file for --link and on scratch; we look in what the stage has, else root"
 
 
@@ -119,6 +123,12 @@ KNOWN_DIFFERENCES: tuple[KnownDifference, ...] = (
     _buildkit(
         "args-source-date-epoch", "tree:/s:mtime", "the build argument sets the times of files here at once"
     ),
+    *(
+        _buildkit(case, "image:history", _FOLDER_AS_BASE)
+        for case in ("context-folder-as-base", "context-git-as-base")
+    ),
+    _buildkit("context-folder-in-place-of-stage-as-base", "fails", _FOLDER_ALONE),
+    _buildkit("context-folder-in-place-of-target", "fails", _FOLDER_ALONE),
     _buildkit("read-escape-twice", "fails:line", "BuildKit marks the first of the two lines, we the second"),
     _buildkit("read-long-line", "fails", "there is no bound on the length of a line"),
 )

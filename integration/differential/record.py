@@ -20,7 +20,7 @@ from integration.differential.cases import GROUPS
 from integration.differential.outcomes import Failure
 from integration.differential.recording import Recording
 from integration.differential.sites import serve_sites, ssh_agent
-from integration.support.bases import REGISTRY_NAME, busybox_archive, derived_archives, push_archive
+from integration.support.bases import REGISTRY_NAME, push_bases
 from integration.support.builders import Case, laid_out
 from integration.support.buildkit import BuildKit, BuildKitFailure
 from integration.support.registries import serve_registry
@@ -33,8 +33,7 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
         registry = stack.enter_context(serve_registry(work / "registry"))
-        for archive in (busybox_archive(), *derived_archives()):
-            push_archive(archive, registry.host)
+        push_bases(registry.host)
         hosts = {REGISTRY_NAME: registry.host, **stack.enter_context(serve_sites(work / "sites"))}
         stack.enter_context(ssh_agent(work / "ssh"))
         buildkit = {"frontend": builder.version(), "commit": arguments.commit}
@@ -64,9 +63,10 @@ def _known(group: str, cases: Sequence[Case]) -> Mapping[str, Mapping[str, Any]]
 
 
 def _record(builder: BuildKit, case: Case, hosts: Mapping[str, str]) -> dict[str, Any]:
-    with laid_out(case, dockerfile=case.dockerfile, hosts=hosts) as (folder, file):
+    located = case.at(hosts)
+    with laid_out(located) as (folder, file):
         try:
-            document = recording.document(case, builder.build(case, folder, file))
+            document = recording.document(case, builder.build(located, folder, file))
         except BuildKitFailure as failure:
             reason = failure.reason.replace(str(folder.parent), "")
             for name, host in hosts.items():

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from integration.differential.outcomes import BuiltImage, Failure, Outcome
-from integration.support.bases import busybox_archive, derived_archives
+from integration.support.bases import all_archives, base_name
 from integration.support.builders import Case
-from integration.support.compare import CONFIG_FIELDS, RECENT
+from integration.support.compare import CONFIG_FIELDS, PLATFORM_FIELDS, RECENT
 from integration.support.flatten import Entry, Tree, flatten, link_groups
 from integration.support.images import StoredImage, read_docker_archive
 
@@ -40,15 +40,15 @@ class Recording:
         if "fails" in document:
             return Failure(lines=tuple(document["lines"]), message=document["fails"])
         history = [{"empty_layer": sign == "-"} for sign in document["history"]]
-        config = {"config": document["config"], "history": history, "os": "linux", **_machine()}
+        platform = document.get("platform") or _machine()
+        config = {"config": document["config"], "history": history, **platform}
         return BuiltImage(tree=_restored(document), config=config)
 
 
 def key(case: Case) -> str:
     """A name that changes with all that the case says, and with nothing else."""
-    said = {field.name: getattr(case, field.name) for field in fields(case)}
-    for name in ("equivalent", "newer"):  # how other references see it
-        del said[name]
+    shown = (field.name for field in fields(case) if field.name not in ("equivalent", "newer"))
+    said = {name: value for name in shown if (value := getattr(case, name))}
     return hashlib.sha256(repr(sorted(said.items())).encode()).hexdigest()[:16]
 
 
@@ -73,9 +73,11 @@ def document(case: Case, image: StoredImage | Failure) -> dict[str, Any]:
     base = _base_of(image)
     run = image.config.get("config") or {}
     history = image.config.get("history") or []
+    platform = {name: image.config[name] for name in PLATFORM_FIELDS if image.config.get(name)}
     return {
         "key": key(case),
         "base": base,
+        **({"platform": platform} if case.platform or platform != _machine() else {}),
         **_difference(flatten(image), _base_tree(base)),
         "config": {name: run[name] for name in CONFIG_FIELDS if run.get(name)},
         "history": "".join("-" if entry.get("empty_layer") else "L" for entry in history),
@@ -84,7 +86,7 @@ def document(case: Case, image: StoredImage | Failure) -> dict[str, Any]:
 
 def _base_of(image: StoredImage) -> str:
     """The base image with the most layers among those whose layers the image begins with, or ''."""
-    ours = image.config["rootfs"]["diff_ids"]
+    ours = image.config["rootfs"]["diff_ids"] or []
     layers = {name: base.config["rootfs"]["diff_ids"] for name, base in _bases().items()}
     fitting = [name for name, ids in layers.items() if ours[: len(ids)] == ids]
     return max(fitting, key=lambda name: (len(layers[name]), name == "busybox"), default="")
@@ -92,8 +94,7 @@ def _base_of(image: StoredImage) -> str:
 
 @functools.cache
 def _bases() -> Mapping[str, StoredImage]:
-    archives = (busybox_archive(), *derived_archives())
-    return {archive.name.partition("-")[0]: read_docker_archive(archive) for archive in archives}
+    return {base_name(archive): read_docker_archive(archive) for archive in all_archives()}
 
 
 @functools.cache
@@ -102,7 +103,7 @@ def _base_tree(base: str) -> Tree:
 
 
 def _machine() -> dict[str, str]:
-    return {"architecture": next(iter(_bases().values())).config["architecture"]}
+    return {"architecture": _bases()["busybox"].config["architecture"], "os": "linux"}
 
 
 def _difference(tree: Tree, base: Tree) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 from integration.differential.outcomes import BuiltImage
 from integration.support.bases import CACHE, busybox_archive, derived_archives
@@ -15,9 +16,9 @@ from integration.support.builders import Builder, Case, laid_out
 from integration.support.flatten import flatten, tree_from_json, tree_to_json
 
 
-def build(builder: Builder, case: Case, *, dockerfile: str, hosts: Mapping[str, str]) -> BuiltImage:
+def build(builder: Builder, case: Case) -> BuiltImage:
     """Lay the case out, build it, flatten the result. Raises ProgramError when the build fails."""
-    with laid_out(case, dockerfile=dockerfile, hosts=hosts) as (folder, file):
+    with laid_out(case) as (folder, file):
         image = builder.build(case, folder, file)
     return BuiltImage(tree=flatten(image), config=image.config)
 
@@ -30,7 +31,7 @@ def reference_image(builder: Builder, case: Case, *, hosts: Mapping[str, str]) -
     if file.exists():
         document = json.loads(file.read_text())
         return BuiltImage(tree=tree_from_json(document["tree"]), config=document["config"])
-    image = build(builder, case, dockerfile=case.equivalent or case.dockerfile, hosts=hosts)
+    image = build(builder, replace(case, dockerfile=case.equivalent or case.dockerfile).at(hosts))
     file.parent.mkdir(parents=True, exist_ok=True)
     scratch = file.with_suffix(f".{os.getpid()}")
     scratch.write_text(json.dumps({"tree": tree_to_json(image.tree), "config": image.config}))

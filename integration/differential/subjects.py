@@ -44,7 +44,7 @@ class BuilderSubject:
     def outcome(self, case: Case, *, hosts: Mapping[str, str]) -> Outcome:
         """Build the case; where it failed is not known."""
         try:
-            return build(self.builder, case, dockerfile=case.dockerfile, hosts=hosts)
+            return build(self.builder, case.at(hosts))
         except ProgramError as error:
             return Failure(lines=(), message=str(error))
 
@@ -61,7 +61,8 @@ class ExecutorSubject:
 
     def outcome(self, case: Case, *, hosts: Mapping[str, str]) -> Outcome:
         """Build the case; a failure is a result like another."""
-        with laid_out(case, dockerfile=case.dockerfile, hosts=hosts, below=self.folder) as (context, dockerfile):
+        case = case.at(hosts)
+        with laid_out(case, below=self.folder) as (context, dockerfile):
             scratch = context.parent
             with tempfile.TemporaryDirectory(dir=scratch) as output:
                 words = [f"--context={self._inside(context)}", f"--dockerfile={self._inside(dockerfile)}"]

@@ -176,6 +176,31 @@ def derived_archives() -> tuple[Path, Path]:
     )
 
 
+def platform_archives() -> Mapping[str, Path]:
+    """The docker archives of `several`, an index, by platform: `busybox` and a file that tells which one it is."""
+    return {platform: _platform_archive(platform) for platform in ("linux/amd64", "linux/arm64", "linux/arm/v7")}
+
+
+def _platform_archive(platform: str) -> Path:
+    _, architecture, *variant = platform.split("/")
+    layers = [archive_bytes(Archive(files={**_busybox_files(), "platform": f"{platform}\n"}))]
+    name = f"several{architecture}{''.join(variant)}"
+    config = {"Env": [_PATH, f"BASE={platform}"]}
+    return _stored(name, layers, config, architecture=architecture, variant="".join(variant))
+
+
+def all_archives() -> tuple[Path, ...]:
+    """The docker archives of every small base image."""
+    return (busybox_archive(), *derived_archives(), *platform_archives().values())
+
+
+def push_bases(host: str) -> None:
+    """Push `busybox`, `layered`, `onbuild`, and the index `several`."""
+    for archive in (busybox_archive(), *derived_archives()):
+        push_archive(archive, host)
+    push_index(host, "several", platform_archives())
+
+
 def debian_archive() -> Path:
     """The docker archive of the `debian` base image. The first call takes some 20 s and 30 MB of packages."""
     return _debian("debian", ())
@@ -205,9 +230,14 @@ def _debian(name: str, packages: Sequence[str]) -> Path:
     return target
 
 
+def base_name(archive: Path) -> str:
+    """The name of the base image that a docker archive was made for."""
+    return archive.name.partition("-")[0]
+
+
 def push_archive(archive: Path, host: str) -> None:
     """Push a docker archive under the name that it was made for."""
-    name = archive.name.partition("-")[0]
+    name = base_name(archive)
     words = ["skopeo", "copy", "--quiet", "--dest-tls-verify=false"]
     run([*words, f"docker-archive:{archive}", f"docker://{host}/{name}:latest"])
 
@@ -231,11 +261,18 @@ def _cache_folder() -> Path:
     return CACHE
 
 
-def _stored(name: str, layers: Sequence[bytes], config: Mapping[str, Any], *, architecture: str = "") -> Path:
+def _stored(
+    name: str,
+    layers: Sequence[bytes],
+    config: Mapping[str, Any],
+    *,
+    architecture: str = "",
+    variant: str = "",
+) -> Path:
     key = hashlib.sha256(json.dumps([name, config, [_digest(layer) for layer in layers]]).encode()).hexdigest()
     target = _cache_folder() / f"{name}-{key[:16]}.tar"
     if not target.exists():
-        _write_archive(target, name, layers, config, architecture)
+        _write_archive(target, name, layers, config, architecture, variant)
     return target
 
 
@@ -244,10 +281,16 @@ def _digest(data: bytes) -> str:
 
 
 def _write_archive(
-    target: Path, name: str, layers: Sequence[bytes], config: Mapping[str, Any], architecture: str = ""
+    target: Path,
+    name: str,
+    layers: Sequence[bytes],
+    config: Mapping[str, Any],
+    architecture: str = "",
+    variant: str = "",
 ) -> None:
     document = {
         "architecture": architecture or run(["dpkg", "--print-architecture"]).strip(),
+        **({"variant": variant} if variant else {}),
         "os": "linux",
         "created": "2010-01-01T00:00:00Z",
         "config": config,

@@ -13,17 +13,19 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from integration.support import recipes
+from integration.support.bases import all_archives, base_name
 from integration.support.images import StoredImage, read_docker_archive, read_layout
 from integration.support.programs import ProgramError, run, server
 from integration.support.recipes import Node, make_files
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(os.environ.get("KRUNNER_BIN", ROOT / ".venv" / "bin"))
+OCI_LAYOUT = "oci-layout://"
 DOCKER = Path("/usr/bin/docker")  # Debian's client; another on PATH may want a newer daemon
 
 
@@ -33,7 +35,9 @@ class Case:
 
     `dockerfile_name` is the Dockerfile's path inside the context; by default it lies outside. `equivalent` is a
     Dockerfile of the same meaning in the syntax that Debian's builders know; `newer` says that there is none, or
-    that they fail otherwise. `contexts` are named build contexts, `secrets` values by id; `ssh` gives an agent.
+    that they fail otherwise. `contexts` are named build contexts: files, a `docker-image://` or URL, or
+    `oci-layout://BASE`, which is laid out as a layout with that base image. `secrets` are values by id; `ssh`
+    gives an agent; `platform` is the one to build for, '' the machine's.
     """
 
     name: str
@@ -45,9 +49,25 @@ class Case:
     dockerfile_name: str = ""
     equivalent: str = ""
     newer: bool = False
-    contexts: Mapping[str, Mapping[str, Node]] = field(default_factory=dict)
+    contexts: Mapping[str, Mapping[str, Node] | str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     ssh: bool = False
+    platform: str = ""
+
+    def at(self, hosts: Mapping[str, str]) -> Case:
+        """The case with host names in its Dockerfiles and contexts replaced by real hosts."""
+
+        def located(text: str) -> str:
+            for name, host in hosts.items():
+                text = text.replace(name, host)
+            return text
+
+        contexts = {
+            located(name): located(value) if isinstance(value, str) else value
+            for name, value in self.contexts.items()
+        }
+        dockerfile, equivalent = located(self.dockerfile), located(self.equivalent)
+        return replace(self, dockerfile=dockerfile, equivalent=equivalent, contexts=contexts)
 
     def key(self) -> str:
         """A name that changes with everything the case says, and with how its files are made."""
@@ -58,10 +78,20 @@ class Case:
         """The flags that Dockerfile builders spell alike; `folder` is where the builder sees the case laid out."""
         words = [f"--build-arg={name}={value}" for name, value in self.args.items()]
         words += [f"--label={name}={value}" for name, value in self.labels.items()]
-        words += [f"--build-context={name}={folder}/contexts/{name}" for name in self.contexts]
+        words += [
+            f"--build-context={name}={_context_value(name, value, folder)}"
+            for name, value in self.contexts.items()
+        ]
         words += [f"--secret=id={name},src={folder}/secrets/{name}" for name in self.secrets]
         words += ["--ssh=default"] if self.ssh else []
+        words += [f"--platform={self.platform}"] if self.platform else []
         return words + ([f"--target={self.target}"] if self.target else [])
+
+
+def _context_value(name: str, value: Mapping[str, Node] | str, folder: Path | str) -> str:
+    if not isinstance(value, str):
+        return f"{folder}/contexts/{name}"
+    return f"{OCI_LAYOUT}{folder}/contexts/{name}" if value.startswith(OCI_LAYOUT) else value
 
 
 class Builder(Protocol):
@@ -75,22 +105,28 @@ class Builder(Protocol):
 
 
 @contextlib.contextmanager
-def laid_out(
-    case: Case, *, dockerfile: str, hosts: Mapping[str, str], below: Path | None = None
-) -> Iterator[tuple[Path, Path]]:
-    """The case's context and its Dockerfile, in a folder; `hosts` maps host names in it to real ones."""
-    for name, host in hosts.items():
-        dockerfile = dockerfile.replace(name, host)
+def laid_out(case: Case, *, below: Path | None = None) -> Iterator[tuple[Path, Path]]:
+    """The case's context and its Dockerfile, in a folder with all else that it needs."""
+    dockerfile = case.dockerfile
     with tempfile.TemporaryDirectory(prefix="krunner-case-", dir=below) as scratch:
         folder, outside = Path(scratch) / "context", Path(scratch) / "Dockerfile"
         outside.write_bytes(dockerfile.encode())
         make_files(Path(scratch) / "secrets", case.secrets)
         for name, files in case.contexts.items():
-            make_files(Path(scratch) / "contexts" / name, files)
+            _lay_out_context(Path(scratch) / "contexts" / name, files)
         make_files(
             folder, {**case.context, **({case.dockerfile_name: dockerfile} if case.dockerfile_name else {})}
         )
         yield folder, folder / case.dockerfile_name if case.dockerfile_name else outside
+
+
+def _lay_out_context(folder: Path, value: Mapping[str, Node] | str) -> None:
+    if not isinstance(value, str):
+        make_files(folder, value)
+    elif value.startswith(OCI_LAYOUT):
+        folder.parent.mkdir(exist_ok=True)
+        archive = next(one for one in all_archives() if base_name(one) == value.removeprefix(OCI_LAYOUT))
+        run(["skopeo", "copy", "--quiet", f"docker-archive:{archive}", f"oci:{folder}:latest"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

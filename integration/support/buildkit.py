@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from integration.support.builders import Case
+from integration.support.builders import OCI_LAYOUT, Case
 from integration.support.images import StoredImage, read_layout
 from integration.support.programs import ProgramError, run
+from integration.support.recipes import Node
 
 _MARKED = re.compile(r"^\s*(\d+) \| >>> ", re.MULTILINE)
 _FINAL = re.compile(r"^error: failed to solve: (.*)$", re.MULTILINE)
@@ -64,8 +67,20 @@ class BuildKit:
 def _flags(case: Case, folder: Path) -> list[str]:
     words = [f"--opt=build-arg:{name}={value}" for name, value in case.args.items()]
     words += [f"--opt=label:{name}={value}" for name, value in case.labels.items()]
-    for name in case.contexts:
-        words += [f"--local={name}={folder}/contexts/{name}", f"--opt=context:{name}=local:{name}"]
+    for name, value in case.contexts.items():
+        words += _context_flags(name, value, folder / "contexts" / name)
     words += [f"--secret=id={name},src={folder}/secrets/{name}" for name in case.secrets]
     words += ["--ssh=default"] if case.ssh else []
+    words += [f"--opt=platform={case.platform}"] if case.platform else []
     return words + ([f"--opt=target={case.target}"] if case.target else [])
+
+
+def _context_flags(name: str, value: Mapping[str, Node] | str, folder: Path) -> list[str]:
+    """As buildx translates `--build-context`: names in docker's short form, a layout's image by its digest."""
+    name = re.sub(r"^docker\.io/(library/)?|:latest$", "", name)
+    if not isinstance(value, str):
+        return [f"--local={name}={folder}", f"--opt=context:{name}=local:{name}"]
+    if value.startswith(OCI_LAYOUT):
+        (entry,) = json.loads((folder / "index.json").read_text())["manifests"]
+        return [f"--oci-layout={name}={folder}", f"--opt=context:{name}={OCI_LAYOUT}{name}@{entry['digest']}"]
+    return [f"--opt=context:{name}={value}"]

@@ -15,6 +15,7 @@ CONFIG_FIELDS = (
     *("Cmd", "Entrypoint", "Env", "ExposedPorts", "Healthcheck", "Labels", "OnBuild", "Shell", "StopSignal"),
     *("User", "Volumes", "WorkingDir"),
 )
+PLATFORM_FIELDS = ("architecture", "os", "variant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def compare_configs(ours: Mapping[str, Any], expected: Mapping[str, Any]) -> Ite
     for name in CONFIG_FIELDS:
         if (mine.get(name) or None) != (other.get(name) or None):
             yield Difference(f"config:{name}", mine.get(name), other.get(name))
-    for name in ("architecture", "os"):
+    for name in PLATFORM_FIELDS:
         if ours.get(name) != expected.get(name):
             yield Difference(f"image:{name}", ours.get(name), expected.get(name))
     if _history(ours) != _history(expected):

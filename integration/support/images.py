@@ -54,7 +54,7 @@ def read_image(folder: Path, digest: str) -> StoredImage:
     manifest = json.loads(_blob(folder, digest))
     return StoredImage(
         config=json.loads(_blob(folder, manifest["config"]["digest"])),
-        layers=tuple(_inflate(_blob(folder, layer["digest"])) for layer in manifest["layers"]),
+        layers=tuple(_inflate(_blob(folder, layer["digest"])) for layer in manifest["layers"] or ()),
         manifest=manifest,
     )
 

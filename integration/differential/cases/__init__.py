@@ -9,6 +9,7 @@ from integration.differential.cases import (
     addsources,
     arguments,
     config,
+    contexts,
     copy,
     copyflags,
     expansion,
@@ -17,6 +18,7 @@ from integration.differential.cases import (
     ignore,
     mountoptions,
     mounts,
+    platforms,
     reading,
     run,
     settings,
@@ -43,6 +45,8 @@ GROUPS: Mapping[str, tuple[Case, ...]] = {
     "arguments": arguments.CASES,
     "settings": settings.CASES,
     "reading": reading.CASES,
+    "contexts": contexts.CASES,
+    "platforms": platforms.CASES,
 }
 """Module → its cases; the results of BuildKit are recorded in a file for each."""
 

@@ -16,8 +16,18 @@ def case(
     head: str = HEAD,
     args: Mapping[str, str] | None = None,
     context: Mapping[str, Node] | None = None,
+    contexts: Mapping[str, Mapping[str, Node] | str] | None = None,
     target: str = "",
+    platform: str = "",
 ) -> Case:
     """A case without an equivalent in older syntax."""
-    text = head + "".join(f"{line}\n" for line in lines)
-    return Case(name=name, dockerfile=text, args=args or {}, context=context or {}, target=target, newer=True)
+    return Case(
+        name=name,
+        dockerfile=head + "".join(f"{line}\n" for line in lines),
+        args=args or {},
+        context=context or {},
+        contexts=contexts or {},
+        target=target,
+        platform=platform,
+        newer=True,
+    )
