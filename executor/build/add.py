@@ -20,7 +20,8 @@ from executor.build.copy import (
 from executor.build.copysource import Found, SourceTree, is_remote
 from executor.context.archive import is_archive, open_archive
 from executor.context.base import ContextTree
-from executor.context.git import clone, is_git_url, parse_git_url
+from executor.context.git import clone
+from executor.context.giturl import GitSource, is_git_url, parse_git_url
 from executor.context.http import download, file_name
 from executor.dataclass import dataclass, replace
 from executor.errors import ImageError, StepError
@@ -44,7 +45,7 @@ class AddRequest:
 
     copy: CopyRequest
     checksum: str = ""
-    keep_git_dir: bool = False
+    keep_git_dir: bool | None = None
     unpack: bool | None = None
 
 
@@ -110,12 +111,7 @@ class _Adder:
             place(found, destination, destination.rules, contents=False)
 
     def _add_repository(self, url: str, folder: str, destination: Destination) -> None:
-        source = replace(
-            parse_git_url(url),
-            submodules=True,
-            keep_git_dir=self._request.keep_git_dir,
-            commit=self._request.checksum,
-        )
+        source = _as_asked(parse_git_url(url), self._request)
         top = clone(source, folder, self._sink)
         choose = SourceTree(top).choose(Found("/", top), (), self.copy.excludes)
         place(Found("/", top), destination, replace(destination.rules, choose=choose), contents=False)
@@ -145,6 +141,21 @@ class _Adder:
         folder, _, name = entry.name.rpartition("/")
         directories.trim()
         writer.write(entry, content, directories.get(folder), name)
+
+
+def _as_asked(source: GitSource, request: AddRequest) -> GitSource:
+    """The repository of an ADD with what its flags say. Raises StepError where URL and flags contradict."""
+    keep, location = request.keep_git_dir, request.copy.location
+    if keep is not None and source.keep_git_dir not in (None, keep):
+        raise StepError("--keep-git-dir and keep-git-dir in the URL contradict each other", location=location)
+    if request.checksum and source.commit not in ("", request.checksum):
+        message = f"--checksum={request.checksum} and the commit {source.commit} in the URL contradict each other"
+        raise StepError(message, location=location)
+    return replace(
+        source,
+        keep_git_dir=source.keep_git_dir if keep is None else keep,
+        commit=request.checksum or source.commit,
+    )
 
 
 def _owned(entry: LayerEntry, owner: tuple[int, int] | None) -> LayerEntry:

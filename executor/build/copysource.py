@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 
 from executor.context.base import ContextTree, IgnoreRules
-from executor.context.git import is_git_url
+from executor.context.giturl import is_git_url
 from executor.context.http import is_http_url
 from executor.dataclass import dataclass
 from executor.dockerfile.ignore import IgnoreMatcher

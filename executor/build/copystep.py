@@ -27,7 +27,7 @@ def add_files(instruction: Add, stage: Stage) -> None:
     request = AddRequest(
         copy=_request(instruction, stage),
         checksum=instruction.checksum,
-        keep_git_dir=bool(instruction.keep_git_dir),
+        keep_git_dir=instruction.keep_git_dir,
         unpack=instruction.unpack,
     )
     around = stage.around

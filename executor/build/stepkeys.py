@@ -20,7 +20,8 @@ from executor.build.state import StageState
 from executor.cache.content import content_digest
 from executor.cache.key import CacheKey, Command, copy_key, run_key, workdir_key
 from executor.context.base import ContextTree
-from executor.context.git import commit_of, is_git_url, parse_git_url
+from executor.context.git import commit_of
+from executor.context.giturl import is_git_url, parse_git_url
 from executor.context.http import content_of, without_credentials
 from executor.dataclass import dataclass
 from executor.dockerfile.instructions import Add, Copy, Heredoc, Mount, Run, Workdir

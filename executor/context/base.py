@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from executor.context.archive import unpack_context, unpack_standard_input
-from executor.context.git import clone, is_git_url, parse_context_url
+from executor.context.git import clone
+from executor.context.giturl import is_git_url, parse_context_url
 from executor.context.http import download, without_credentials
 from executor.dataclass import dataclass, replace
 from executor.errors import ContextError, NotSupportedError, UnfitError
@@ -46,17 +47,23 @@ class ContextTree:
 
 @contextmanager
 def open_context(
-    url: str, *, sub_path: str, scratch: Callable[[], str], sink: Sink, keep_git_dir: bool = False
+    url: str,
+    *,
+    sub_path: str,
+    scratch: Callable[[], str],
+    sink: Sink,
+    keep_git_dir: bool = False,
+    commit_times: bool = False,
 ) -> Iterator[str]:
     """Give a local directory with the files of the context `url`, and in it of the folder `sub_path` if not ''.
 
     Forms: a directory, `dir://`, `tar://file` (any compression), `tar://stdin`, `git://`, `https://….git#ref:folder`
-    and other git URLs (with `keep_git_dir` their .git stays), `http(s)://` of an archive. `scratch` makes an empty
-    directory, which stays until its maker removes it. Raises ContextError when the context cannot be had,
-    NotSupportedError for object stores.
+    and other git URLs (with `keep_git_dir` their .git stays, with `commit_times` files are as old as the commit),
+    `http(s)://` of an archive. `scratch` makes an empty directory, which stays until its maker removes it. Raises
+    ContextError when the context cannot be had, NotSupportedError for object stores.
     """
     try:
-        directory = _fetch(url, scratch, sink, keep_git_dir)
+        directory = _fetch(url, scratch, sink, keep_git_dir=keep_git_dir, commit_times=commit_times)
     except OSError as error:
         kind = UnfitError if error.errno in (errno.ENOSPC, errno.EDQUOT) else ContextError
         raise kind(f"cannot fetch the context {without_credentials(url)}: {error.strerror or error}") from error
@@ -66,10 +73,14 @@ def open_context(
     yield folder
 
 
-def _fetch(url: str, scratch: Callable[[], str], sink: Sink, keep_git_dir: bool) -> str:
+def _fetch(url: str, scratch: Callable[[], str], sink: Sink, *, keep_git_dir: bool, commit_times: bool) -> str:
     scheme, separator, rest = url.partition("://")
     if is_git_url(url) or scheme == "git":
-        return clone(replace(parse_context_url(url), keep_git_dir=keep_git_dir), scratch(), sink)
+        source = parse_context_url(url)
+        if source.commit_times is not None:
+            commit_times = source.commit_times
+        source = replace(source, keep_git_dir=keep_git_dir or source.keep_git_dir, commit_times=commit_times)
+        return clone(source, scratch(), sink)
     if not separator or scheme == "dir":
         return _directory(rest if separator else url)
     if scheme == "tar":

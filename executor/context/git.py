@@ -14,15 +14,14 @@ import subprocess
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from executor.context.giturl import GitSource, is_commit
 from executor.context.http import is_http_url
 from executor.dataclass import dataclass
-from executor.errors import ContextError, NotSupportedError
+from executor.errors import ContextError
 from executor.events import Noted, Sink
 from executor.ownroot import own_root
 
-_SCP_FORM = re.compile(r"(?:[a-zA-Z0-9_\-]+@)[a-zA-Z0-9.\-]+:(?!//)[^#]+(?:#.*)?")
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_SCHEMES = ("git://", "ssh://")
+_PART_OF_COMMIT = re.compile(r"[0-9a-f]{4,63}")
 _SECONDS = 900
 _DIRECTORY_MODE = 0o755
 _HELPER = (
@@ -33,62 +32,6 @@ _NOT_FOR_GIT = (
     *("GIT_TOKEN", "GIT_USERNAME", "GIT_PASSWORD", "GIT_ASKPASS", "SSH_ASKPASS"),
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GitSource:
-    """A repository, what to take of it (`ref`: a branch, tag, full ref or commit, '' for its HEAD), and how.
-
-    `commit` is the id, or the start of it, that the commit must have; '' for any.
-    """
-
-    remote: str
-    ref: str = ""
-    commit: str = ""
-    folder: str = ""
-    submodules: bool = False
-    keep_git_dir: bool = False
-
-    @property
-    def shown(self) -> str:
-        """The remote without credentials, for messages."""
-        scheme, separator, rest = self.remote.partition("://")
-        if not separator:
-            return self.remote
-        host, slash, path = rest.partition("/")
-        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
-
-
-def is_git_url(text: str) -> bool:
-    """True for what BuildKit takes for a git repository: `git://`, `ssh://`, `user@host:path`, `http(s)://….git`."""
-    if is_http_url(text):
-        return urlsplit(text).path.endswith(".git")
-    return text.startswith(_SCHEMES) or _SCP_FORM.fullmatch(text) is not None
-
-
-def parse_git_url(text: str) -> GitSource:
-    """`remote[#ref[:folder]]`. Raises NotSupportedError for options in a query."""
-    remote, _, fragment = text.partition("#")
-    if "?" in remote:
-        raise NotSupportedError("options in the query of a git URL are not supported yet", hint="use #ref:folder")
-    ref, _, folder = fragment.partition(":")
-    return GitSource(remote=remote, ref=ref, folder=folder)
-
-
-def parse_context_url(text: str) -> GitSource:
-    """The same for `--context`, where kaniko's rules hold as well.
-
-    `git://host/path` is fetched by https (GIT_PULL_METHOD=http: http), and a second `#` names a commit of the ref.
-    """
-    source = parse_git_url(text)
-    remote, ref = source.remote, source.ref
-    if remote.startswith("git://"):
-        method = os.environ.get("GIT_PULL_METHOD") or "https"
-        if method not in ("http", "https"):
-            raise ContextError(f"GIT_PULL_METHOD is {method!r}", hint="set it to https or http")
-        remote = f"{method}://{remote.removeprefix('git://')}"
-    _, separator, commit = ref.partition("#")
-    return GitSource(remote=remote, ref=commit if separator and commit else ref.rstrip("#"), folder=source.folder)
 
 
 def clone(source: GitSource, directory: str, sink: Sink) -> str:
@@ -103,15 +46,19 @@ def clone(source: GitSource, directory: str, sink: Sink) -> str:
     git = _Git(source, directory)
     git.run("init", "--quiet", "--initial-branch=main")
     git.run("remote", "add", "origin", git.remote)
-    commit = git.fetch()
-    if not commit.startswith(source.commit):
+    wanted = git.resolve()
+    commit = git.fetch(wanted.name)
+    if not any(name.startswith(source.commit) for name in (commit, wanted.object)):
         raise ContextError(f"{source.shown} is at the commit {commit}, not {source.commit}")
     git.run("checkout", "--quiet", "--detach", commit)
-    if source.submodules:
+    if source.submodules and os.path.lexists(os.path.join(directory, ".gitmodules")):
         git.run("submodule", "update", "--init", "--recursive", "--depth=1", "--quiet")
+    seconds = git.commit_time(commit) if source.commit_times else None
     if not source.keep_git_dir:
         _remove_git_folders(directory)
     os.chmod(directory, _DIRECTORY_MODE)
+    if seconds is not None:
+        _set_times(directory, seconds)
     sink(Noted(message=f"fetched {source.shown} at {commit}"))
     return _folder(source, directory)
 
@@ -121,18 +68,19 @@ def commit_of(source: GitSource, directory: str) -> str:
 
     Raises ContextError when the remote does not tell.
     """
-    ref = source.ref or "HEAD"
-    if _COMMIT.fullmatch(ref):
-        return ref
-    if ref.startswith("-") or source.remote.startswith("-"):
+    if source.ref.startswith("-") or source.remote.startswith("-"):
         raise ContextError(f"{source.shown}: a repository or ref cannot begin with '-'")
-    git = _Git(source, directory)
-    rows = [line.split("\t", 1) for line in git.run("ls-remote", git.remote, ref).splitlines()]
-    found = {row[-1]: row[0] for row in rows}
-    for name in (ref, f"refs/{ref}", f"refs/tags/{ref}", f"refs/heads/{ref}"):
-        if name in found:
-            return found[name]
-    raise ContextError(f"{source.shown} has no ref {ref}")
+    return _Git(source, directory).resolve().commit
+
+
+@dataclass(frozen=True, slots=True)
+class _Ref:
+    """A ref of the remote: its full name, the object that it points to, and the commit, which an annotated tag
+    is not itself."""
+
+    name: str
+    object: str
+    commit: str
 
 
 class _Git:
@@ -155,17 +103,41 @@ class _Git:
             self._environment |= {"KRUNNER_GIT_USER": user, "KRUNNER_GIT_PASS": password}
             self._options += ["-c", "credential.helper=", "-c", f"credential.{host}.helper={_HELPER}"]
 
-    def fetch(self) -> str:
-        """Fetch the wanted ref alone, or all when the server gives single commits only that way; its commit."""
-        ref = self._source.ref or "HEAD"
+    def resolve(self) -> _Ref:
+        """Where the wanted ref is. Of a branch and a tag of one name it is the branch, as with BuildKit."""
+        source = self._source
+        ref = source.commit if source.by_commit and is_commit(source.commit) else source.ref or "HEAD"
+        if is_commit(ref):
+            return _Ref(ref, ref, ref)
+        lines = self.run("ls-remote", self.remote, ref, f"{ref}^{{}}").splitlines()
+        found = {name: object_id for object_id, _, name in (line.partition("\t") for line in lines)}
+        bare = ref.removeprefix("refs/")
+        names = (
+            f"refs/{bare}",
+            f"refs/heads/{ref.removeprefix('refs/heads/')}",
+            f"refs/tags/{ref.removeprefix('refs/tags/')}",
+            *(["HEAD"] if ref == "HEAD" else []),
+        )
+        for name in names:
+            if name in found:
+                return _Ref(name, found[name], found.get(f"{name}^{{}}", found[name]))
+        hint = "a commit needs all of its digits" if _PART_OF_COMMIT.fullmatch(ref) else ""
+        raise ContextError(f"{source.shown} has no branch, tag or ref {ref!r}", hint=hint)
+
+    def fetch(self, ref: str) -> str:
+        """Fetch `ref` alone, or all when the server gives single commits only that way; its commit."""
         try:
             self.run("fetch", "--quiet", "--depth=1", "--no-tags", "origin", ref)
         except ContextError:
-            if not _COMMIT.fullmatch(ref):
+            if not is_commit(ref):
                 raise
             self.run("fetch", "--quiet", "--tags", "origin")
             return self._commit(ref)
         return self._commit("FETCH_HEAD")
+
+    def commit_time(self, commit: str) -> int:
+        """When `commit` was made, in seconds of the epoch."""
+        return int(self.run("show", "--no-patch", "--format=%ct", commit))
 
     def _commit(self, name: str) -> str:
         return self.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
@@ -229,6 +201,14 @@ def _remove_git_folders(directory: str) -> None:
     for folder, _, files in os.walk(directory):
         if ".git" in files:
             os.unlink(os.path.join(folder, ".git"))
+
+
+def _set_times(directory: str, seconds: int) -> None:
+    """Give everything in `directory`, and itself, the modification time `seconds`."""
+    for folder, folders, files in os.walk(directory, topdown=False):
+        for name in (*files, *folders):
+            os.utime(os.path.join(folder, name), (seconds, seconds), follow_symlinks=False)
+    os.utime(directory, (seconds, seconds))
 
 
 def _folder(source: GitSource, directory: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from executor.context.git import clone, is_git_url, parse_git_url
+from executor.context.git import clone
+from executor.context.giturl import is_git_url, parse_git_url
 from executor.context.http import download, is_http_url, without_credentials
 from executor.dataclass import dataclass
 from executor.errors import ContextError

@@ -279,3 +279,24 @@ def test_link(bench: Bench) -> None:
     (bench.context / "a.tar").write_bytes(ARCHIVE)
     found = bench.add("a.tar /l/", link=True)
     assert found == {**below("l", UNPACKED), "real": Dir(), "real/f": File("y")}
+
+
+def test_a_query_says_what_to_take_of_a_repository(bench: Bench, web: Web, tmp_path: Path) -> None:
+    web.repositories = tmp_path / "repositories"
+    web.repositories.mkdir()
+    commit = make_repository(web.repositories / "a.git", {"d/g": "2", "f": "1"}, branch="other")
+    query = f"branch=other&subdir=d&commit={commit[:10]}&keep-git-dir=0"
+    assert bench.add(f"{web.url}/a.git?{query} /", checksum=commit[:10]) == {"g": File("2")}
+
+
+@pytest.mark.parametrize(
+    ("query", "options", "message"),
+    [
+        ("keep-git-dir=true", {"keep_git_dir": False}, "--keep-git-dir and keep-git-dir in the URL contradict"),
+        ("commit=ab", {"checksum": "cd"}, "--checksum=cd and the commit ab in the URL contradict"),
+    ],
+)
+def test_flags_that_contradict_the_query(query: str, options: dict[str, Any], message: str, bench: Bench) -> None:
+    with pytest.raises(StepError, match=message) as caught:
+        bench.add(f"https://host/a.git?{query} /", **options)
+    assert caught.value.location == PLACE

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from executor.context import git
-from executor.context.git import GitSource, clone, is_git_url, parse_context_url, parse_git_url
-from executor.errors import ContextError, NotSupportedError
+from executor.context.git import clone, commit_of
+from executor.context.giturl import GitSource, is_git_url, parse_context_url, parse_git_url
+from executor.errors import ContextError
 from executor.events import discard
 from tests.support.fake_web import Web, make_repository, serve_web
 from tests.support.trees import Dir, File, read_tree
@@ -58,8 +59,58 @@ def test_what_is_a_git_url(text: str, *, is_git: bool) -> None:
 def test_parts_of_a_url() -> None:
     found = parse_git_url("https://host/a.git#v1:some/folder")
     assert (found.remote, found.ref, found.folder) == ("https://host/a.git", "v1", "some/folder")
-    with pytest.raises(NotSupportedError, match="query"):
-        parse_git_url("https://host/a.git?ref=v1")
+    assert parse_git_url("git@host:a.git?tag=v1#:x/../y").folder == "y"
+    assert parse_git_url("https://host/a.git#a%23b:c%20d").folder == "c d"
+
+
+URL = "https://host/a.git"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("?ref=v1", GitSource(remote=URL, ref="v1")),
+        ("?ref=v1#v1", GitSource(remote=URL, ref="v1")),
+        ("?tag=v1", GitSource(remote=URL, ref="refs/tags/v1")),
+        ("?tag=v1&ref=refs/tags/v1", GitSource(remote=URL, ref="refs/tags/v1")),
+        ("?branch=refs/heads/x", GitSource(remote=URL, ref="refs/heads/x")),
+        ("?subdir=/a/../b", GitSource(remote=URL, folder="b")),
+        ("?subdir=..#main:", GitSource(remote=URL, ref="main")),
+        ("?subdir=a%2Fb#main", GitSource(remote=URL, ref="main", folder="a/b")),
+        ("?checksum=abc", GitSource(remote=URL, commit="abc")),
+        ("?commit=ABC&checksum=ABC", GitSource(remote=URL, commit="ABC")),
+        ("?submodules=false", GitSource(remote=URL, submodules=False)),
+        ("?submodules", GitSource(remote=URL)),
+        ("?keep-git-dir", GitSource(remote=URL, keep_git_dir=True)),
+        ("?keep-git-dir=0", GitSource(remote=URL, keep_git_dir=False)),
+        ("?mtime=commit", GitSource(remote=URL, commit_times=True)),
+        (f"?fetch-by-commit&commit={'a' * 40}", GitSource(remote=URL, commit="a" * 40, by_commit=True)),
+    ],
+)
+def test_a_query_says_what_to_take(text: str, expected: GitSource) -> None:
+    assert parse_git_url(URL + text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("?ref=a#b", "names two of ref: 'b' and 'a'"),
+        ("?ref=v1&tag=v1", "names two of ref: 'v1' and 'refs/tags/v1'"),
+        ("?tag=a&branch=b", "a tag or a branch, not both"),
+        ("?subdir=a#:b", "names two of subdir: 'b' and 'a'"),
+        ("?commit=ab&checksum=cd", "names two of commit"),
+        ("?commit=main", "no commit id"),
+        ("?ref=", "ref has no value"),
+        ("?ref=a&ref=b", "ref is given twice"),
+        ("?refs=a", "unknown key 'refs'"),
+        ("?mtime=now", "mtime is checkout or commit, not 'now'"),
+        ("?submodules=maybe", "submodules is true or false, not 'maybe'"),
+        ("?fetch-by-commit=1", "needs the whole id of a commit"),
+    ],
+)
+def test_a_wrong_query(text: str, message: str) -> None:
+    with pytest.raises(ContextError, match=message):
+        parse_git_url(f"https://me:s3cret@host/a.git{text}")
 
 
 @pytest.mark.parametrize(
@@ -123,6 +174,59 @@ def test_the_commit_is_checked(web: Web, tmp_path: Path) -> None:
         clone(replace(source, commit="0123"), str(tmp_path / "again"), discard)
 
 
+def git_of(repository: Path, *arguments: str) -> str:
+    done = git.subprocess.run(["git", "-C", repository, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_of_a_branch_and_a_tag_of_one_name_it_is_the_branch(web: Web, tmp_path: Path) -> None:
+    assert web.repositories
+    repository = web.repositories / "a.git"
+    make_repository(repository, {"f": "tag"}, tag="same")
+    branch = make_repository(repository, {"f": "branch"}, branch="same")
+    assert (fetched(GitSource(remote=f"{web.url}/a.git", ref="same"), tmp_path) / "f").read_text() == "branch"
+    (tmp_path / "empty").mkdir()
+    assert commit_of(GitSource(remote=f"{web.url}/a.git", ref="same"), str(tmp_path / "empty")) == branch
+
+
+def test_an_annotated_tag_has_two_ids(web: Web, tmp_path: Path) -> None:
+    assert web.repositories
+    repository = web.repositories / "a.git"
+    commit = make_repository(repository, {"f": "1"})
+    git_of(repository, "-c", "user.name=n", "-c", "user.email=e", "tag", "-a", "-m", "m", "v1", commit)
+    tag = git_of(repository, "rev-parse", "v1")
+    assert tag != commit
+    source = GitSource(remote=f"{web.url}/a.git", ref="v1")
+    (tmp_path / "empty").mkdir()
+    assert commit_of(source, str(tmp_path / "empty")) == commit
+    for number, checksum in enumerate((tag, commit)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        clone(replace(source, commit=checksum), str(folder), discard)
+        assert (folder / "f").read_text() == "1"
+
+
+def test_files_as_old_as_the_commit(web: Web, tmp_path: Path) -> None:
+    assert web.repositories
+    repository = web.repositories / "a.git"
+    commit = make_repository(repository, {"d/f": "1"})
+    made = int(git_of(repository, "show", "--no-patch", "--format=%ct", commit))
+    found = fetched(GitSource(remote=f"{web.url}/a.git", commit_times=True), tmp_path)
+    assert {path.stat().st_mtime for path in (found, found / "d", found / "d/f")} == {made}
+
+
+def test_a_commit_is_fetched_without_asking_for_the_ref(web: Web, tmp_path: Path) -> None:
+    assert web.repositories
+    repository = web.repositories / "a.git"
+    first = make_repository(repository, {"f": "1"})
+    make_repository(repository, {"f": "2"})
+    source = GitSource(remote=f"{web.url}/a.git", ref="main", commit=first, by_commit=True)
+    assert (fetched(source, tmp_path) / "f").read_text() == "1"
+    (tmp_path / "again").mkdir()
+    with pytest.raises(ContextError, match="is at the commit"):
+        clone(replace(source, by_commit=False), str(tmp_path / "again"), discard)
+
+
 @pytest.mark.parametrize(
     ("environment", "url", "expected"),
     [
@@ -165,7 +269,7 @@ def test_refused_without_a_prompt_and_without_telling_the_password(
     make_repository(web.repositories / "a.git", {"f": "1"})
     web.credentials = "me:right"
     monkeypatch.setenv("GIT_PASSWORD", password)
-    with pytest.raises(ContextError, match=r"/a.git: git fetch failed: ") as caught:
+    with pytest.raises(ContextError, match=r"/a.git: git ls-remote failed: ") as caught:
         fetched(GitSource(remote=f"{web.url}/a.git"), tmp_path)
     assert "wrong-s3cret" not in str(caught.value)
 
@@ -173,8 +277,9 @@ def test_refused_without_a_prompt_and_without_telling_the_password(
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (GitSource(remote="/none.git"), "git fetch failed"),
-        (GitSource(remote="/a.git", ref="none"), "git fetch failed: .*none"),
+        (GitSource(remote="/none.git"), "git ls-remote failed"),
+        (GitSource(remote="/a.git", ref="none"), "has no branch, tag or ref 'none'"),
+        (GitSource(remote="/a.git", ref="abc123"), "has no branch, tag or ref 'abc123'"),
         (GitSource(remote="/a.git", ref="0" * 40), "git fetch failed|git rev-parse failed"),
         (GitSource(remote="/a.git", folder="none"), "has no folder 'none'"),
         (GitSource(remote="/a.git", folder="../.."), "has no folder"),
