@@ -64,7 +64,6 @@ from executor.store import Store, default_home
 if TYPE_CHECKING:  # a build without a layer cache does without these
     from executor.build.buildcache import BuildCache
     from executor.build.cachedsteps import CachedSteps
-    from executor.build.keywalk import KeyWalk
     from executor.build.stepkeys import FileStep
 
 
@@ -79,23 +78,7 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
     enter_mount_namespace()
     sink(BuildStarted(name=spec.name, dockerfile=spec.dockerfile, context=spec.context))
     stop = StopFlag()
-    with stopping_on_signals(stop), Store.open(home) as store, opened(spec, sink, store, stop) as engine:
-        image, pushed = engine.run()
-        result = replace(
-            result_of(image, engine.spec),
-            driver=engine.driver_name,
-            seconds=round(time.monotonic() - started, 3),
-            pushed=pushed,
-            steps=tuple(engine.records),
-        )
-    sink(BuildSucceeded(result=result.to_json()))
-    return result
-
-
-@contextmanager
-def opened(spec: BuildSpec, sink: Sink, store: Store, stop: StopFlag) -> Iterator[Engine]:
-    """The build of `spec` with its context and Dockerfile read, before anything is done. Raises as `build` does."""
-    with ExitStack() as stack:
+    with stopping_on_signals(stop), Store.open(home) as store, ExitStack() as stack:
         folder = stack.enter_context(
             open_context(
                 spec.context,
@@ -107,8 +90,18 @@ def opened(spec: BuildSpec, sink: Sink, store: Store, stop: StopFlag) -> Iterato
             )
         )
         frontend = read_frontend(spec, folder, lambda url: download(url, store.scratch("dockerfile"), sink).path)
-        settled_spec = settled(spec, frontend.dockerfile)
-        yield stack.enter_context(_engine(settled_spec, sink, store, frontend, stop))
+        spec = settled(spec, frontend.dockerfile)
+        engine = stack.enter_context(_engine(spec, sink, store, frontend, stop))
+        image, pushed = engine.run()
+        result = replace(
+            result_of(image, spec),
+            driver=engine.driver_name,
+            seconds=round(time.monotonic() - started, 3),
+            pushed=pushed,
+            steps=tuple(engine.records),
+        )
+    sink(BuildSucceeded(result=result.to_json()))
+    return result
 
 
 @contextmanager
@@ -212,7 +205,14 @@ class Engine:
         """
         self._warn()
         permitted = self._supplies.outputs.check_permissions()
-        self.find_keys()
+        self._supplies.bases.prefetch(self.plan.images())
+        check_bases(self.plan, self._supplies.bases, self.spec)
+        self._keep_triggers_apart()
+        if self._supplies.cache:
+            from executor.build.keywalk import KeyWalk
+
+            walk = KeyWalk(self, self.plan, self._supplies.bases, self._stages_for)
+            self._supplies.cache.find_keys(walk, self.plan)
         permitted.result()
         while True:
             try:
@@ -222,41 +222,6 @@ class Engine:
                 if not (self._supplies.cache and self._supplies.cache.gives_up_layers(error)):
                     raise
                 self._start_over()
-
-    @property
-    def cache(self) -> BuildCache | None:
-        """The layer cache, if there is one."""
-        return self._supplies.cache
-
-    def find_keys(self) -> KeyWalk | None:
-        """Resolve the bases, find the keys of all steps and begin to look them up; None where nobody wants keys.
-
-        A build without a cache does not ask servers for the sake of keys.
-        """
-        bases, cache = self._supplies.bases, self._supplies.cache
-        bases.prefetch(self.plan.images())
-        check_bases(self.plan, bases, self.spec)
-        self._keep_triggers_apart()
-        if not (cache or self.spec.tell_inputs):
-            return None
-        from executor.build.inputs import found_inputs, reads_the_network
-        from executor.build.keywalk import KeyWalk
-
-        if cache is None and reads_the_network(self.plan):
-            return None
-        walk = KeyWalk(self, self.plan, bases, self._stages_for)
-        if cache:
-            cache.find_keys(walk, self.plan)
-        else:
-            for planned in self.plan.stages:
-                walk.visit(planned)
-        if self.spec.tell_inputs:
-            self.sink(found_inputs(self.spec, self.plan, bases, walk))
-        return walk
-
-    def image_of_hits(self) -> str:
-        """The digest of the image in the store, when the cache has every step: nothing is carried out."""
-        return str(self._image().root.digest)
 
     def _keep_triggers_apart(self) -> None:
         """Plan anew when a stage that serves several platforms turns out to begin with ONBUILD triggers."""
