@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from threading import Event
 from typing import BinaryIO
 
-from executor.build.wantedpaths import Selection, Wanted, above, led_to
+from executor.build.wantedpaths import Selection, Wanted, above, file_at, led_to
 from executor.dataclass import dataclass, field
 from executor.image.layer import OPAQUE_WHITEOUT, WHITEOUT_PREFIX, EntryType, LayerEntry
 from executor.image.tarread import TarContent, read_entries, replayed
@@ -108,11 +108,7 @@ class _Reading:
 
     def led_to(self) -> set[Wanted]:
         """What links lead to, and is not selected yet."""
-        found = {
-            Wanted(parts=tuple(target.split("/")), literal=target.count("/") + 1, since=kept.number)
-            for kept in self.done
-            for target in kept.hard_links
-        }
+        found = {file_at(target, since=kept.number) for kept in self.done for target in kept.hard_links}
         pending = [*self._selection.wanted, *found]
         while pending and len(found) <= _MOST_WANTED:
             more = self._linked(pending.pop()) - found - set(self._selection.wanted)
@@ -137,12 +133,12 @@ class _Reading:
     def _take(self, kept: _Kept) -> None:
         """Add what one layer has. Raises UncertainError when names above it pass through its links.
 
-        Neither can it be told whether a directory with a pattern in it is there, where only other files imply it.
+        Neither can it be told whether a directory that has to be there is, where only other files imply it.
         """
         folders = set(kept.folders).union(*map(above, kept.folders))
         self._folders |= folders
-        patterns = {wanted.name for wanted in self._selection.wanted if wanted.is_pattern and wanted.name}
-        if not self._folders.isdisjoint(kept.links) or patterns & folders - kept.directories:
+        places = {wanted.place for wanted in self._selection.wanted} - {""}
+        if not self._folders.isdisjoint(kept.links) or places & folders - kept.directories:
             raise UncertainError
         self.done.append(kept)
 
@@ -155,8 +151,10 @@ class _Reading:
         """Whether no layer below those read can count."""
         if not self.done or not all(any(_settles(kept, w) for kept in self.done) for w in self._selection.wanted):
             return False
-        described = all(_describes_its_folders(kept) for kept in self.done)
-        return described or not any(kept.doubtful for kept in self.done)
+        if all(_describes_its_folders(kept) for kept in self.done):
+            return True
+        plain = not any(wanted.place or wanted.stem == 0 for wanted in self._selection.wanted)
+        return plain and not any(kept.doubtful for kept in self.done)
 
     def _read(self, number: int) -> _Kept:
         kept = _Kept(number=number, contents=self._spool())

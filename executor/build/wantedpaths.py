@@ -20,11 +20,13 @@ _SPECIAL = "*?[\\!"  # in a pattern of --parents
 class Wanted:
     """A path by its components, of which the first `literal` are names and the others patterns.
 
-    It is wanted as it is after layer number `since` (the lowest is 0).
+    The first `stem` have to be there, even when nothing below them is wanted. It is wanted as it is after layer
+    number `since` (the lowest is 0).
     """
 
     parts: tuple[str, ...]
     literal: int
+    stem: int
     since: int
 
     @property
@@ -36,6 +38,17 @@ class Wanted:
     def name(self) -> str:
         """Its components that are names, as an entry of a layer has them."""
         return "/".join(self.parts[: self.literal])
+
+    @property
+    def place(self) -> str:
+        """What has to be there, '' when that is not in question: the root, or what is wanted itself."""
+        return "/".join(self.parts[: self.stem]) if self.stem < len(self.parts) else ""
+
+
+def file_at(name: str, *, since: int) -> Wanted:
+    """The path of an entry's name."""
+    parts = tuple(name.split("/"))
+    return Wanted(parts=parts, literal=len(parts), stem=len(parts), since=since)
 
 
 def wanted_of(step: Copy, since: int) -> tuple[Wanted, ...] | None:
@@ -54,7 +67,7 @@ def _wanted(source: str, since: int) -> Wanted | None:
     literal = next((at for at, part in enumerate(parts) if has_wildcards(part)), len(parts))
     if not parts or not _are_patterns(parts[literal:]):
         return None
-    return Wanted(parts=parts, literal=literal, since=since)
+    return Wanted(parts=parts, literal=literal, stem=literal, since=since)
 
 
 def _wanted_parents(source: str, since: int) -> Wanted | None:
@@ -66,12 +79,12 @@ def _wanted_parents(source: str, since: int) -> Wanted | None:
     if below is None:
         if any(_names(start)):
             return None
-        below = Wanted(parts=(), literal=0, since=since)
+        below = Wanted(parts=(), literal=0, stem=0, since=since)
     if not below.is_pattern:
         names = list(_names(pattern))
         count = next((at for at, name in enumerate(names) if set(name) & set(_SPECIAL)), len(names))
         parts = (*below.parts, *names[:count])
-        below = Wanted(parts=parts, literal=len(parts), since=since)
+        below = Wanted(parts=parts, literal=len(parts), stem=below.stem, since=since)
     return below if below.parts else None
 
 
@@ -142,8 +155,10 @@ def led_to(wanted: Wanted, name: str, target: str) -> Wanted | None:
     if tuple(names[: wanted.literal]) != wanted.parts[:depth][: wanted.literal] or not _fits(wanted, names):
         return None
     parts = (*_target(names[:-1], target), *wanted.parts[depth:])
-    literal = len(parts) - max(0, len(wanted.parts) - max(depth, wanted.literal))
-    return Wanted(parts=parts, literal=literal, since=wanted.since)
+    literal, stem = (
+        len(parts) - max(0, len(wanted.parts) - max(depth, count)) for count in (wanted.literal, wanted.stem)
+    )
+    return Wanted(parts=parts, literal=literal, stem=stem, since=wanted.since)
 
 
 def _target(folder: list[str], target: str) -> list[str]:

@@ -177,7 +177,7 @@ def test_what_a_copy_wants(words, paths):
 
 
 def wanting(path, literal):
-    return Wanted(parts=tuple(path.split("/")), literal=literal, since=0)
+    return Wanted(parts=tuple(path.split("/")), literal=literal, stem=literal, since=0)
 
 
 def test_which_names_are_touched():
@@ -266,6 +266,8 @@ def outcome(source, target, words):
 @settings(deadline=None)
 @given(st.lists(one_layer(), min_size=1, max_size=4), st.lists(st.sampled_from(SOURCES), min_size=1, max_size=2))
 @example([["a/b/c=1"]], ["/a/*/b"])
+@example([["a/a=1"]], ["--parents /a/./b/c*"])
+@example([["a/"], ["a/b=1"]], ["--parents /a/b"])
 @example([["a/", ("a/b", LINK, "../c"), "c/", "c/x"]], ["/a/b"])
 @example([["a/", "a/b=1", ("c", HARD, "a/b")], ["a/", "a/b=2"]], ["/c"])
 @example([["a/", "a/b/", "a/b/c=1"], ["a/", "a/b/", "a/b/.wh..wh..opq"]], ["/a/b"])
