@@ -2,7 +2,7 @@
 
 from executor.store.blobs import BlobStore, BlobWriter
 from executor.store.layout import Store, default_home
-from executor.store.prune import prune, usual_size
+from executor.store.prune import has_room, prune, usual_size
 from executor.store.unpacked import UnpackedLayers
 from executor.store.unpushed import Unpushed, UnpushedImages
 
@@ -15,5 +15,6 @@ __all__ = [
     "UnpushedImages",
     "default_home",
     "prune",
+    "has_room",
     "usual_size",
 ]

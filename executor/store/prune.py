@@ -64,12 +64,22 @@ def usual_size(home: str) -> int | None:
 
     A tenth of the disk, 20 GiB at most, shall stay free; but a tenth, 10 GiB at most, is the store's in any case.
     """
-    disk = os.statvfs(home)
-    total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
-    lacking = min(total // 10, 20 * _GIB) - free
-    if lacking <= 0:
+    total, lacking = _lacking(home)
+    if not lacking:
         return None
     return max(sum(thing.size for thing in _things(home)) - lacking, min(total // 10, 10 * _GIB))
+
+
+def has_room(home: str) -> bool:
+    """Whether the store in `home` may keep all it has when nobody says how much; looks at no file of it."""
+    return not _lacking(home)[1]
+
+
+def _lacking(home: str) -> tuple[int, int]:
+    """The bytes of the disk, and how many of those that shall stay free are not."""
+    disk = os.statvfs(home)
+    total, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+    return total, max(0, min(total // 10, 20 * _GIB) - free)
 
 
 def _goes(thing: _Thing, wanted: PruneSpec, left: int) -> bool:

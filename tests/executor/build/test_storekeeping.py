@@ -36,6 +36,14 @@ def test_trimming_to_a_size(home, size, stays):
     assert len(told) == (not stays)
 
 
+def test_with_room_on_the_disk_nothing_is_looked_at(home, monkeypatch):
+    monkeypatch.setattr("executor.build.storekeeping.has_room", lambda _home: True)
+    monkeypatch.setattr("executor.build.storekeeping.prune", pytest.fail)
+    blob = old_blob(home)
+    trim_store(home, None)
+    assert blob.exists()
+
+
 def test_a_session_keeps_what_its_builds_used_and_trims_at_its_end(home):
     blob = old_blob(home)
     with store_session(home, 1):
