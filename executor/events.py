@@ -92,9 +92,8 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFinished:
-    """An instruction is done. `layer_digest` is '' when it made no layer; sizes are compressed bytes.
-
-    `cached`: the layer cache had its result.
+    """An instruction is done. `layer_digest` is '' when it made no layer, or one that is still being written:
+    LayerWritten tells of that. Sizes are compressed bytes. `cached`: the layer cache had its result.
     """
 
     stage: int
@@ -109,13 +108,19 @@ class StepFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerWritten:
-    """What a step changed is now a layer. `seconds`: to find the changes, archive, compress and digest them."""
+    """What the step at `position` changed is now a layer, perhaps when later steps have begun.
+
+    `seconds`: to find the changes, archive, compress and digest them; `position` is 0 for a whole stage's layer.
+    `meanwhile`: the step was done before; else StepFinished tells of the layer too.
+    """
 
     stage: int
+    position: int
     digest: str
     size: int
     seconds: float
     platform: str = ""
+    meanwhile: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

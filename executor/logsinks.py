@@ -105,7 +105,7 @@ def describe(event: Event) -> _Message | None:
             | events.CommandOutput()
             | events.BuildSucceeded()
             | events.PushStarted()
-            | events.LayerWritten()
+            | events.LayerWritten(meanwhile=False)
             | events.TransferAdvanced()
         ):
             return None
@@ -152,9 +152,8 @@ def _progress(event: Event) -> str:
             # kaniko's words, which people grep for
             words = "Using caching version of cmd:" if event.hit else "No cached layer found for cmd"
             text = f"{words} {event.instruction}"
-        case events.StepFinished():
-            layer = f", layer of {megabytes(event.layer_size)}" if event.layer_digest else ""
-            text = f"    {'cached' if event.cached else f'done in {event.seconds:.1f} s'}{layer}"
+        case events.StepFinished() | events.LayerWritten():
+            text = f"    {_ended(event)}"
         case events.ImageBuilt():
             text = f"Built {event.digest}, {event.layers} layers, {megabytes(event.size)}"
         case events.PushFinished():
@@ -165,6 +164,13 @@ def _progress(event: Event) -> str:
         case _:
             pass
     return text
+
+
+def _ended(event: events.StepFinished | events.LayerWritten) -> str:
+    if isinstance(event, events.LayerWritten):
+        return f"layer of step {event.position}: {megabytes(event.size)}, in {event.seconds:.1f} s"
+    layer = f", layer of {megabytes(event.layer_size)}" if event.layer_digest else ""
+    return f"{'cached' if event.cached else f'done in {event.seconds:.1f} s'}{layer}"
 
 
 def megabytes(size: int) -> str:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
-from executor.build.contentkeys import ContentChain, Contents, copies_from, mixed
+from executor.build.contentkeys import ContentChain, Contents, copies_from
+from executor.build.laterlayers import done
 from executor.build.plan import first_line
 from executor.build.stepkeys import FileStep
+from executor.build.upon import Upon
 from executor.cache.entry import Entry
 from executor.cache.key import CacheKey, after
 from executor.cache.layercache import Found, LayerCache, OpenBlob
@@ -87,8 +90,8 @@ class CachedSteps:
         self._at = -1
         self._whole: Entry | None = None
         self._whole_known = False
-        self.upon: str = base.upon if base else ""
-        self.content: ContentChain = base.content.fork() if base else ContentChain(keys.start, "")
+        self.upon: Upon = base.upon if base else Upon()
+        self.content: ContentChain = base.content.fork() if base else ContentChain(keys.start, Upon())
 
     def look_up(self, step: FileStep, contents: Contents) -> Entry | None:
         """The result of `step`, the next of the stage; None when it has to be carried out.
@@ -100,7 +103,7 @@ class CachedSteps:
             return replace(whole, layer=None) if whole else None
         self._at += 1
         upon = self._access.upon_of(step)
-        self.upon = mixed(self.upon, upon)
+        self.upon = self.upon.then(upon)
         key, cached = self._key, self._access.caches(step)
         if key is None:
             self.content.advance(None, upon)
@@ -116,17 +119,23 @@ class CachedSteps:
         if cached:
             self._tell(step, key, found)
         if found:
-            self._went(step, found.entry.layer)
+            self._went(step, done(found.entry.layer))
         return found.entry if found else None
 
-    def keep(self, step: FileStep, layer: Layer | None) -> None:
-        """Cache what carrying out `step` made."""
+    def keep(self, step: FileStep, layer: Future[Layer | None]) -> Callable[[], None]:
+        """Go on from `step`, which was carried out; what this returns caches the `layer`, once that is made."""
         key, other = self._key, self.content.key
-        if key and self._access.caches(step):
-            self._put(key, layer, step)
-            if other and other.hex != key.hex:
-                self._put(other, layer, step, upon=self.content.upon)
+        upon, content_upon = self.upon, self.content.upon
         self._went(step, layer)
+
+        def put() -> None:
+            if key and self._access.caches(step):
+                content = other if copies_from(step, key) else None
+                self._put(key, layer.result(), step, upon, content)
+                if other and other.hex != key.hex:
+                    self._put(other, layer.result(), step, content_upon)
+
+        return put
 
     @property
     def _key(self) -> CacheKey | None:
@@ -138,7 +147,7 @@ class CachedSteps:
         other = self.content.key
         found = self._find(other, self.content.upon) if other and other.hex != key.hex else None
         if found:
-            self._put(key, found.entry.layer, step)
+            self._put(key, found.entry.layer, step, self.upon, other if copies_from(step, key) else None)
         return found
 
     def _worth(self) -> bool:
@@ -161,20 +170,20 @@ class CachedSteps:
         """With --single-snapshot: the stage's only layer; None when the stage has to be carried out."""
         if not self._whole_known and self._keys.whole and self._caches_whole():
             for planned in self._keys.steps:
-                self.upon = mixed(self.upon, self._access.upon_of(planned.step))
+                self.upon = self.upon.then(self._access.upon_of(planned.step))
             found = self._find(self._keys.whole, self.upon)
             self._tell(None, self._keys.whole, found)
             if found:
                 self._whole = found.entry
-                self._went_whole(found.entry.layer)
+                self._went_whole(done(found.entry.layer))
         self._whole_known = True
         return self._whole
 
     def keep_stage(self, layer: Layer | None) -> None:
         """Cache the stage's only layer."""
         if self._keys.whole and self._caches_whole():
-            self._put(self._keys.whole, layer, None)
-        self._went_whole(layer)
+            self._put(self._keys.whole, layer, None, self.upon)
+        self._went_whole(done(layer))
 
     def expects_root(self) -> bool:
         """Whether a step will have to be carried out, as far as can be told before; waits for the answers."""
@@ -199,21 +208,28 @@ class CachedSteps:
     def _caches_whole(self) -> bool:
         return all(self._access.caches(planned.step) for planned in self._keys.steps)
 
-    def _find(self, key: CacheKey, upon: str) -> Found | None:
+    def _find(self, key: CacheKey, upon: Upon) -> Found | None:
         found = self._access.cache.get(key.hex)
-        return found if found and found.entry.upon == upon else None
+        return found if found and found.entry.upon == upon.text else None
 
     def _tell(self, step: FileStep | None, key: CacheKey, found: Found | None) -> None:
         text, place = _text(step), found.place if found else ""
         self._access.sink(CacheLookedUp(instruction=text, key=key.hex, hit=found is not None, place=place))
 
-    def _put(self, key: CacheKey, layer: Layer | None, step: FileStep | None, *, upon: str | None = None) -> None:
-        content = self.content.key if step and upon is None and copies_from(step, key) else None
+    def _put(
+        self,
+        key: CacheKey,
+        layer: Layer | None,
+        step: FileStep | None,
+        upon: Upon,
+        content: CacheKey | None = None,
+    ) -> None:
+        """Cache a result; `content` is the second key of a COPY --from that is cached by its first."""
         entry = Entry(
             key=key.hex,
             document=key.document,
             layer=layer,
-            upon=self.upon if upon is None else upon,
+            upon=upon.text,
             created=int(time.time()),
             platform=self._keys.platform,
             created_by=_text(step),
@@ -221,13 +237,16 @@ class CachedSteps:
         )
         self._access.cache.put(entry, self._access.open_blob)
 
-    def _went(self, step: FileStep, layer: Layer | None) -> None:
+    def _went(self, step: FileStep, layer: Future[Layer | None]) -> None:
         if isinstance(step, Run):
             self._went_whole(layer)
 
-    def _went_whole(self, layer: Layer | None) -> None:
-        result = str(layer.diff_id) if layer else "unchanged"
-        self.upon = mixed(self.upon, result)
+    def _went_whole(self, layer: Future[Layer | None]) -> None:
+        def result() -> str:
+            made = layer.result()
+            return str(made.diff_id) if made else "unchanged"
+
+        self.upon = self.upon.then(result()) if layer.done() else self.upon.then_later(result)
         self.content.went(result)
 
 

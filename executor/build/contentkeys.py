@@ -7,11 +7,11 @@ COPY --from on, a step has a second key, in which the copied content stands in p
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from executor.build.stepkeys import FileStep
+from executor.build.upon import Upon
 from executor.cache.entry import Entry
 from executor.cache.key import CacheKey, after
 from executor.dockerfile.instructions import Copy
@@ -27,7 +27,7 @@ class ContentChain:
     what the RUNs before it made.
     """
 
-    def __init__(self, parent: str, upon: str) -> None:
+    def __init__(self, parent: str, upon: Upon) -> None:
         self.parent = parent
         self.upon = upon
         self.key: CacheKey | None = None
@@ -40,7 +40,7 @@ class ContentChain:
         """Go on to a step that copies from nowhere else; `key` is its first key, `upon` that of what it mounts."""
         self.key = after(self.parent, key) if key and self.parent else None
         self.parent = self.key.hex if self.key else ""
-        self.upon = mixed(self.upon, upon)
+        self.upon = self.upon.then(upon)
 
     def advance_copy(self, key: CacheKey, found: Entry | None, contents: Contents) -> None:
         """Go on to a COPY --from whose first key is `key`; `found` is the entry of that."""
@@ -53,9 +53,9 @@ class ContentChain:
             self.key = after(self.parent, key, inputs=inputs)
         self.parent = self.key.hex if self.key else ""
 
-    def went(self, result: str) -> None:
-        """The step at hand, a RUN, had this `result`."""
-        self.upon = mixed(self.upon, result)
+    def went(self, result: Callable[[], str]) -> None:
+        """The step at hand, a RUN, has this `result`."""
+        self.upon = self.upon.then_later(result)
 
 
 def copies_from(step: FileStep, key: CacheKey | None) -> bool:
@@ -63,8 +63,3 @@ def copies_from(step: FileStep, key: CacheKey | None) -> bool:
     if not (key and isinstance(step, Copy) and step.from_):
         return False
     return any("from" in source for source in key.fields()["inputs"])
-
-
-def mixed(upon: str, more: str) -> str:
-    """`upon` with one more result in it; the same when `more` is ''."""
-    return hashlib.sha256(f"{upon} {more}".encode()).hexdigest() if more else upon

@@ -39,6 +39,7 @@ from executor.build.secrets import Secrets
 from executor.build.sidebyside import GiveUp, is_chain, run_side_by_side
 from executor.build.sshagent import Agents
 from executor.build.stage import Stage, StageRun
+from executor.build.stagelayers import StageLayers
 from executor.build.starting import start_of
 from executor.build.state import StageState
 from executor.build.steps import execute
@@ -169,6 +170,7 @@ class Engine:
         self._give_up: GiveUp | None = None
         self._lock = threading.RLock()
         self._roots = ExitStack()
+        self._runs: list[StageRun] = []
         self._built: dict[int, _Built] = {}
         self._image_roots: dict[tuple[str, Platform], RootFs] = {}
         self._platforms = tuple(dict.fromkeys(map(Platform.parse, spec.platforms)))
@@ -281,7 +283,7 @@ class Engine:
         return max(2, len(os.sched_getaffinity(0)))
 
     def _start_over(self) -> None:
-        self._roots.close()
+        self.close()
         self._image_roots.clear()
         self._built.clear()
         self.records.clear()
@@ -328,7 +330,10 @@ class Engine:
         return self._image_layers(source, stage.plan.target)
 
     def close(self) -> None:
-        """Close every root filesystem."""
+        """End what is still being written, and close every root filesystem."""
+        for run in self._runs:
+            run.close()
+        self._runs.clear()
         self._roots.close()
 
     @contextmanager
@@ -363,10 +368,17 @@ class Engine:
             around=self,
             state=start.state,
             open_root=lambda layers: self._open_root(planned.base, layers),
-            on_layer=self._supplies.outputs.layer_ready if self._reaches_image(planned) else _ignore,
+            layers=StageLayers(
+                self.writer,
+                self.sink,
+                self._supplies.outputs.layer_ready if self._reaches_image(planned) else _ignore,
+                number=planned.number,
+                platform=str(planned.platform),
+            ),
             cache=self._cached_steps(planned),
             layered=self._wants_layers(planned),
         )
+        self._runs.append(run)
         for position, instruction in enumerate(start.instructions, start=1):
             self._supplies.layers.check_stop()
             if self._give_up:
@@ -393,7 +405,7 @@ class Engine:
 
     def _upon(self, base: Base) -> str:
         cache = self._cache_of(base)
-        return cache.upon if cache else ""
+        return cache.upon.text if cache else ""
 
     def _cache_of(self, base: Base) -> CachedSteps | None:
         built = self._built.get(base.number) if isinstance(base, StageBase) else None

@@ -11,7 +11,7 @@ import itertools
 import os
 import queue
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from executor.image.compression import Compressor, gzip_compressor, zstd_compressor
 from executor.image.descriptor import Descriptor
@@ -30,6 +30,10 @@ _COMPRESSING_THREADS = 4  # at most: each has some MB in hand
 _MEDIA_TYPES = {"gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
 
 
+def _go_on() -> None:
+    """For a layer that nothing ends early."""
+
+
 class LayerWriter:
     """Makes layers. `epoch` (seconds) is the latest time an entry may have; `reproducible` fixes the bytes."""
 
@@ -46,14 +50,17 @@ class LayerWriter:
         self._reproducible = reproducible
         self._epoch = epoch
 
-    def write(self, changes: Iterable[Change]) -> Layer | None:
-        """The layer of `changes`, None when there are none. Raises StepError when a file changes meanwhile."""
+    def write(self, changes: Iterable[Change], check: Callable[[], None] = _go_on) -> Layer | None:
+        """The layer of `changes`, None when there are none. Raises StepError when a file changes meanwhile.
+
+        What `check` raises ends it between two pieces.
+        """
         iterator = iter(changes)
         first = next(iterator, None)
         if first is None:
             return None
         with self._blobs.writer() as blob:
-            stream = _LayerStream(blob, self._compressor())
+            stream = _LayerStream(blob, self._compressor(), check)
             try:
                 entries = ((change.entry, change.content) for change in itertools.chain([first], iterator))
                 write_layer(entries, stream.write, latest_mtime=self._epoch)
@@ -76,8 +83,9 @@ class LayerWriter:
 class _LayerStream:
     """Takes a tar in large pieces and makes the blob; from the second piece on in a thread of its own."""
 
-    def __init__(self, blob: BlobWriter, compressor: Compressor) -> None:
+    def __init__(self, blob: BlobWriter, compressor: Compressor, check: Callable[[], None]) -> None:
         self._blob = blob
+        self._check = check
         self._compressor = compressor
         self._diff_id = hashlib.sha256()
         self._first: bytes | None = None
@@ -86,6 +94,7 @@ class _LayerStream:
         self._failure: Exception | None = None
 
     def write(self, piece: bytes) -> None:
+        self._check()
         if self._failure:
             raise self._failure
         if self._first is None:

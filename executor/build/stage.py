@@ -12,12 +12,13 @@ from executor.build.clock import Clock
 from executor.build.layerwriter import LayerWriter
 from executor.build.mountsupplies import MountSupplies
 from executor.build.plan import StagePlan, first_line
+from executor.build.stagelayers import StageLayers
 from executor.build.state import StageState
 from executor.context.base import ContextTree
-from executor.dataclass import dataclass, field
+from executor.dataclass import dataclass, field, replace
 from executor.dockerfile.instructions import Add, Copy, Mount, StageInstruction
 from executor.errors import StepError
-from executor.events import LayerWritten, Sink, StepFinished, StepStarted
+from executor.events import Sink, StepFinished, StepStarted
 from executor.image.layer import Layer
 from executor.rootfs.base import RootFs
 from executor.spec import BuildSpec, StepRecord
@@ -109,7 +110,7 @@ class StageRun:
     around: Surroundings
     state: StageState
     open_root: Callable[[Sequence[Layer]], RootFs]
-    on_layer: Callable[[Layer], None]
+    layers: StageLayers
     cache: CachedSteps | None = None
     layered: bool = True
     records: list[StepRecord] = field(default_factory=list)
@@ -117,6 +118,8 @@ class StageRun:
     _root: RootFs | None = None
     _cached: bool = False
     _unsettled: bool = False
+    _made: Layer | None = None
+    _position: int = 0
 
     @property
     def root(self) -> RootFs:
@@ -143,24 +146,36 @@ class StageRun:
         if self.around.spec.rootfs.single_snapshot or not self.layered:
             self.note(text)
             return
-        layer = self._layer()
-        self.note(text, layer=layer)
+        snapshot = self.layers.snapshot(self.root, self._position)
+        self._unsettled = False
+        self._made = None if snapshot.meanwhile else snapshot.layer.result()
+        self.note(text, makes_layer=snapshot.meanwhile or self._made is not None)
         if self.cache:
-            self.cache.keep(instruction, layer)
+            self.layers.later.then(self.cache.keep(instruction, snapshot.layer))
 
     def finish(self) -> None:
-        """With --single-snapshot: make the stage's one layer."""
-        if not self.around.spec.rootfs.single_snapshot or not self.layered:
-            return
+        """Wait for layers that are still being written; with --single-snapshot: make the stage's one layer."""
+        if self.around.spec.rootfs.single_snapshot and self.layered:
+            self._finish_single()
+        self._take_made(wait=True)
+        self.layers.later.wait()
+
+    def close(self) -> None:
+        """Give up layers that are still being written."""
+        self.layers.later.close()
+
+    def _finish_single(self) -> None:
         found = self.cache.look_up_stage() if self.cache else None
         if found is not None:
             layer = found.layer
             if layer is not None:
                 self._take(layer, _SINGLE)
         elif self._root is not None:
-            layer = self._layer()
+            layer = self.layers.whole(self.root)
+            self._unsettled = False
             if layer is not None:
-                self.note(_SINGLE, layer=layer)
+                self.note(_SINGLE, makes_layer=True)
+                self.state = self.state.with_layer(layer)
             if self.cache:
                 self.cache.keep_stage(layer)
 
@@ -184,58 +199,51 @@ class StageRun:
 
     def _take(self, layer: Layer | None, text: str) -> None:
         """Go on with a layer that is known. A root that is open lacks it, and is opened anew if needed."""
-        self.note(text, layer=layer)
+        self._take_made(wait=True)
+        self.note(text, makes_layer=layer is not None)
+        self._made = layer
         if layer is not None:
-            self.on_layer(layer)
+            self.state = self.state.with_layer(layer)
+            self.layers.on_layer(layer)
             if self._root is not None:
                 self._root.close()
                 self._root = None
 
-    def note(self, created_by: str, *, layer: Layer | None = None) -> None:
+    def note(self, created_by: str, *, makes_layer: bool = False) -> None:
         """Add an entry to the history."""
-        self.state = self.state.with_history(created_by, layer=layer, created=self.around.clock.created())
+        created = self.around.clock.created()
+        self.state = self.state.with_history(created_by, created=created, makes_layer=makes_layer)
 
-    def _layer(self) -> Layer | None:
-        started = time.monotonic()
-        layer = self.around.writer.write(self.root.changes())
-        if layer is not None:
-            self.around.sink(
-                LayerWritten(
-                    stage=self.plan.number,
-                    digest=layer.descriptor.digest,
-                    size=layer.descriptor.size,
-                    seconds=time.monotonic() - started,
-                    platform=str(self.plan.platform),
-                )
-            )
-        self.root.commit(layer)
-        self._unsettled = False
-        if layer is not None:
-            self.on_layer(layer)
-        return layer
+    def _take_made(self, *, wait: bool = False) -> None:
+        """Take layers that are written into the state and the records, in order; with `wait` all of them."""
+        for position, layer in self.layers.made(wait=wait):
+            self.state = self.state.with_layer(layer)
+
+            self.records[position - 1] = _with_layer(self.records[position - 1], layer)
+
+    def _begin(self, position: int) -> None:
+        """Be at a step, with the layers that are there by now."""
+        self.layers.later.raise_failure()
+        self._take_made()
+        self._position, self._cached, self._made = position, False, None
 
     @contextmanager
     def step(self, position: int, instructions: Sequence[StageInstruction]) -> Iterator[None]:
         """Tell of an instruction before and after, and keep the record of it."""
         text = first_line(instructions[position - 1].source)
         stage, platform = self.plan.number, str(self.plan.platform)
-        layers, started = len(self.state.layers), time.monotonic()
+        started = time.monotonic()
+        self._begin(position)
         self.around.sink(
             StepStarted(
                 stage=stage, position=position, total=len(instructions), instruction=text, platform=platform
             )
         )
-        self._cached = False
         yield
-        layer = self.state.layers[-1].descriptor if len(self.state.layers) > layers else None
-        record = StepRecord(
-            stage=stage,
-            instruction=text,
-            seconds=round(time.monotonic() - started, 3),
-            layer_digest=str(layer.digest) if layer else "",
-            layer_size=layer.size if layer else 0,
-            cached=self._cached,
-        )
+        seconds = round(time.monotonic() - started, 3)
+        record = StepRecord(stage=stage, instruction=text, seconds=seconds, cached=self._cached)
+        if self._made:
+            record = _with_layer(record, self._made)
         self.records.append(record)
         self.around.sink(
             StepFinished(
@@ -249,3 +257,8 @@ class StageRun:
                 platform=platform,
             )
         )
+
+
+def _with_layer(record: StepRecord, layer: Layer) -> StepRecord:
+    written = layer.descriptor
+    return replace(record, layer_digest=str(written.digest), layer_size=written.size)

@@ -52,13 +52,16 @@ class StageState:
         """The same state with another container configuration."""
         return replace(self, image=replace(self.image, config=config))
 
-    def with_history(self, created_by: str, *, layer: Layer | None = None, created: str) -> StageState:
-        """The state after an instruction: one more history entry and, when it made one, one more layer."""
-        entry = History(created=created, created_by=created_by, comment=HISTORY_COMMENT, empty_layer=layer is None)
-        image = replace(self.image, history=(*self.image.history, entry))
-        if layer is None:
-            return replace(self, image=image)
-        image = replace(image, diff_ids=(*image.diff_ids, layer.diff_id))
+    def with_history(self, created_by: str, *, created: str, makes_layer: bool = False) -> StageState:
+        """The state after an instruction: one more history entry; `with_layer` takes the layer that it makes."""
+        entry = History(
+            created=created, created_by=created_by, comment=HISTORY_COMMENT, empty_layer=not makes_layer
+        )
+        return replace(self, image=replace(self.image, history=(*self.image.history, entry)))
+
+    def with_layer(self, layer: Layer) -> StageState:
+        """The state with one more layer on top."""
+        image = replace(self.image, diff_ids=(*self.image.diff_ids, layer.diff_id))
         return replace(self, image=image, layers=(*self.layers, layer))
 
 

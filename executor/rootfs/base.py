@@ -113,6 +113,17 @@ OnLine = Callable[[Stream, str], None]
 """Takes each line of the command's output as it comes, undecodable bytes replaced."""
 
 
+class SetAside(Protocol):
+    """Changes that were committed before they are read. Any one thread may read them, once."""
+
+    @property
+    def changes(self) -> Iterable[Change]:
+        """What differed from the commit before; see `snapshot.changes.Changes` for the order."""
+
+    def became(self, layer: Layer) -> None:
+        """The changes were written as `layer`: the store may keep what they are on disk."""
+
+
 class RootFs(Protocol):
     """A root filesystem that instructions change. Not thread-safe. Close it (it is a context manager)."""
 
@@ -133,6 +144,12 @@ class RootFs(Protocol):
 
     def commit(self, layer: Layer | None) -> None:
         """Take the present state as the new baseline. `layer` is what the changes became (None: nothing)."""
+
+    def set_aside(self) -> SetAside | None:
+        """Commit, where the driver can, in a way that lets the changes be read later, beside whatever follows.
+
+        None where it cannot: then nothing was done. For changes that `changes` shows to be there.
+        """
 
     def fork(self) -> RootFs:
         """A new root with the same content, for a stage FROM this one. This root must be committed."""

@@ -220,6 +220,9 @@ class ChrootRoot:
             self._baseline = diff.after
         self._diff = None
 
+    def set_aside(self) -> None:
+        """See `RootFs.set_aside`: the next command may change what was not read yet."""
+
     def renamed(self, entries: Mapping[str, tuple[Facts, Facts]]) -> None:
         """Entries were moved away and back, which changed nothing but their ctime: their facts then and now."""
         index = {name: now for name, (then, now) in entries.items() if self._baseline.index.get(name) == then}

@@ -178,6 +178,9 @@ class InPlaceRoot:
         """See `RootFs.commit`."""
         self._tree.commit(layer)
 
+    def set_aside(self) -> None:
+        """See `RootFs.set_aside`: the next command may change what was not read yet."""
+
     def fork(self) -> InPlaceRoot:
         """See `RootFs.fork`."""
         return InPlaceRoot(self._driver, self._tree.fork())

@@ -1,7 +1,8 @@
 """The overlay driver: layers are unpacked once and stacked by overlayfs; a snapshot reads the upper directory.
 
 <scratch>/root        the mount, and the path of the root all its life
-<scratch>/N/fs        the upper directory since commit N; a commit makes it a lower layer and mounts anew
+<scratch>/N/fs        the upper directory since commit N; a commit makes it a lower layer and mounts anew, so that
+                      its changes can be read while the next ones are made
 <scratch>/work-N      overlayfs's own
 """
 
@@ -9,14 +10,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Self
 
-from executor.errors import InternalError, UnfitError
+from executor.errors import Error, InternalError, UnfitError
 from executor.image.layer import EntryType, Layer, LayerEntry
 from executor.rootfs import process, syscalls
-from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
+from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest, SetAside
 from executor.rootfs.confining import confined
 from executor.rootfs.layerdirs import TREE, LayerDirectories, describes_root
 from executor.rootfs.mountinfo import mount_of
@@ -97,10 +98,14 @@ class OverlayDriver:
 
 
 class _Lower:
-    """A lower directory. One that is `owned` is not in the store: it goes with the last root that stacks it."""
+    """A lower directory. One that is `owned` is not in the store: it goes with the last root that stacks it.
+
+    `keep`, if set by then, may take it into the store instead.
+    """
 
     def __init__(self, path: str, *, owned: str = "") -> None:
         self.path = path
+        self.keep: Callable[[], object] | None = None
         self._owned = owned
         self._users = 0
 
@@ -110,7 +115,35 @@ class _Lower:
     def release(self) -> None:
         self._users -= 1
         if not self._users and self._owned:
+            if self.keep:
+                with suppress(OSError, Error):  # it can be unpacked again
+                    self.keep()
             shutil.rmtree(self._owned, ignore_errors=True)
+
+
+class _SetAside:
+    """A commit whose changes are read later; see `SetAside`."""
+
+    def __init__(self, driver: OverlayDriver, lower: _Lower, diff: OverlayDiff, *, describes_root: bool) -> None:
+        self._driver = driver
+        self._lower = lower
+        self._diff = diff
+        self._describes_root = describes_root
+
+    @property
+    def changes(self) -> OverlayDiff:
+        """See `SetAside.changes`."""
+        return self._diff
+
+    def became(self, layer: Layer) -> None:
+        """See `SetAside.became`. Not before the last root is done with the directory: it is mounted as it is."""
+        if self._diff.finished and self._diff.complete:
+            self._lower.keep = lambda: self._adopt(layer)
+
+    def _adopt(self, layer: Layer) -> None:
+        tree = self._lower.path
+        _remove_surplus(tree, self._diff)
+        self._driver.directories.adopt(layer, os.path.dirname(tree), describes_root=self._describes_root)
 
 
 class OverlayRoot:
@@ -147,12 +180,7 @@ class OverlayRoot:
 
     def changes(self) -> OverlayDiff:
         """See `RootFs.changes`."""
-        overlay = Overlay(
-            upper=os.path.join(self._upper, TREE),
-            lowers=[lower.path for lower in self._lowers],
-            namespace=self._driver.namespace,
-        )
-        self._diff = OverlayDiff(overlay, self._root, ignore=self._driver.ignore, squash=self._driver.squash)
+        self._diff = self._diff_of(os.path.join(self._upper, TREE))
         return self._diff
 
     def commit(self, layer: Layer | None) -> None:
@@ -162,12 +190,18 @@ class OverlayRoot:
             return
         root = _describe_root(self._path, squash=self._driver.squash)
         self._unmount()
-        lower = self._keep(layer, diff, describes_root=_differs(root, self._root))
-        lower.acquire()
-        self._lowers.insert(0, lower)
-        self._root = root
-        self._generation += 1
-        self._mount()
+        self._stack(self._keep(layer, diff, describes_root=_differs(root, self._root)), root)
+
+    def set_aside(self) -> SetAside:
+        """See `RootFs.set_aside`."""
+        root = _describe_root(self._path, squash=self._driver.squash)
+        self._unmount()
+        lower = self._move_upper()
+        diff = self._diff_of(lower.path)
+        kept = _SetAside(self._driver, lower, diff, describes_root=_differs(root, self._root))
+        self._diff = None
+        self._stack(lower, root)
+        return kept
 
     def fork(self) -> OverlayRoot:
         """See `RootFs.fork`."""
@@ -202,13 +236,29 @@ class OverlayRoot:
                 pass
         return diff
 
+    def _diff_of(self, upper: str) -> OverlayDiff:
+        lowers = [lower.path for lower in self._lowers]
+        overlay = Overlay(upper=upper, lowers=lowers, namespace=self._driver.namespace)
+        return OverlayDiff(overlay, self._root, ignore=self._driver.ignore, squash=self._driver.squash)
+
+    def _stack(self, lower: _Lower, root: LayerEntry) -> None:
+        """Go on above `lower`; the root directory is like `root` now."""
+        lower.acquire()
+        self._lowers.insert(0, lower)
+        self._root = root
+        self._generation += 1
+        self._mount()
+
+    def _move_upper(self) -> _Lower:
+        """The upper directory as a lower one that goes with the roots that stack it."""
+        kept = self._driver.store.scratch("layer")
+        os.rename(os.path.join(self._upper, TREE), os.path.join(kept, TREE))
+        return _Lower(os.path.join(kept, TREE), owned=kept)
+
     def _keep(self, layer: Layer | None, diff: OverlayDiff, *, describes_root: bool) -> _Lower:
         if layer is None or not diff.complete:
-            kept = self._driver.store.scratch("layer")
-            os.rename(os.path.join(self._upper, TREE), os.path.join(kept, TREE))
-            return _Lower(os.path.join(kept, TREE), owned=kept)
-        for name in diff.surplus:  # the store's copy must be what the layer's tar says, on any base
-            _remove(os.path.join(self._upper, TREE, name))
+            return self._move_upper()
+        _remove_surplus(os.path.join(self._upper, TREE), diff)
         adopted = self._driver.directories.adopt(layer, self._upper, describes_root=describes_root)
         return _Lower(os.path.join(adopted, TREE))
 
@@ -255,8 +305,11 @@ def _differs(now: LayerEntry, before: LayerEntry) -> bool:
     return (now.mode, now.uid, now.gid, now.xattrs) != (before.mode, before.uid, before.gid, before.xattrs)
 
 
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        os.unlink(path)
+def _remove_surplus(tree: str, diff: OverlayDiff) -> None:
+    """The store's copy of a layer must be what the layer's tar says, on any base."""
+    for name in diff.surplus:
+        path = os.path.join(tree, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)

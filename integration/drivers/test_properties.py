@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from executor.image.layer import Layer
-from executor.rootfs.base import Driver
+from executor.rootfs.base import Driver, SetAside
 from executor.rootfs.unpack import apply_layer
 from integration.drivers.children import in_child
 from integration.drivers.conftest import MakeDriver
@@ -110,8 +110,10 @@ steps = st.lists(st.lists(edits, min_size=1, max_size=15), min_size=1, max_size=
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("later", [False, True], ids=["read-at-once", "read-later"])
 @in_child
-def test_edits_survive_the_way_through_layers(make_driver: MakeDriver, home: str) -> None:
+def test_edits_survive_the_way_through_layers(make_driver: MakeDriver, home: str, *, later: bool) -> None:
+    """`later`: where the driver can, changes are read when all edits were made."""
     driver, fresh = make_driver(), make_driver(store=f"{home}-fresh")
 
     @settings(
@@ -124,10 +126,11 @@ def test_edits_survive_the_way_through_layers(make_driver: MakeDriver, home: str
     @given(steps)
     def check(sequence: Sequence[Sequence[Edit]]) -> None:
         layers = LayersInMemory()
-        made, expected = edited(driver, sequence, layers)
-        with fresh.open_root(made, layers.open) as root:
-            assert tree(root.path) == expected, "the driver's own unpacking"
-            assert list(root.changes()) == []
+        made, expected = edited(driver, sequence, layers, later=later)
+        for other, what in ((fresh, "the driver's own unpacking"), (driver, "what it kept of its own layers")):
+            with other.open_root(made, layers.open) as root:
+                assert tree(root.path) == expected, what
+                assert list(root.changes()) == []
         plain = Path(f"{home}-plain")
         plain.mkdir()
         try:
@@ -142,10 +145,11 @@ def test_edits_survive_the_way_through_layers(make_driver: MakeDriver, home: str
 
 
 def edited(
-    driver: Driver, sequence: Sequence[Sequence[Edit]], layers: LayersInMemory
+    driver: Driver, sequence: Sequence[Sequence[Edit]], layers: LayersInMemory, *, later: bool
 ) -> tuple[list[Layer], dict[str, tuple[object, ...]]]:
     """The layers that the edits make, a layer for each step, and the tree at the end."""
     made: list[Layer] = []
+    kept: list[SetAside] = []
     with driver.open_root([], layers.open) as root:
         for step in sequence:
             for edit in step:
@@ -153,12 +157,19 @@ def edited(
                     edit(root.path)
             before = tree(root.path)
             changes = list(root.changes())
-            layer = layers.of_changes(changes) if changes else None
-            root.commit(layer)
-            if layer:
-                made.append(layer)
+            aside = root.set_aside() if changes and later else None
+            if aside:
+                kept.append(aside)
+            else:
+                layer = layers.of_changes(changes) if changes else None
+                root.commit(layer)
+                made += [layer] if layer else []
             assert list(root.changes()) == [], "changes right after a commit"
             assert tree(root.path) == before, "a commit changes what is seen"
+        for aside in kept:
+            layer = layers.of_changes(aside.changes)
+            aside.became(layer)
+            made.append(layer)
         return made, tree(root.path)
 
 

@@ -22,9 +22,9 @@ _LONGEST_TAIL_LINE = 2000  # characters; a line of a progress bar can be megabyt
 
 @dataclass(slots=True, kw_only=True)
 class Step:
-    """An instruction. `seconds` is None until it is done; `layer_seconds` of it were spent on its layer.
+    """An instruction. `seconds` is None until it is done; its layer took `layer_seconds`, up to `layer_end`.
 
-    `cached`: the layer cache had its result.
+    That is within the step, or later when the layer is a large one. `cached`: the layer cache had its result.
     """
 
     position: int
@@ -34,7 +34,14 @@ class Step:
     layer_digest: str = ""
     layer_size: int = 0
     layer_seconds: float = 0.0
+    layer_end: float = 0.0
     cached: bool = False
+
+    @property
+    def own_seconds(self) -> float:
+        """What it took, without the writing of its layer as far as it waited for that."""
+        seconds = self.seconds or 0.0
+        return max(seconds - self.layer_seconds, 0.0) if self.layer_end <= self.start + seconds else seconds
 
 
 @dataclass(slots=True, kw_only=True)
@@ -214,13 +221,16 @@ class ImageRecord:
                 step = Step(position=event.position, instruction=event.instruction, start=now)
                 self._stage(event.stage, event.platform).steps.append(step)
             case events.LayerWritten():
-                for step in self._stage(event.stage, event.platform).steps[-1:]:
-                    step.layer_seconds = event.seconds
+                for step in self._stage(event.stage, event.platform).steps:
+                    if step.position == event.position:
+                        step.layer_digest, step.layer_size = event.digest, event.size
+                        step.layer_seconds, step.layer_end = event.seconds, now
             case events.StepFinished():
                 for step in self._stage(event.stage, event.platform).steps:
                     if step.position == event.position:
                         step.seconds = event.seconds
-                        step.layer_digest, step.layer_size = event.layer_digest, event.layer_size
+                        if event.layer_digest:
+                            step.layer_digest, step.layer_size = event.layer_digest, event.layer_size
                         step.cached = event.cached
             case _:
                 pass

@@ -41,6 +41,9 @@ def log_lines(event: events.Event) -> Iterator[Line]:
             layer = f", layer of {size(event.layer_size)}" if event.layer_digest else ""
             how = "cached" if event.cached else f"done in {duration(event.seconds)}"
             yield Line(f"{how}{layer}", "dim", detail=not event.cached)
+        case events.LayerWritten(meanwhile=True):
+            written = f"{size(event.size)}, in {duration(event.seconds)}"
+            yield Line(f"layer of step {event.stage}: {event.position}: {written}", "dim", detail=True)
         case events.StageStarted():
             name = f" ({event.name})" if event.name else ""
             yield Line(f"stage {event.index}{name} from {event.base}, {event.position} of {event.total}")

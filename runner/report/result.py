@@ -86,7 +86,7 @@ def _phases(image: ImageRecord) -> dict[str, float]:
     phases = {
         "pull": sum(event.seconds for _, event in image.pulls),
         "unpack": sum(event.seconds for _, event in image.unpacks),
-        "steps": max(sum(step.seconds or 0.0 for step in steps) - layers, 0.0),
+        "steps": sum(step.own_seconds for step in steps),
         "layers": layers,
         "upload": sum(event.seconds for _, event in image.blobs),
         "push": sum(event.seconds for _, event in image.pushes),
@@ -101,6 +101,7 @@ def _stage(stage: Stage) -> dict[str, Any]:
             "start": _rounded(step.start),
             "seconds": _maybe_rounded(step.seconds),
             "layer_seconds": _rounded(step.layer_seconds),
+            "layer_end": _rounded(step.layer_end),
         }
         for step in stage.steps
     ]

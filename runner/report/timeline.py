@@ -115,7 +115,7 @@ def step_bars(stage: Stage, step: Step, end: float, *, failed: bool) -> Iterator
     yield Bar(kind="cached" if step.cached else "step", start=step.start, end=until, title=title)
     if step.layer_seconds:
         what = f"layer of {size(step.layer_size)} written in {duration(step.layer_seconds)}"
-        yield Bar(kind="layer", start=until - step.layer_seconds, end=until, title=what)
+        yield Bar(kind="layer", start=step.layer_end - step.layer_seconds, end=step.layer_end, title=what)
 
 
 def transfer_bars(image: ImageRecord, end: float, *, lane: Literal["main", "thin"]) -> Iterator[Bar]:

@@ -130,7 +130,12 @@ class Recorder:
                 if layer and not cached:
                     tell(
                         events.LayerWritten(
-                            stage=index, digest=layer, size=size, seconds=wait / 5, platform="linux/amd64"
+                            stage=index,
+                            position=position,
+                            digest=layer,
+                            size=size,
+                            seconds=wait / 5,
+                            platform="linux/amd64",
                         ),
                         wait,
                     )

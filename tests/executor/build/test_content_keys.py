@@ -6,6 +6,7 @@ import pytest
 
 from executor.build.contentkeys import ContentChain, copies_from
 from executor.build.stepkeys import copied_contents
+from executor.build.upon import Upon
 from executor.cache.entry import Entry
 from executor.cache.key import CacheKey, after, copy_key, workdir_key
 from executor.dockerfile.instructions import Copy
@@ -33,8 +34,8 @@ def behind(copy):
     return workdir_key(copy, path="/x", user="")
 
 
-def walk(copy, contents, found=None, upon=""):
-    chain = ContentChain(START.hex, upon)
+def walk(copy, contents, found=None):
+    chain = ContentChain(START.hex, Upon())
     chain.advance_copy(copy, found, lambda: contents)
     chain.advance(behind(copy), "")
     return chain
@@ -49,14 +50,14 @@ def test_the_stage_does_not_count_and_the_content_does():
 
 def test_what_came_before_the_copy_counts():
     assert walk(key_of("1", behind(START)), [{"file": "a"}]).key == walk(key_of("1"), [{"file": "a"}]).key
-    chain = ContentChain(behind(START).hex, "")
+    chain = ContentChain(behind(START).hex, Upon())
     chain.advance_copy(key_of("1"), None, lambda: [{"file": "a"}])
     assert chain.key != walk(key_of("1"), [{"file": "a"}]).key
 
 
 def test_an_entry_tells_the_second_key_of_what_it_holds():
     made = walk(key_of("1"), [{"file": "a"}])
-    copied = ContentChain(START.hex, "")
+    copied = ContentChain(START.hex, Upon())
     copied.advance_copy(key_of("1"), None, lambda: [{"file": "a"}])
     entry = Entry(
         key="x", document="", layer=None, upon="", created=0, platform=Platform("linux", "amd64"),
@@ -71,17 +72,17 @@ def test_where_the_content_is_not_known_there_are_no_second_keys():
 
 
 def test_before_any_copy_both_keys_are_one():
-    chain = ContentChain(START.hex, "")
+    chain = ContentChain(START.hex, Upon())
     chain.advance(behind(START), "")
     assert chain.key is not None
     assert chain.key == behind(START)
 
 
 def test_results_of_runs_count():
-    chain = ContentChain(START.hex, "upon")
-    assert chain.fork().upon == "upon"
-    chain.went("made")
-    assert chain.upon not in ("", "upon")
+    chain = ContentChain(START.hex, Upon("upon"))
+    assert chain.fork().upon.text == "upon"
+    chain.went(lambda: "made")
+    assert chain.upon.text not in ("", "upon")
 
 
 def test_which_steps_copy_from_elsewhere():

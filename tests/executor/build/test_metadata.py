@@ -155,7 +155,11 @@ def test_labels_volumes_user_author_accumulate(state):
 
 
 def test_history_marks_layers(state):
-    state = state.with_history("ENV A=1", created="now").with_history("RUN x", layer=LAYER, created="now")
+    state = (
+        state.with_history("ENV A=1", created="now")
+        .with_history("RUN x", makes_layer=True, created="now")
+        .with_layer(LAYER)
+    )
     assert [entry.empty_layer for entry in state.image.history] == [True, False]
     assert isinstance(state.image.history[0], History)
     assert state.image.diff_ids == (LAYER.diff_id,)
