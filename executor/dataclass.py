@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 if TYPE_CHECKING:
     from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 
-__all__ = ["asdict", "dataclass", "field", "fields", "is_dataclass", "replace"]
+__all__ = ["asdict", "dataclass", "field", "fields", "is_dataclass", "prepare_next", "replace"]
 
 _T = TypeVar("_T")
 _NOTHING: Any = object()
+_NOT_COMPILED: list[Callable[[], None]] = []
 
 
 class _Field:
@@ -96,13 +97,25 @@ def _made(cls: type[_T], *, frozen: bool, kw_only: bool) -> type[_T]:
     metaclass: Any = type(cls)
     made = metaclass(cls.__name__, cls.__bases__, namespace)
 
+    def compiled() -> None:
+        if made.__init__ is first_call:
+            made.__init__ = _compiled_init(made, shape, frozen=frozen)
+
     def first_call(self: _T, *arguments: Any, **named: Any) -> None:
-        made.__init__ = _compiled_init(made, shape, frozen=frozen)
+        compiled()
         made.__init__(self, *arguments, **named)
 
     made.__init__ = first_call
+    _NOT_COMPILED.append(compiled)
     result: type[_T] = made
     return result
+
+
+def prepare_next() -> bool:
+    """Compile a class that was not called yet, so that what is forked from here need not. False after the last."""
+    if _NOT_COMPILED:
+        _NOT_COMPILED.pop()()
+    return bool(_NOT_COMPILED)
 
 
 def _declared(name: str, hint: Any, value: Any, kw_only: bool) -> _Field:

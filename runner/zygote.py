@@ -24,6 +24,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
+from executor.dataclass import prepare_next
 from runner import worker
 
 EntryLoader: TypeAlias = Callable[[], worker.JobEntry]
@@ -79,9 +80,11 @@ class _Zygote:
         """Do what is asked until the other end closes; then leave no worker behind."""
         self._selector.register(self._control, selectors.EVENT_READ)
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
-        is_open = True
+        is_open = idle_work = True
         while is_open:
-            ready = {key.fileobj for key, _ in self._selector.select()}
+            ready = {key.fileobj for key, _ in self._selector.select(0 if idle_work else None)}
+            if idle_work and not ready:
+                idle_work = prepare_next()
             self._reap()
             if self._control in ready:
                 is_open = self._answer()

@@ -243,3 +243,17 @@ def test_making_classes_compiles_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["0", "2", "False"]
+
+
+def test_what_was_not_called_can_be_compiled_beforehand():
+    @ours.dataclass(slots=True, frozen=True)
+    class Point:
+        x: int
+        y: int = 2
+
+    before = Point.__init__
+    while ours.prepare_next():
+        pass
+    prepared = Point.__init__
+    assert prepared is not before
+    assert (Point(1), Point.__init__) == (Point(1, 2), prepared)
