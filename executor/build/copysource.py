@@ -15,12 +15,14 @@ from executor.context.giturl import is_git_url
 from executor.context.http import is_http_url
 from executor.dataclass import dataclass
 from executor.dockerfile.ignore import IgnoreMatcher
+from executor.dockerfile.suggest import did_you_mean
 from executor.dockerfile.wildcard import has_wildcards, wildcard_match
 from executor.errors import StepError
 from executor.rootfs.copytree import Choice
 from executor.rootfs.safepath import inside, resolve
 
 Choose = Callable[[str, bool], Choice]
+_MAX_COMPARED = 2000  # names of a directory, when one is looked for that is like a missing one
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,21 @@ class SourceTree:
 
     def _missing(self, path: str) -> StepError:
         hidden = self._ignore is not None and os.path.lexists(resolve(self._path, path))
-        hint = "an ignore file (.dockerignore) leaves it out of the build context" if hidden else ""
+        hint = (
+            "an ignore file (.dockerignore) leaves it out of the build context" if hidden else self._similar(path)
+        )
         return StepError(f'"{path}": not found', hint=hint)
+
+    def _similar(self, path: str) -> str:
+        """A hint with the name in the same directory that is most like that of `path`."""
+        parent, _, name = path.rstrip("/").rpartition("/")
+        try:
+            names = os.listdir(resolve(self._path, parent or "/"))
+        except OSError:
+            return ""
+        if len(names) > _MAX_COMPARED:
+            return ""
+        return did_you_mean(name, (other for other in names if self._is_visible(f"{parent}/{other}")))
 
     def _matches(self, directory: str, prefix: str, patterns: Sequence[str]) -> Iterator[str]:
         """Paths whose components match `patterns` one by one; links are matched by name and not followed."""

@@ -138,14 +138,17 @@ def healthcheck_text(state: StageState) -> str:
     return f"HEALTHCHECK {{Test:[{' '.join(check.test)}]{shown} Retries:{check.retries}}}"
 
 
+def is_signal(text: str) -> bool:
+    """Whether STOPSIGNAL takes `text`: any number but 0, or a name, with or without SIG."""
+    if _NUMBER.fullmatch(text):
+        return int(text) != 0
+    name = text.upper().removeprefix("SIG")
+    return f"SIG{name}" in signal.Signals.__members__ or name in _REALTIME
+
+
 def with_stop_signal(state: StageState, instruction: Stopsignal) -> StageState:
-    """STOPSIGNAL: any number but 0, or a name, with or without SIG."""
-    name = instruction.signal.upper().removeprefix("SIG")
-    if _NUMBER.fullmatch(instruction.signal):
-        valid = int(instruction.signal) != 0
-    else:
-        valid = f"SIG{name}" in signal.Signals.__members__ or name in _REALTIME
-    if not valid:
+    """STOPSIGNAL."""
+    if not is_signal(instruction.signal):
         raise StepError(f"Invalid signal: {instruction.signal}", location=instruction.location)
     return state.with_config(replace(state.config, stop_signal=instruction.signal))
 

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from executor.dataclass import dataclass
 from executor.dockerfile.instructions import Copy, Dockerfile, Mount, Run, Stage, StageInstruction
-from executor.dockerfile.stages import source_stage
-from executor.errors import Diagnostic, InvalidFileError, NotSupportedError, UsageError, without_passwords
+from executor.dockerfile.stages import fault_of_source, source_stage
+from executor.errors import NotSupportedError, UsageError, without_passwords
 from executor.image.platform import Platform
 from executor.image.reference import Reference
 
@@ -154,7 +154,7 @@ def source_of(
     try:
         return context(name) or ImageBase(str(Reference.parse(name)))
     except UsageError as error:
-        raise InvalidFileError([Diagnostic(reader.location, error.message, hint=error.hint)]) from error
+        raise fault_of_source(stage, reader.location, name, error.message, error.hint) from error
 
 
 def source_name(reader: Copy | Mount) -> str:

@@ -7,8 +7,10 @@ in it once. Pure, as the plan is.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 
+from executor.build.judging import faults_of
 from executor.build.namedcontexts import NamedContexts
 from executor.build.plan import (
     Base,
@@ -23,8 +25,9 @@ from executor.build.plan import (
     source_of,
 )
 from executor.dataclass import dataclass, field, replace
-from executor.dockerfile.expansion import expand_from, faults_of_words
+from executor.dockerfile.expansion import Values, expand_from
 from executor.dockerfile.instructions import Add, Arg, Copy, Dockerfile, From, Mount, Onbuild, Run, Stage, Workdir
+from executor.dockerfile.marking import fault_in
 from executor.dockerfile.stages import find_target, global_variables, stage_by_name
 from executor.errors import Diagnostic, Error, InvalidFileError, UsageError
 from executor.image.platform import Platform
@@ -53,9 +56,10 @@ def plan_build(dockerfile: Dockerfile, request: PlanRequest) -> BuildPlan:
     does not execute.
     """
     wanted = find_target(dockerfile, request.target)
-    plans = [_planned(dockerfile, request, position, wanted) for position in range(len(request.platforms))]
+    faults: list[Diagnostic] = []
+    plans = [_planned(dockerfile, request, position, wanted, faults) for position in range(len(request.platforms))]
     stages, shared = _merged(plans, {*request.apart, *_with_triggers(dockerfile, plans)})
-    _refuse_bad_words(dockerfile, stages)
+    _raise_faults([*faults, *_faults_of_words(dockerfile, stages, request.build_args)])
     by_number = {planned.number: planned for planned in stages}
     numbers = [plan[-1].number for plan in plans]
     return BuildPlan(
@@ -67,23 +71,34 @@ def plan_build(dockerfile: Dockerfile, request: PlanRequest) -> BuildPlan:
     )
 
 
-def _refuse_bad_words(dockerfile: Dockerfile, stages: Iterable[StagePlan]) -> None:
-    """Raise InvalidFileError with every fault of the words of `stages`, before a step of them has run."""
+def _faults_of_words(
+    dockerfile: Dockerfile, stages: Iterable[StagePlan], build_args: Mapping[str, str]
+) -> Iterator[Diagnostic]:
+    """Every fault of the words of `stages` that can be told without the base images."""
+    values = Values(None, dockerfile.directives.escape)
     needed = {planned.stage.index: planned.stage for planned in stages}
-    faults = [
-        fault
-        for index in sorted(needed)
-        for instruction in needed[index].instructions
-        for fault in faults_of_words(instruction, dockerfile.directives.escape)
-    ]
-    if faults:
-        raise InvalidFileError(faults)
+    for stage in needed.values():
+        for instruction in stage.instructions:
+            yield from faults_of(instruction, values, build_args)
+
+
+def _raise_faults(faults: Iterable[Diagnostic]) -> None:
+    """Raise InvalidFileError with each of `faults` once (platforms share them), in the file's order."""
+    found = sorted(dict.fromkeys(faults), key=lambda fault: (fault.location.line, fault.location.column))
+    if found:
+        raise InvalidFileError(found)
 
 
 def plan_stage(dockerfile: Dockerfile, request: PlanRequest, number: int) -> Sequence[StagePlan]:
-    """The stage of that number, last, and what it needs: for a stage that a trigger alone names."""
+    """The stage of that number, last, and what it needs: for a stage that a trigger alone names.
+
+    Raises InvalidFileError.
+    """
     position, index = divmod(number, len(dockerfile.stages))
-    return _planned(dockerfile, request, position, dockerfile.stages[index])
+    faults: list[Diagnostic] = []
+    planned = _planned(dockerfile, request, position, dockerfile.stages[index], faults)
+    _raise_faults([*faults, *_faults_of_words(dockerfile, planned, request.build_args)])
+    return planned
 
 
 def platform_arguments(target: Platform, stage: str = "") -> dict[str, str]:
@@ -101,25 +116,32 @@ def platform_arguments(target: Platform, stage: str = "") -> dict[str, str]:
     return arguments
 
 
-def _planned(dockerfile: Dockerfile, request: PlanRequest, position: int, target: Stage) -> Sequence[StagePlan]:
+def _planned(
+    dockerfile: Dockerfile, request: PlanRequest, position: int, target: Stage, faults: list[Diagnostic]
+) -> Sequence[StagePlan]:
+    """The stages of one platform; what is wrong with what they build upon and copy from goes to `faults`."""
     platform = request.platforms[position]
     arguments = platform_arguments(platform, request.target or dockerfile.stages[-1].name)
     variables = global_variables(dockerfile, request.build_args, arguments)
     first = position * len(dockerfile.stages)
-    planner = _Planner(dockerfile, variables, platform, request.contexts.find, lambda index: first + index)
+    planner = _Planner(dockerfile, variables, platform, request.contexts.find, lambda index: first + index, faults)
     planner.visit(target)
     return tuple(planner.planned.values())
 
 
 @dataclass(slots=True)
 class _Planner:
-    """Walks the stages for one platform depth first from the target; `planned` fills in build order."""
+    """Walks the stages for one platform depth first from the target; `planned` fills in build order.
+
+    After a fault it goes on, as if the stage were built upon nothing, to find the others.
+    """
 
     dockerfile: Dockerfile
     variables: Mapping[str, str]
     platform: Platform
     context: Callable[[str], Base | None]
     number: Callable[[int], int]
+    faults: list[Diagnostic]
     planned: dict[int, StagePlan] = field(default_factory=dict)
 
     def visit(self, stage: Stage) -> None:
@@ -130,18 +152,23 @@ class _Planner:
         replacement = self.context(stage.name) if stage.name else None
         if replacement:
             stage = replace(stage, instructions=())
-        written = expand_from(stage.base, self.variables, escape=self.dockerfile.directives.escape)
-        base = replacement or self._base(stage, written)
+        written, base = replace(stage.base, platform=""), replacement or ScratchBase()
+        with self._collecting():
+            written = expand_from(stage.base, self.variables, escape=self.dockerfile.directives.escape)
+            base = replacement or self._base(stage, written)
         sources = tuple(dict.fromkeys(self._sources(stage)))
         for source in (base, *sources):
             if isinstance(source, StageBase):
                 self.visit(self.dockerfile.stages[source.number - self.number(0)])
+        platform = self.platform
+        with self._collecting():
+            platform = self._stage_platform(stage, written, base)
         prelude = _prelude(stage, base) if isinstance(base, ContextBase) else None
         self.planned[stage.index] = StagePlan(
             number=self.number(stage.index),
             stage=stage,
             base=base,
-            platform=self._stage_platform(stage, written, base),
+            platform=platform,
             target=self.platform,
             variables=self.variables,
             sources=sources,
@@ -150,6 +177,13 @@ class _Planner:
             prelude=prelude,
             replaced=replacement is not None,
         )
+
+    @contextmanager
+    def _collecting(self) -> Iterator[None]:
+        try:
+            yield
+        except InvalidFileError as error:
+            self.faults += error.diagnostics
 
     def _base(self, stage: Stage, written: From) -> Base:
         if written.image == "scratch":
@@ -160,7 +194,7 @@ class _Planner:
         try:
             return self.context(written.image) or ImageBase(str(Reference.parse(written.image)))
         except UsageError as error:
-            raise _fault(stage, error.message, error.hint) from error
+            raise _fault(stage, stage.base.image, error.message, error.hint) from error
 
     def _stage_platform(self, stage: Stage, written: From, base: Base) -> Platform:
         if isinstance(base, StageBase):
@@ -170,7 +204,8 @@ class _Planner:
         try:
             platform = Platform.parse(written.platform)
         except Error as error:
-            raise _fault(stage, f"--platform={stage.base.platform}: {error.message}", error.hint) from error
+            written_flag = f"--platform={stage.base.platform}"
+            raise _fault(stage, written_flag, f"{written_flag}: {error.message}", error.hint) from error
         return self.platform if isinstance(base, ScratchBase) else platform  # as BuildKit does: nothing runs there
 
     def _sources(self, stage: Stage) -> Iterator[Base]:
@@ -182,7 +217,8 @@ class _Planner:
                 readers = instruction.mounts
             for reader in readers:
                 if source_name(reader):
-                    yield source_of(self.dockerfile, reader, stage, self.number, self.context)
+                    with self._collecting():
+                        yield source_of(self.dockerfile, reader, stage, self.number, self.context)
 
 
 def _prelude(stage: Stage, base: ContextBase) -> Copy:
@@ -246,5 +282,5 @@ def _seen(planned: StagePlan) -> Iterator[str]:
             yield from (name for name, _ in step.entries)
 
 
-def _fault(stage: Stage, message: str, hint: str) -> InvalidFileError:
-    return InvalidFileError([Diagnostic(stage.base.location, message, hint=hint, excerpt=stage.base.source)])
+def _fault(stage: Stage, text: str, message: str, hint: str) -> InvalidFileError:
+    return InvalidFileError([fault_in(stage.base, text, message, hint)])

@@ -6,12 +6,13 @@ import os
 from typing import assert_never
 
 from executor.build import metadata
+from executor.build.arguments import declared
 from executor.build.command import run_text
 from executor.build.copystep import add_files, copy_files, copying_text
 from executor.build.plan import refuse_unsupported
 from executor.build.run import run
 from executor.build.stage import Stage
-from executor.dockerfile.expansion import expand_instruction, expand_word_at
+from executor.dockerfile.expansion import expand_instruction
 from executor.dockerfile.instructions import (
     Add,
     Arg,
@@ -97,16 +98,14 @@ def execute(stage: Stage, written: StageInstruction) -> None:  # noqa: C901, PLR
 
 
 def _declare_args(stage: Stage, instruction: Arg) -> None:
-    """ARG: a build argument beats the default written here, which beats a global ARG of the same name."""
-    values: dict[str, str | None] = {}
-    for name, default in instruction.entries:
-        given = stage.around.spec.build_args.get(name)
-        if given is None and default is not None:
-            given = expand_word_at(default, stage.state.environment, instruction, escape=stage.around.escape)
-        elif given is None:
-            given = stage.plan.variables.get(name)
-        values[name] = given
-        stage.state = metadata.with_arg(stage.state, {name: given})
+    values = declared(
+        instruction,
+        stage.state.environment,
+        given=stage.around.spec.build_args,
+        inherited=stage.plan.variables,
+        escape=stage.around.escape,
+    )
+    stage.state = metadata.with_arg(stage.state, values)
     stage.note(metadata.arg_text(values))
 
 

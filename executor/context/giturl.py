@@ -68,6 +68,11 @@ def is_commit(text: str) -> bool:
     return _COMMIT.fullmatch(text) is not None
 
 
+def is_commit_part(text: str) -> bool:
+    """Whether `text` can be the id of a commit or the start of one."""
+    return _CHECKSUM.fullmatch(text) is not None
+
+
 def parse_git_url(text: str) -> GitSource:
     """`remote[?query][#ref[:folder]]`. Raises ContextError for a query that is wrong or contradicts the rest."""
     before, _, fragment = text.partition("#")
@@ -131,7 +136,7 @@ def _folder(source: GitSource, _name: str, value: str) -> GitSource:
 
 
 def _commit(source: GitSource, name: str, value: str) -> GitSource:
-    if not _CHECKSUM.fullmatch(value):
+    if not is_commit_part(value):
         raise ContextError(f"{source.shown}: {name}={value!r} is no commit id, which has hexadecimal digits")
     return replace(source, commit=_agreed(source, "commit", source.commit, value))
 

@@ -57,7 +57,7 @@ def download(url: str, directory: str, sink: Sink, *, checksum: str = "") -> Dow
     """
     import tenacity
 
-    expected = _parse_checksum(checksum) if checksum else ("sha256", "")
+    expected = parse_checksum(checksum) if checksum else ("sha256", "")
     shown = without_credentials(url)
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(_TRIES),
@@ -166,7 +166,8 @@ def _mtime(text: str) -> int:
         return 0
 
 
-def _parse_checksum(text: str) -> tuple[str, str]:
+def parse_checksum(text: str) -> tuple[str, str]:
+    """Algorithm and hexadecimal digits of a digest. Raises ContextError when it is none."""
     algorithm, _, value = text.partition(":")
     if len(value) != _HASHES.get(algorithm) or any(c not in "0123456789abcdef" for c in value):
         raise ContextError(f"malformed checksum {text!r}", hint="write sha256: and 64 hexadecimal digits")

@@ -10,10 +10,10 @@ ARG        entry by entry: each default sees those before it, so the engine call
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
-from typing import TypeAlias, assert_never
+from typing import TypeAlias, TypeVar, assert_never
 
 from executor.dataclass import dataclass, replace
 from executor.dockerfile.instructions import (
@@ -39,11 +39,13 @@ from executor.dockerfile.instructions import (
     Volume,
     Workdir,
 )
+from executor.dockerfile.marking import fault_in
 from executor.dockerfile.runflags import FlagValueError, expand_mount
 from executor.dockerfile.words import WordError, expand, expand_document, expand_words
-from executor.errors import Diagnostic, InvalidFileError, Location, StepError
+from executor.errors import InvalidFileError, Location, StepError
 
 _Placed: TypeAlias = From | StageInstruction
+_T = TypeVar("_T")
 
 
 def expand_instruction(
@@ -82,25 +84,49 @@ def expand_instruction(
     return expanded
 
 
-def faults_of_words(instruction: StageInstruction, escape: str) -> Iterator[Diagnostic]:
-    """What no variables can make right: an open quote, `${a`, a modifier that there is not. ARG is not judged."""
-    words = _Expander(instruction, _Anything(), escape)
-    try:
-        if isinstance(instruction, Run):
-            for _, value in chain.from_iterable(mount.options for mount in instruction.mounts):
-                words.one(value)
-        else:
-            expand_instruction(instruction, words.variables, escape=escape)
-    except StepError as error:
-        if "invalid pattern" not in error.message:  # a variable can be a part of it
-            place = error.location or instruction.location
-            yield Diagnostic(place, error.message, hint=error.hint, excerpt=instruction.source)
+class Values:
+    """What the words of an instruction become: with `variables`, or as far as it can be told without any (None).
+
+    Where a variable decides, the answer is then None. All methods raise WordError.
+    """
+
+    def __init__(self, variables: Mapping[str, str] | None, escape: str) -> None:
+        self._variables = variables
+        self._escape = escape
+
+    def one(self, word: str) -> str | None:
+        """`word` expanded."""
+        return self._told(lambda variables: expand(word, variables, escape=self._escape).text)
+
+    def split(self, word: str) -> tuple[str, ...] | None:
+        """The words that `word` becomes, for EXPOSE."""
+        return self._told(lambda variables: expand_words(word, variables, escape=self._escape))
+
+    def document(self, text: str) -> str | None:
+        """The body of a heredoc."""
+        return self._told(lambda variables: expand_document(text, variables).text)
+
+    def _told(self, expanded: Callable[[Mapping[str, str]], _T]) -> _T | None:
+        if self._variables is not None:
+            return expanded(self._variables)
+        anything = _Anything()
+        try:
+            value = expanded(anything)
+        except WordError as error:
+            if anything.is_asked and "invalid pattern" in error.message:  # a variable can be a part of it
+                return None
+            raise
+        return None if anything.is_asked else value
 
 
 class _Anything(Mapping[str, str]):
     """Has every variable, so that `${a?}` is content."""
 
+    def __init__(self) -> None:
+        self.is_asked = False
+
     def __getitem__(self, name: str) -> str:
+        self.is_asked = True
         return "x"
 
     def __iter__(self) -> Iterator[str]:
@@ -116,8 +142,10 @@ def expand_from(base: From, variables: Mapping[str, str], *, escape: str = "\\")
     Raises InvalidFileError on a bad substitution, or if nothing is left of the image or of a platform written.
     """
     words = _Expander(base, variables, escape)
-    with fault_of_file(base):
-        expanded = replace(base, image=words.one(base.image), platform=words.one(base.platform))
+    with fault_of_file(base, base.image):
+        expanded = replace(base, image=words.one(base.image))
+    with fault_of_file(base, base.platform):
+        expanded = replace(expanded, platform=words.one(base.platform))
     for name, before, after in (
         ("image", base.image, expanded.image),
         ("--platform", base.platform, expanded.platform),
@@ -125,18 +153,17 @@ def expand_from(base: From, variables: Mapping[str, str], *, escape: str = "\\")
         if before and not after:
             hint = "give the ARG before the first FROM a default, or pass --build-arg"
             message = f"FROM: {name} {before!r} is empty when expanded"
-            raise InvalidFileError([Diagnostic(base.location, message, hint=hint, excerpt=base.source)])
+            raise InvalidFileError([fault_in(base, before, message, hint)])
     return expanded
 
 
 @contextmanager
-def fault_of_file(instruction: _Placed) -> Iterator[None]:
-    """Make a StepError an InvalidFileError: what stands before any step can run is a fault of the file."""
+def fault_of_file(instruction: _Placed, word: str) -> Iterator[None]:
+    """Make a StepError an InvalidFileError at `word`: what stands before any step is a fault of the file."""
     try:
         yield
     except StepError as error:
-        fault = Diagnostic(instruction.location, error.message, hint=error.hint, excerpt=instruction.source)
-        raise InvalidFileError([fault]) from error
+        raise InvalidFileError([fault_in(instruction, word, error.message, error.hint)]) from error
 
 
 def expand_word_at(word: str, variables: Mapping[str, str], instruction: _Placed, escape: str = "\\") -> str:

@@ -25,8 +25,8 @@ class SourceText:
     def diagnostic(self, line: int, column: int, length: int, message: str, hint: str = "") -> Diagnostic:
         """A fault of `length` characters at `line`:`column` (from 1), with the line as its excerpt."""
         location = Location(self.file, line, column, line)
-        excerpt = _excerpt(line, printable(self.lines[line - 1].rstrip("\r\n")), column, length)
-        return Diagnostic(location, message, hint=hint, excerpt=excerpt)
+        shown = excerpt(line, printable(self.lines[line - 1].rstrip("\r\n")), column, length)
+        return Diagnostic(location, message, hint=hint, excerpt=shown)
 
     def text_between(self, start: int, end: int) -> str:
         """The lines `start` to `end` (inclusive, from 1) as written, without the last line's ending."""
@@ -60,7 +60,8 @@ def printable(text: str) -> str:
     return _UNDECODABLE.sub("\ufffd", text)
 
 
-def _excerpt(number: int, text: str, column: int, length: int) -> str:
+def excerpt(number: int, text: str, column: int, length: int) -> str:
+    """Line `number`, whose text is `text`, with `length` characters from `column` (from 1) on marked below it."""
     start = max(0, column - 1 - _EXCERPT_WIDTH // 2) if len(text) > _EXCERPT_WIDTH else 0
     shown = text[start : start + _EXCERPT_WIDTH].replace("\0", "\ufffd")
     # Tabs are repeated so that the mark stands below the fault whatever their width.

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from executor.dockerfile.expansion import expand_word_at, fault_of_file
 from executor.dockerfile.instructions import Dockerfile, Stage
+from executor.dockerfile.marking import fault_in
 from executor.dockerfile.suggest import did_you_mean
 from executor.errors import Diagnostic, InvalidFileError, Location, UsageError
 
@@ -59,13 +60,13 @@ def source_stage(
     else:
         last = len(dockerfile.stages) - 1
         hint = "take the number of a stage above, or better its name"
-        raise _fault(stage, location, f"no stage {number}: the last one is {last}", hint)
+        raise fault_of_source(stage, location, name, f"no stage {number}: the last one is {last}", hint)
     if source and source.index == stage.index:
         hint = "what is in the stage already is copied by RUN cp; an image of that name: write its registry too"
-        raise _fault(stage, location, f"stage {_label(source)} cannot take files from itself", hint)
+        raise fault_of_source(stage, location, name, f"stage {_label(source)} cannot take files from itself", hint)
     if source and source.index > stage.index:
         message = f"stage {_label(source)} must be defined before the stage that takes files from it"
-        raise _fault(stage, location, message, "move that stage up")
+        raise fault_of_source(stage, location, name, message, "move that stage up")
     return source
 
 
@@ -83,7 +84,7 @@ def global_variables(
             if name in build_args:
                 variables[name] = build_args[name]
             elif default is not None:
-                with fault_of_file(arg):
+                with fault_of_file(arg, default):
                     variables[name] = expand_word_at(default, variables, arg, dockerfile.directives.escape)
     return variables
 
@@ -106,11 +107,10 @@ def _label(stage: Stage) -> str:
     return f"{stage.name} ({stage.index})" if stage.name else str(stage.index)
 
 
-def _fault(stage: Stage, location: Location, message: str, hint: str) -> InvalidFileError:
-    """The fault of the instruction of `stage` at `location`, with its line."""
-    excerpts = (
-        instruction.source.split("\n")[location.line - instruction.location.line]
-        for instruction in stage.instructions
-        if instruction.location.line <= location.line <= instruction.location.end_line
-    )
-    return InvalidFileError([Diagnostic(location, message, hint=hint, excerpt=next(excerpts, ""))])
+def fault_of_source(stage: Stage, location: Location, name: str, message: str, hint: str) -> InvalidFileError:
+    """The fault of the `from=name` of the instruction of `stage` at `location`, marked."""
+    for instruction in stage.instructions:
+        if instruction.location.line <= location.line <= instruction.location.end_line:
+            written = f"from={name}" if f"from={name}" in instruction.source else name
+            return InvalidFileError([fault_in(instruction, written, message, hint, line=location.line)])
+    return InvalidFileError([Diagnostic(location, message, hint=hint)])  # that of a base's trigger

@@ -210,3 +210,26 @@ def test_bad_words_of_all_needed_stages_are_refused_together():
     with pytest.raises(InvalidFileError) as caught:
         plan("FROM a AS one\nENV a=${b\nFROM b\nENV a=${\nFROM c\nCOPY --from=one a /\nWORKDIR ${a!}\n")
     assert [fault.location.line for fault in caught.value.diagnostics] == [2, 7]
+
+
+def test_all_that_is_wrong_is_told_at_once_and_marked():
+    text = (
+        "FROM scratch AS a\nCOPY --from=9 x /\nRUN --mount=type=bind,from=later,target=/m \\\n  true\nFROM $NONE\n"
+        "COPY --from=a ${x /\nCOPY --from=Bad/Name y /\nEXPOSE 99999\nFROM --platform=a/b/c/d scratch AS later\n"
+        "COPY --from=1 / /\nCOPY --from=0 / /\n"
+    )
+    with pytest.raises(InvalidFileError) as caught:
+        plan_build(parse(text), PlanRequest(platforms=(Platform.host(), Platform.parse("linux/arm64"))))
+    marked = []
+    for fault in caught.value.diagnostics:
+        line, mark = fault.excerpt.split("\n")
+        marked.append((fault.location.line, line[mark.index("^") : len(mark)]))
+    assert marked == [
+        (2, "from=9"),
+        (3, "from=later"),
+        (5, "$NONE"),
+        (6, "${x"),
+        (7, "from=Bad/Name"),
+        (8, "99999"),
+        (9, "--platform=a/b/c/d"),
+    ]

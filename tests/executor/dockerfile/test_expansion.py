@@ -1,12 +1,8 @@
 """Which fields are expanded: every instruction, with a variable in every field."""
 
-import dataclasses
-
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from executor.dockerfile.expansion import expand_from, expand_instruction, expand_word_at, faults_of_words
+from executor.dockerfile.expansion import expand_from, expand_instruction, expand_word_at
 from executor.dockerfile.instructions import Arg, Env, Onbuild
 from executor.dockerfile.parser import parse
 from executor.errors import InvalidFileError, StepError
@@ -157,43 +153,3 @@ def test_nothing_is_changed_in_place():
     expand_instruction(env, VARIABLES)
     assert env.pairs == (("a", "$A"),)
     assert isinstance(instruction_of("ONBUILD ENV a=$A"), Onbuild)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("ENV a=${b", "missing '}'"),
-        ("WORKDIR ${a!b}", "unsupported modifier (!)"),
-        ("USER 'a", "matching single-quote"),
-        ("RUN --mount=target=${x%,source=a y", "missing '}'"),
-        ("COPY <<a /\n${b\na", r"unsupported modifier (\n)"),
-    ],
-)
-def test_words_that_no_variables_make_right_are_found_without_any(text, message):
-    (fault,) = faults_of_words(instruction_of(text), "\\")
-    assert message in fault.message
-    assert (fault.location.line, fault.excerpt) == (2, text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "ENV a=${b:?no}",
-        "ENV a=${b?}",
-        "RUN --mount=type=tmpfs,target=/x,size=$s y",
-        "ENV a=${b#[$c}",
-        "RUN ${a!b}",
-    ],
-)
-def test_what_variables_can_make_right_is_no_fault(text):
-    assert list(faults_of_words(instruction_of(text), "\\")) == []
-
-
-@given(st.text(alphabet="$\"'\\{}:-+?#%/*[]abA ", max_size=25))
-@example("${A#[$b}")
-def test_a_fault_of_words_is_one_with_any_variables(text):
-    user = dataclasses.replace(instruction_of("USER x"), user=text)
-    if list(faults_of_words(user, "\\")):
-        for variables in ({}, VARIABLES, {"a": "]", "b": "b]"}):
-            with pytest.raises(StepError):
-                expand_instruction(user, variables)

@@ -97,11 +97,11 @@ def test_a_wrong_source_is_shown_with_its_line_and_its_own_way_out():
     run, copy = stage.instructions
     with pytest.raises(InvalidFileError) as caught:
         source_stage(dockerfile, "later", stage, run.mounts[1].location, numbers=False)
-    assert caught.value.diagnostics[0].excerpt == "  --mount=from=later x"
+    assert caught.value.diagnostics[0].excerpt == "  3 |   --mount=from=later x\n    |           ^^^^^^^^^^"
     assert caught.value.diagnostics[0].hint == "move that stage up"
     with pytest.raises(InvalidFileError) as caught:
         source_stage(dockerfile, "9", stage, copy.location)
-    assert caught.value.diagnostics[0].excerpt == "COPY --from=9 a /"
+    assert caught.value.diagnostics[0].excerpt == "  4 | COPY --from=9 a /\n    |        ^^^^^^"
     assert "number of a stage above" in caught.value.diagnostics[0].hint
 
 
