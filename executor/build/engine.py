@@ -17,6 +17,7 @@ from executor.build.buildargs import EPOCH, is_set, settled, without_effect
 from executor.build.checking import warn_of_checks
 from executor.build.clock import Clock
 from executor.build.contexttrees import ContextTrees
+from executor.build.copysource import SourceTree
 from executor.build.frontend import Frontend, read_frontend
 from executor.build.images import (
     BuiltImage,
@@ -35,6 +36,7 @@ from executor.build.outputs import Outputs
 from executor.build.pickedfiles import picked_tree
 from executor.build.plan import Base, ContextBase, ImageBase, StageBase, StagePlan, source_name
 from executor.build.planner import PlanRequest, plan_build, plan_stage
+from executor.build.rehearsal import rehearse
 from executor.build.secrets import Secrets
 from executor.build.sidebyside import GiveUp, is_chain, run_side_by_side
 from executor.build.sshagent import Agents
@@ -210,6 +212,7 @@ class Engine:
         self._supplies.bases.prefetch(self.plan.images())
         check_bases(self.plan, self._supplies.bases, self.spec)
         self._keep_triggers_apart()
+        rehearse(self.plan, self._supplies.bases, self.spec.build_args, SourceTree.of_context(self.context))
         if self._supplies.cache:
             from executor.build.keywalk import KeyWalk
 
