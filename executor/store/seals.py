@@ -103,9 +103,11 @@ def _survey(directory: str) -> _Survey:
     digest, size, changed = hashlib.sha256(), 0, 0
     for name, status in _entries(directory):
         size += status.st_blocks * _BLOCK
-        changed = max(changed, status.st_ctime_ns)
+        # overlayfs links its whiteouts to one in its working directory, which goes later and changes their ctime
+        ctime = 0 if stat.S_ISCHR(status.st_mode) else status.st_ctime_ns
+        changed = max(changed, ctime)
         length = status.st_size if stat.S_ISREG(status.st_mode) else 0
-        facts = f"{name}\0{status.st_mode:o} {length} {status.st_mtime_ns} {status.st_ctime_ns}\n"
+        facts = f"{name}\0{status.st_mode:o} {length} {status.st_mtime_ns} {ctime}\n"
         digest.update(facts.encode("utf-8", "surrogateescape"))
     return _Survey(digest=digest.hexdigest(), size=size, changed=changed)
 

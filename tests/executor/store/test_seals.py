@@ -1,6 +1,7 @@
 """Damage of unpacked layers: found when they are compared, after an hour and when the machine was started anew."""
 
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -109,6 +110,20 @@ def test_after_the_machine_stopped_only_what_was_sealed_counts(home, monkeypatch
     monkeypatch.setattr(seals, "_boot", lambda: "a fourth run")
     edit(path)
     assert get(home) is None
+
+
+def test_whiteouts_of_overlayfs_may_lose_their_other_names(home, tmp_path):
+    def fill_with_whiteout(directory):
+        os.mkdir(os.path.join(directory, "fs"))
+        os.mknod(other, stat.S_IFCHR)
+        os.link(other, os.path.join(directory, "fs", "gone"))
+
+    other = tmp_path / "of the working directory"
+    with Store.open(home) as store:
+        store.unpacked.add("key", fill_with_whiteout)
+    time.sleep(0.02)
+    other.unlink()
+    assert get(home)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"boot": 1, "more": 2}'])
