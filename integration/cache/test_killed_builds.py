@@ -1,4 +1,4 @@
-"""Builds that share a store and are killed at random moments, while others build and prune: nobody else notices."""
+"""Builds that share a store and are killed at random moments, while others build and prune: nobody notices."""
 
 from __future__ import annotations
 
