@@ -80,7 +80,6 @@ _UNCHANGED = (
     *("mounts-network-default", "conf-workdir-twice-relative", "read-instruction-alone", "read-run-hash"),
     "read-run-killed",
 )
-_NOT_DONE = "options in the query of a git URL are refused by name"
 _FOLDER_AS_BASE = (
     "BuildKit notes the layer of files that stand in place of an image as the last one; we as the first"
 )
@@ -119,7 +118,6 @@ KNOWN_DIFFERENCES: tuple[KnownDifference, ...] = (
     _buildkit("from-target-by-number", "fails", "kaniko's --target takes the number of a stage"),
     _buildkit("link-chown-name", "fails", _LENIENT_NAMES),
     _buildkit("chown-name-on-scratch", "fails", _LENIENT_NAMES),
-    _buildkit("addition-git-query*", "fails", _NOT_DONE),
     _buildkit(
         "args-source-date-epoch", "tree:/s:mtime", "the build argument sets the times of files here at once"
     ),
