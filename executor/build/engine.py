@@ -322,7 +322,7 @@ class Engine:
 
     def _is_unpacked(self, source: ImageBase, platform: Platform) -> bool:
         """Whether the image's files are there in any case."""
-        is_base = any(planned.base == source and planned.needs_root for planned in self.plan.stages)
+        is_base = any(planned.base == source and self._needs_base(planned) for planned in self.plan.stages)
         return is_base or (str(source), platform) in self._image_roots
 
     def source_layers(self, reader: Copy | Mount, stage: Stage) -> tuple[Layer, ...]:
@@ -346,9 +346,16 @@ class Engine:
             for planned in self.plan.stages:
                 if isinstance(planned.base, ImageBase):
                     image = self._supplies.bases.get(planned.base.reference, planned.platform)
-                    if planned.needs_root and self._expects_root(planned):
+                    if self._needs_base(planned) and self._expects_root(planned):
                         stack.enter_context(self._drive().prefetch(image.layers, self._supplies.layers.open))
             yield
+
+    def _needs_base(self, planned: StagePlan) -> bool:
+        """Whether the files of the stage's base are needed, unless the cache has it all."""
+        return planned.needs_root and not self._stands_apart(planned)
+
+    def _stands_apart(self, planned: StagePlan) -> bool:
+        return not self.spec.rootfs.single_snapshot and self.plan.stands_apart(planned)
 
     def _expects_root(self, planned: StagePlan) -> bool:
         return self._supplies.cache is None or self._supplies.cache.expects_root(planned.number)
@@ -380,6 +387,7 @@ class Engine:
             ),
             cache=self._cached_steps(planned),
             layered=self._wants_layers(planned),
+            apart=start.instructions == planned.stage.instructions and self._stands_apart(planned),
         )
         self._runs.append(run)
         for position, instruction in enumerate(start.instructions, start=1):

@@ -6,15 +6,18 @@ trigger that names a stage makes the engine build that stage when it meets it. `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from executor.dataclass import dataclass
-from executor.dockerfile.instructions import Copy, Dockerfile, Mount, Run, Stage, StageInstruction
+from executor.dockerfile.instructions import Add, Copy, Dockerfile, Mount, Run, Stage, StageInstruction, Workdir
 from executor.dockerfile.stages import fault_of_source, source_stage
 from executor.errors import NotSupportedError, UsageError, without_passwords
 from executor.image.platform import Platform
 from executor.image.reference import Reference
+
+_NUMERIC_OWNER = re.compile(r"\d+(:\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,15 @@ class BuildPlan:
         """The planned stage of that number, None when no target needs it."""
         return next((planned for planned in self.stages if planned.number == number), None)
 
+    def stands_apart(self, planned: StagePlan) -> bool:
+        """Whether all files of a stage come by COPY --link and ADD --link, and no other stage looks at them.
+
+        Then each step makes its layer without what lies below, and the base is not even downloaded.
+        """
+        steps = [step for step in planned.stage.instructions if isinstance(step, Run | Copy | Add | Workdir)]
+        looked_at = any(StageBase(planned.number) in (other.base, *other.sources) for other in self.stages)
+        return not (planned.prelude or looked_at) and all(map(_is_independent, steps))
+
     def cache_sources(self) -> frozenset[Base]:
         """What the cache mounts of RUNs begin with."""
         return frozenset(
@@ -139,6 +151,13 @@ class BuildPlan:
         return lambda index: self.shared.get(first + index, first + index)
 
 
+def _is_independent(step: StageInstruction) -> bool:
+    """Whether a step gives the same files upon whatever base: names of owners are looked up there."""
+    if not isinstance(step, Copy | Add) or not step.link or step.chmod:
+        return False
+    return not step.chown or _NUMERIC_OWNER.fullmatch(step.chown) is not None
+
+
 def source_of(
     dockerfile: Dockerfile,
     reader: Copy | Mount,
@@ -171,6 +190,8 @@ def render(plan: BuildPlan) -> str:
     for planned in plan.stages:
         name = f" ({planned.stage.name})" if planned.stage.name else ""
         root = "" if planned.needs_root else ", no root filesystem"
+        if planned.needs_root and plan.stands_apart(planned):
+            root = ", without the base's files"
         lines.append(f"stage {planned.number}{name} from {planned.base} for {planned.platform}{root}")
         lines += [f"  {first_line(instruction.source)}" for instruction in planned.stage.instructions]
     return "\n".join(lines) + "\n"

@@ -104,6 +104,7 @@ class StageRun:
     """A stage under way; a `Stage`. `open_root` makes its root filesystem of the layers that it has by then.
 
     `layered`: what each step changes becomes a layer. Else nobody wants layers of the stage, and none is made.
+    `apart`: each step has an empty root of its own, see `BuildPlan.stands_apart`.
     """
 
     plan: StagePlan
@@ -113,6 +114,7 @@ class StageRun:
     layers: StageLayers
     cache: CachedSteps | None = None
     layered: bool = True
+    apart: bool = False
     records: list[StepRecord] = field(default_factory=list)
     _opening: threading.RLock = field(default_factory=threading.RLock)
     _root: RootFs | None = None
@@ -126,7 +128,7 @@ class StageRun:
         """The stage's root filesystem, opened at the first call; when the stage is done, any thread may call."""
         with self._opening:
             if self._root is None:
-                self._root = self.open_root(self.state.layers)
+                self._root = self.open_root(() if self.apart else self.state.layers)
             return self._root
 
     @property
@@ -147,6 +149,8 @@ class StageRun:
             self.note(text)
             return
         snapshot = self.layers.snapshot(self.root, self._position)
+        if self.apart:
+            self._root = None  # the layers that are on their way may need it: it is closed with the build
         self._unsettled = False
         self._made = None if snapshot.meanwhile else snapshot.layer.result()
         self.note(text, makes_layer=snapshot.meanwhile or self._made is not None)
@@ -159,6 +163,7 @@ class StageRun:
             self._finish_single()
         self._take_made(wait=True)
         self.layers.later.wait()
+        self.apart = False
 
     def close(self) -> None:
         """Give up layers that are still being written."""

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from integration.support.builders import Executor
+from integration.support.compare import compare_trees
 from integration.support.flatten import flatten
 from integration.support.images import StoredImage, read_layout
 from tests.support.fake_registry import FakeRegistry
@@ -220,3 +221,18 @@ def test_of_a_copied_directory_only_what_is_in_it_is_unpacked(built: Counted) ->
     image = built("FROM scratch\nCOPY --from=registry.test/tools /l*/d* /sha* /\n")
     assert set(flatten(image)) >= {"/deep", "/shared"}
     assert built.unpacked() == {"lib/deep", "shared", "deep"}, "and the copy, as a layer"
+
+
+def test_a_base_is_not_downloaded_for_what_is_linked_upon_it(built: Counted) -> None:
+    text = (
+        "FROM registry.test/base\nCOPY --link --chown=3:4 --from=registry.test/tools /lib /data/lib\n"
+        "ENV A=1\nCOPY --link <<hosts /etc/\nnobody\nhosts\n"
+    )
+    built(text, f"--destination={built.registry.host}/new")
+    assert not built.downloaded() & built.layers_of("base")
+    assert built.layers_of("base") < built.layers_of("new")
+    apart = built(text, "--no-push")
+    together = built(f"{text}WORKDIR /etc\n")
+    assert built.downloaded() >= built.layers_of("base"), "only the base can tell whether it has the directory"
+    assert [str(one) for one in compare_trees(flatten(apart), flatten(together))] == []
+    assert {"/data", "/data/lib/deep", "/bin/busybox", "/etc/hosts"} <= set(flatten(apart))

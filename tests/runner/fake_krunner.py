@@ -35,7 +35,11 @@ def build(spec, emit):
         raise PushError("the registry said 403", hint="ask for permission")
     return BuildResult(
         digest=digest_of(spec.name),
-        descriptor={"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest_of(spec.name), "size": 7},
+        descriptor={
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": digest_of(spec.name),
+            "size": 7,
+        },
         config_digest=digest_of("config"),
         size=1000,
         platform="linux/amd64",

@@ -233,3 +233,22 @@ def test_all_that_is_wrong_is_told_at_once_and_marked():
         (8, "99999"),
         (9, "--platform=a/b/c/d"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "apart"),
+    [
+        ("COPY --link a /b\nENV X=1\nADD --link --chown=1:2 c /d", True),
+        ("COPY --link a /b\nCOPY a /b", False),
+        ("COPY --link --chmod=700 a /b", False),
+        ("COPY --link --chown=app a /b", False),
+        ("COPY --link --chown=$U a /b", False),
+        ("COPY --link a /b\nWORKDIR /x", False),
+        ("COPY --link a /b\nRUN true", False),
+        ("COPY --link a /b\nFROM scratch\nCOPY --from=0 /b /", False),
+        ("COPY --link a /b\nFROM first\nRUN true", False),
+    ],
+)
+def test_a_stage_of_linked_files_alone_stands_apart_from_its_base(steps, apart):
+    made = plan(f"FROM x AS first\n{steps}\n")
+    assert made.stands_apart(made.stages[0]) == apart
