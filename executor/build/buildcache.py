@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -40,6 +41,12 @@ def cache_repositories(spec: BuildSpec) -> tuple[str, ...]:
     return folder
 
 
+def _may_be_written(text: str, options: CacheOptions) -> bool:
+    """Whether layers are written there: not into a read-only volume of warmed images, nor with --no-push-cache."""
+    folder = options.folder if text == f"dir:{options.folder}/layers" else ""
+    return options.push and (not os.path.exists(folder) or os.access(folder, os.W_OK | os.X_OK))
+
+
 @contextmanager
 def open_cache(
     spec: BuildSpec, keychain: Keychain, store: Store, layers: LayerSource, sink: Sink
@@ -52,7 +59,7 @@ def open_cache(
         layers.use_client(repository_of(text), reader)
     cache = LayerCache(
         [open_place(text, reader, store.blobs) for text in (*written, *spec.cache.sources)],
-        [open_place(text, writer, store.blobs) for text in written if spec.cache.push],
+        [open_place(text, writer, store.blobs) for text in written if _may_be_written(text, spec.cache)],
         sink,
         ttl=spec.cache.ttl,
         image_format=format_of(spec.output.image_format),
