@@ -11,10 +11,10 @@ A step that changed nothing has the empty tar as its layer: some registries refu
 
 from __future__ import annotations
 
-import calendar
 import gzip
 import hashlib
 import time
+from datetime import datetime
 
 from executor.dataclass import dataclass
 from executor.errors import ImageError
@@ -138,6 +138,6 @@ def from_image(key: str, manifest: Manifest, config_bytes: bytes, *, source: str
 def _seconds(created: str) -> int:
     try:
         whole, _, _ = str(created).removesuffix("Z").partition(".")
-        return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
+        return int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
     except ValueError:
         raise ImageError(f"its creation time is {created!r}") from None
