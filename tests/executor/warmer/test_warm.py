@@ -1,5 +1,6 @@
 """The warmer fills a folder; builds read it. Registries are counted, gone, or lie."""
 
+import base64
 import dataclasses
 import json
 import threading
@@ -12,8 +13,11 @@ from executor.build.layersource import LayerSource
 from executor.build.stopping import StopFlag
 from executor.build.warmedbases import open_warmed
 from executor.cache.warmed import WarmedImages
-from executor.errors import Error, InvalidFileError, NotFoundError, RegistryError, UnfitError
+from executor.errors import AuthError, Error, InvalidFileError, NotFoundError, RegistryError, UnfitError
 from executor.events import PullFinished, Warned, discard
+from executor.image import mediatypes
+from executor.image.layout import index_bytes
+from executor.image.manifest import Index
 from executor.image.platform import Platform
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
@@ -259,3 +263,93 @@ def test_platforms_have_images_of_their_own(registry, folder):
     assert len(list(Path(folder, "images").iterdir())) == 2
     arm = dataclasses.replace(PLATFORM, architecture="arm64")
     assert WarmedImages(folder, ttl=9).find(Reference.parse(f"{registry.host}/base:1"), arm)
+
+
+def test_an_image_that_is_named_twice_is_fetched_once(registry, folder, tmp_path):
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text(f"FROM {registry.host}/base:1\n")
+    names = [f"{registry.host}/base:1", f"{registry.host}/base:1"]
+    warmed(folder, *names, dockerfiles=(str(dockerfile), str(dockerfile)))
+    paths = fetched(registry)
+    assert len(paths) == len(set(paths)) == 4, "a manifest, a configuration and two layers"
+
+
+def test_of_an_index_only_the_platforms_that_were_asked_for_are_fetched(registry, folder, tmp_path):
+    images = {name: small_image((name.encode(),), f"linux/{name}") for name in ("amd64", "arm64", "s390x")}
+    entries = []
+    for image, name in zip(images.values(), images, strict=True):
+        image.put(registry, "several", name)
+        entries.append(dataclasses.replace(image.descriptor, platform=Platform.parse(f"linux/{name}")))
+    registry.add_manifest("several", "1", mediatypes.OCI_INDEX, index_bytes(Index(manifests=tuple(entries))))
+    name = f"{registry.host}/several:1"
+    warm(
+        WarmRequest(folder=folder, images=(name,), platforms=("linux/amd64", "linux/arm64"), registry=HASTY),
+        discard,
+    )
+    foreign = images["s390x"]
+    assert not {str(foreign.descriptor.digest), *map(str, foreign.blobs)} & set(fetched(registry))
+    for platform in ("linux/amd64", "linux/arm64"):
+        found = WarmedImages(folder, ttl=9).find(Reference.parse(name), Platform.parse(platform))
+        assert found.manifest.digest == images[platform.removeprefix("linux/")].descriptor.digest
+    image, _ = build_reads(folder, registry.host, tmp_path / "home", name="several:1")
+    assert image.digest == images["amd64"].descriptor.digest
+    assert fetched(registry) == [], "the tag was asked for by HEAD"
+
+
+def test_an_expired_image_whose_tag_has_moved_is_the_new_one(registry, folder, tmp_path):
+    warmed(folder, f"{registry.host}/base:1")
+    moved = small_image((b"one", b"another")).put(registry, "base", "1")
+    fetched(registry)
+    warmed(folder, f"{registry.host}/base:1", ttl=-1.0)
+    assert len(fetched(registry)) == 3, "of two layers one was here"
+    image, contents = build_reads(folder, registry.host, tmp_path / "home")
+    assert image.digest == moved.descriptor.digest
+    assert len(contents) == 2
+    assert fetched(registry) == []
+
+
+def test_an_expired_image_of_a_registry_that_is_gone_fails_the_warmer_and_stays(registry, folder, tmp_path):
+    warmed(folder, f"{registry.host}/base:1")
+    fetched(registry)
+    registry.faults.append(Fault(path="/v2/", status=503, times=100))
+    with pytest.raises(RegistryError):
+        warmed(folder, f"{registry.host}/base:1", ttl=-1.0)
+    build_reads(folder, registry.host, tmp_path / "home")
+    assert fetched(registry) == [], "for a build it is young enough"
+
+
+def test_a_registry_with_a_password(folder, tmp_path, monkeypatch):
+    with FakeRegistry(auth="bearer") as registry:
+        registry.users["user"] = "right"
+        small_image().put(registry, "base", "1")
+        for password in ("wrong", "right"):
+            logins = {registry.host: {"auth": base64.b64encode(f"user:{password}".encode()).decode()}}
+            monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": logins}))
+            if password == "wrong":
+                with pytest.raises(AuthError) as caught:
+                    warmed(folder, f"{registry.host}/base:1")
+                assert "wrong" not in f"{caught.value.message} {caught.value.hint}".replace("is wrong", "")
+                assert list(Path(folder, "images").iterdir()) == []
+            else:
+                warmed(folder, f"{registry.host}/base:1")
+        fetched(registry)
+        build_reads(folder, registry.host, tmp_path / "home")
+        assert [path for path in fetched(registry) if path.startswith("sha256:")] == []
+
+
+def test_an_image_that_another_warmer_has_in_hand_is_waited_for(registry, folder):
+    held = WarmedImages(folder, ttl=9)
+    done = threading.Event()
+
+    def run():
+        warmed(folder, f"{registry.host}/base:1")
+        done.set()
+
+    with held.warming(Reference.parse(f"{registry.host}/base:1"), PLATFORM):
+        thread = threading.Thread(target=run)
+        thread.start()
+        warmed(folder, f"{registry.host}/other:1")
+        assert not done.wait(0.2)
+        assert not any("/base/" in seen.path for seen in registry.requests)
+    assert done.wait(30)
+    thread.join()
