@@ -112,7 +112,7 @@ class _Adder:
 
     def _add_repository(self, url: str, folder: str, destination: Destination) -> None:
         source = _as_asked(parse_git_url(url), self._request)
-        top = clone(source, folder, self._sink)
+        top = clone(source, folder, self._sink).folder
         choose = SourceTree(top).choose(Found("/", top), (), self.copy.excludes)
         place(Found("/", top), destination, replace(destination.rules, choose=choose), contents=False)
 

@@ -5,6 +5,8 @@ BUILDKIT_SYNTAX                 as `# syntax=`: nothing, the one frontend is bui
 BUILDKIT_MULTI_PLATFORM         an index even of a single platform
 BUILDKIT_CACHE_MOUNT_NS         a part of the ids of cache mounts
 BUILDKIT_CONTEXT_KEEP_GIT_DIR   contexts that are repositories keep .git
+BUILDKIT_DOCKERFILE_CHECK       the build checks, in place of `# check=`
+BUILDKIT_SANDBOX_HOSTNAME       the name of the machine that commands see
 """
 
 from __future__ import annotations
@@ -16,20 +18,25 @@ from executor.dockerfile.instructions import Dockerfile
 from executor.dockerfile.runflags import parse_bool
 from executor.dockerfile.stages import global_variables
 from executor.errors import UsageError
+from executor.rootfs.base import HOST_NAME
 from executor.spec import BuildSpec
 
 EPOCH = "SOURCE_DATE_EPOCH"
+CHECK = "BUILDKIT_DOCKERFILE_CHECK"
+_HOST_NAME = "BUILDKIT_SANDBOX_HOSTNAME"
+_OF_CONTEXT = "context"
+_LONGEST_HOST_NAME = 64  # what the kernel takes
 _IN_EFFECT = (
     EPOCH,
     "BUILDKIT_SYNTAX",
     "BUILDKIT_MULTI_PLATFORM",
     "BUILDKIT_CACHE_MOUNT_NS",
     "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+    CHECK,
+    _HOST_NAME,
 )
 _WITHOUT_EFFECT = (
-    "BUILDKIT_DOCKERFILE_CHECK",
     "BUILDKIT_INLINE_CACHE",
-    "BUILDKIT_SANDBOX_HOSTNAME",
     "BUILDKIT_BUILD_NAME",
     "BUILDKIT_SBOM_SCAN_CONTEXT",
     "BUILDKIT_SBOM_SCAN_STAGE",
@@ -46,23 +53,35 @@ def without_effect(build_args: Mapping[str, str]) -> list[str]:
     return [name for name in _WITHOUT_EFFECT if name in build_args]
 
 
-def settled(spec: BuildSpec, dockerfile: Dockerfile) -> BuildSpec:
+def settled(spec: BuildSpec, dockerfile: Dockerfile, made: int | None = None) -> BuildSpec:
     """`spec` with one SOURCE_DATE_EPOCH: as field and as argument.
 
-    An argument beats the field, which beats a default in the Dockerfile's head. Raises UsageError when it is not a
-    number of seconds.
+    An argument beats the field, which beats a default in the Dockerfile's head. `context` is when the context was
+    `made`; where that is not known, there is no epoch. Raises UsageError when it is no number of seconds, and for
+    other arguments of the builder with a wrong value.
     """
+    host_name(spec.build_args)
     given = dict(spec.build_args)
     if spec.source_date_epoch is not None:
         given.setdefault(EPOCH, str(spec.source_date_epoch))
     text = given.get(EPOCH)
     if text is None:
         text = global_variables(dockerfile, given, {}).get(EPOCH, "")
+    if text == _OF_CONTEXT:
+        text = "" if made is None else str(made)
+        given[EPOCH] = text
     if text and not text.isdecimal():
-        raise UsageError(
-            f"{EPOCH}={text!r} is not a number of seconds", hint="`git log -1 --format=%ct` gives one"
-        )
+        hint = f"`git log -1 --format=%ct` gives one; {_OF_CONTEXT} is the time of a context from git or a URL"
+        raise UsageError(f"{EPOCH}={text!r} is not a number of seconds", hint=hint)
     return replace(spec, build_args=given, source_date_epoch=int(text) if text else None)
+
+
+def host_name(build_args: Mapping[str, str]) -> str:
+    """What the machine is called that commands see. Raises UsageError for a name that the kernel does not take."""
+    name = build_args.get(_HOST_NAME) or HOST_NAME
+    if len(name.encode()) > _LONGEST_HOST_NAME or not name.isprintable() or " " in name:
+        raise UsageError(f"{_HOST_NAME}={name!r} is no host name", hint="at most 64 letters, without spaces")
+    return name
 
 
 def is_set(build_args: Mapping[str, str], name: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from executor.build.bases import BaseImages
+from executor.build.buildargs import host_name
 from executor.build.cachedsteps import StagePlanKeys, StepPlan
 from executor.build.copy import gives_nothing_away
 from executor.build.plan import Base, BuildPlan, ImageBase, StageBase, StagePlan, source_name
@@ -23,7 +24,7 @@ from executor.dataclass import dataclass, field
 from executor.dockerfile.instructions import Copy, Mount, Run
 from executor.errors import Error, InternalError
 from executor.image.platform import Platform
-from executor.rootfs.base import RootFs
+from executor.rootfs.base import HOST_NAME, RootFs
 from executor.spec import BuildSpec
 
 
@@ -118,6 +119,7 @@ class KeyWalk:
             source=source,
             scratch=lambda: around.scratch("key"),
             sink=around.sink,
+            host_name=name if (name := host_name(around.spec.build_args)) != HOST_NAME else "",
         )
 
     def _source_key(self, source: Base, platform: Platform) -> CacheKey:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from executor.build.buildargs import host_name
 from executor.build.command import run_command
 from executor.build.emulation import explain_foreign
 from executor.build.mounts import prepared_mounts
@@ -47,6 +48,7 @@ def run(instruction: Run, stage: Stage) -> None:
             scripts=scripts,
             mounts=prepared.mounts,
             network=instruction.network != "none",
+            host_name=host_name(stage.around.spec.build_args),
             give_up=stage.around.give_up,
             location=instruction.location,
         )

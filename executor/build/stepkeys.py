@@ -38,13 +38,14 @@ class Inputs:
 
     `tree` gives the context that a COPY, an ADD or a mount takes its files from, None when that is a stage or an
     image; `source` then gives its key, and raises ContextError when it has none. `scratch` makes an empty
-    directory, for downloads.
+    directory, for downloads. `host_name` is that of the machine which commands see, '' for the usual one.
     """
 
     tree: Callable[[Copy | Add | Mount], ContextTree | None]
     source: Callable[[Copy | Mount], CacheKey]
     scratch: Callable[[], str]
     sink: Sink
+    host_name: str = ""
 
 
 def step_key(parent: CacheKey, step: FileStep, state: StageState, inputs: Inputs) -> CacheKey:
@@ -76,6 +77,7 @@ def _run_key(parent: CacheKey, step: Run, state: StageState, inputs: Inputs) -> 
             "security": step.security,
             "devices": [device.name for device in step.devices],
             "mounts": [_mount(mount, inputs) for mount in step.mounts],
+            **({"host_name": inputs.host_name} if inputs.host_name else {}),
         },
     )
     return run_key(parent, command)

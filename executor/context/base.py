@@ -45,6 +45,17 @@ class ContextTree:
     ignore: IgnoreRules | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedContext:
+    """The directory `path` with the files of a context, and when those were `made` (seconds), if that is known.
+
+    A commit's time, a download's Last-Modified, else the newest file of an archive; a local folder has none.
+    """
+
+    path: str
+    made: int | None = None
+
+
 @contextmanager
 def open_context(
     url: str,
@@ -54,7 +65,7 @@ def open_context(
     sink: Sink,
     keep_git_dir: bool = False,
     commit_times: bool = False,
-) -> Iterator[str]:
+) -> Iterator[OpenedContext]:
     """Give a local directory with the files of the context `url`, and in it of the folder `sub_path` if not ''.
 
     Forms: a directory, `dir://`, `tar://file` (any compression), `tar://stdin`, `git://`, `https://….git#ref:folder`
@@ -63,33 +74,36 @@ def open_context(
     ContextError when the context cannot be had, NotSupportedError for object stores.
     """
     try:
-        directory = _fetch(url, scratch, sink, keep_git_dir=keep_git_dir, commit_times=commit_times)
+        fetched = _fetch(url, scratch, sink, keep_git_dir=keep_git_dir, commit_times=commit_times)
     except OSError as error:
         kind = UnfitError if error.errno in (errno.ENOSPC, errno.EDQUOT) else ContextError
         raise kind(f"cannot fetch the context {without_credentials(url)}: {error.strerror or error}") from error
-    folder = _folder(directory, sub_path) if sub_path else directory
+    folder = _folder(fetched.path, sub_path) if sub_path else fetched.path
     if not os.path.isdir(folder):
         raise ContextError(f"the context {without_credentials(url)} has no folder {sub_path!r}")
-    yield folder
+    yield replace(fetched, path=folder)
 
 
-def _fetch(url: str, scratch: Callable[[], str], sink: Sink, *, keep_git_dir: bool, commit_times: bool) -> str:
+def _fetch(
+    url: str, scratch: Callable[[], str], sink: Sink, *, keep_git_dir: bool, commit_times: bool
+) -> OpenedContext:
     scheme, separator, rest = url.partition("://")
     if is_git_url(url) or scheme == "git":
         source = parse_context_url(url)
         if source.commit_times is not None:
             commit_times = source.commit_times
         source = replace(source, keep_git_dir=keep_git_dir or source.keep_git_dir, commit_times=commit_times)
-        return clone(source, scratch(), sink)
+        checkout = clone(source, scratch(), sink)
+        return OpenedContext(checkout.folder, checkout.made)
     if not separator or scheme == "dir":
-        return _directory(rest if separator else url)
+        return OpenedContext(_directory(rest if separator else url))
     if scheme == "tar":
         directory = scratch()
         if rest == "stdin":
             unpack_standard_input(directory)
         else:
             unpack_context(rest, directory)
-        return directory
+        return OpenedContext(directory)
     if scheme in ("http", "https"):
         return _archive_from_url(url, scratch, sink)
     if scheme in _NOT_YET:
@@ -100,7 +114,7 @@ def _fetch(url: str, scratch: Callable[[], str], sink: Sink, *, keep_git_dir: bo
     )
 
 
-def _archive_from_url(url: str, scratch: Callable[[], str], sink: Sink) -> str:
+def _archive_from_url(url: str, scratch: Callable[[], str], sink: Sink) -> OpenedContext:
     host = url.split("/")[2].rpartition("@")[2].partition(":")[0]
     if host.endswith(_AZURE_HOSTS):
         raise NotSupportedError("a context in Azure Blob Storage is not supported yet")
@@ -109,7 +123,15 @@ def _archive_from_url(url: str, scratch: Callable[[], str], sink: Sink) -> str:
     unpack_context(fetched.path, directory, name=fetched.url)
     os.unlink(fetched.path)
     sink(Noted(message=f"unpacked the context {fetched.url}"))
-    return directory
+    return OpenedContext(directory, fetched.mtime or _newest(directory))
+
+
+def _newest(directory: str) -> int:
+    """The latest modification time of a file in `directory`."""
+    times = (
+        os.lstat(os.path.join(folder, name)).st_mtime for folder, _, files in os.walk(directory) for name in files
+    )
+    return int(max(times, default=0))
 
 
 def _directory(path: str) -> str:

@@ -34,8 +34,16 @@ _NOT_FOR_GIT = (
 )
 
 
-def clone(source: GitSource, directory: str, sink: Sink) -> str:
-    """Fetch `source` into the empty `directory` and return the folder with its files.
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """The folder with the files of a commit, and when that was made, in seconds of the epoch."""
+
+    folder: str
+    made: int
+
+
+def clone(source: GitSource, directory: str, sink: Sink) -> Checkout:
+    """Fetch `source` into the empty `directory`.
 
     Raises ContextError when git is missing, the repository or the ref cannot be had, or there is no such folder.
     """
@@ -53,14 +61,14 @@ def clone(source: GitSource, directory: str, sink: Sink) -> str:
     git.run("checkout", "--quiet", "--detach", commit)
     if source.submodules and os.path.lexists(os.path.join(directory, ".gitmodules")):
         git.run("submodule", "update", "--init", "--recursive", "--depth=1", "--quiet")
-    seconds = git.commit_time(commit) if source.commit_times else None
+    made = git.commit_time(commit)
     if not source.keep_git_dir:
         _remove_git_folders(directory)
     os.chmod(directory, _DIRECTORY_MODE)
-    if seconds is not None:
-        _set_times(directory, seconds)
+    if source.commit_times:
+        _set_times(directory, made)
     sink(Noted(message=f"fetched {source.shown} at {commit}"))
-    return _folder(source, directory)
+    return Checkout(_folder(source, directory), made)
 
 
 def commit_of(source: GitSource, directory: str) -> str:

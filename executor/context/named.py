@@ -31,7 +31,7 @@ def fetch_named_context(name: str, value: str, scratch: Callable[[], str], sink:
     """
     try:
         if is_git_url(value):
-            return NamedFiles(clone(parse_git_url(value), scratch(), sink), is_local=False)
+            return NamedFiles(clone(parse_git_url(value), scratch(), sink).folder, is_local=False)
         if is_http_url(value):
             return NamedFiles(_downloaded(value, scratch(), sink), is_local=False)
     except OSError as error:

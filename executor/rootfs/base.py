@@ -21,6 +21,9 @@ from executor.events import Stream
 from executor.image.layer import Layer
 from executor.snapshot.changes import Change
 
+HOST_NAME = "buildkitsandbox"
+"""What BuildKit calls the machine that commands see."""
+
 OpenLayer = Callable[[Layer], BinaryIO]
 """Opens the uncompressed tar stream of a layer, verified; the caller closes it."""
 
@@ -95,6 +98,7 @@ class RunRequest:
     `environment` is the whole environment; PATH in it is used to find argv[0]. `scripts` maps absolute paths below
     /dev to content: executable files that are there only while the command runs (a RUN heredoc with `#!`).
     `mounts` are made in their order. Without `network` the command has a loopback interface and nothing else.
+    `host_name` is what the machine is called inside, where the command has namespaces of its own.
     The command is killed once the descriptor `give_up` can be read, and then running it raises AbandonedError.
     """
 
@@ -105,6 +109,7 @@ class RunRequest:
     scripts: Mapping[str, bytes] = field(default_factory=dict)
     mounts: tuple[CommandMount, ...] = ()
     network: bool = True
+    host_name: str = HOST_NAME
     give_up: int | None = None
     location: Location | None = field(default=None)
 

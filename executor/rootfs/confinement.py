@@ -91,6 +91,9 @@ def _enter_namespaces(confinement: Confinement, request: RunRequest) -> None:
     if not request.network:
         syscalls.unshare(syscalls.CLONE_NEWNET)
         syscalls.raise_loopback()
+    with suppress(PermissionError):  # its name is not worth a command that does not run
+        syscalls.unshare(syscalls.CLONE_NEWUTS)
+        syscalls.set_host_name(request.host_name)
     syscalls.unshare(syscalls.CLONE_NEWNS)
     make_mounts_private()
     # last: the first process that is forked from here on is PID 1 of the new namespace, and has to be the command

@@ -3,7 +3,7 @@
     /proc                        of its own process ids; this machine's where a new one may not be mounted
     /sys                         this machine's, read-only
     /dev                         tmpfs with Docker's devices, pts, shm and the links to /proc/self/fd
-    /etc/resolv.conf, /etc/hosts this machine's, read-only
+    /etc/resolv.conf, /etc/hosts this machine's, read-only; in hosts the name of the sandbox as well
 
 Runs between fork and exec: only `os` and system calls.
 """

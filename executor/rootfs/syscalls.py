@@ -14,6 +14,7 @@ import socket
 import struct
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
@@ -92,6 +93,12 @@ def _encode(text: str | None) -> bytes | None:
 def unshare(flags: int) -> None:
     """Leave the namespaces (or shared attributes) that `flags` name; affects the calling thread."""
     _check(_libc.unshare(ctypes.c_int(flags)))
+
+
+def set_host_name(name: str) -> None:
+    """sethostname(2), of the calling process's UTS namespace."""
+    encoded = os.fsencode(name)
+    _check(_libc.sethostname(encoded, ctypes.c_size_t(len(encoded))))
 
 
 def mount(source: str, target: str, kind: str | None, flags: int = 0, options: str = "") -> None:

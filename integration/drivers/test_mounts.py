@@ -180,3 +180,17 @@ def test_what_the_command_removes(make_driver: MakeDriver, source: Path) -> None
         seen(root, script, BindMount(source=str(source), target="/opt/m"))
         assert names(root) == ["opt", "opt/beside"]
         assert (source / "file").exists()
+
+
+@in_child
+def test_the_machine_has_the_name_that_buildkit_gives_and_knows_itself(
+    make_driver: MakeDriver, mounts_work: bool
+) -> None:
+    ours = socket.gethostname()
+    with opened(make_driver(), busybox()) as (root, _):
+        for fields, name in (({}, "buildkitsandbox"), ({"host_name": "other"}, "other")):
+            shown, *hosts = run(root, "hostname; cat /etc/hosts", **fields)
+            assert shown == (name if mounts_work else ours)
+            assert hosts[-1] == f"127.0.0.1\t{name}" or not mounts_work
+        assert names(root) == []
+    assert socket.gethostname() == ours

@@ -2,7 +2,7 @@
 
 import pytest
 
-from executor.build.buildargs import builder_args, is_set, settled, without_effect
+from executor.build.buildargs import builder_args, host_name, is_set, settled, without_effect
 from executor.dockerfile.parser import parse
 from executor.errors import UsageError
 from executor.spec import BuildSpec
@@ -26,7 +26,28 @@ def test_where_the_epoch_comes_from():
     assert epoch(HEAD.format(9), SOURCE_DATE_EPOCH="") == (None, "")
 
 
-@pytest.mark.parametrize("text", ["context", "-1", "1.5"])
+def test_the_epoch_of_the_context():
+    def of_context(made, text="FROM scratch\n", **args):
+        found = settled(BuildSpec(context="c", build_args=args), parse(text), made)
+        return found.source_date_epoch, found.build_args.get("SOURCE_DATE_EPOCH")
+
+    assert of_context(1234, SOURCE_DATE_EPOCH="context") == (1234, "1234")
+    assert of_context(None, SOURCE_DATE_EPOCH="context") == (None, "")
+    assert of_context(7, HEAD.format("context")) == (7, "7")
+    assert of_context(7) == (None, None)
+
+
+def test_the_name_of_the_sandbox():
+    assert host_name({}) == host_name({"BUILDKIT_SANDBOX_HOSTNAME": ""}) == "buildkitsandbox"
+    assert host_name({"BUILDKIT_SANDBOX_HOSTNAME": "a.b"}) == "a.b"
+    for wrong in ("a b", "a\n127.0.0.1 other", "x" * 65):
+        with pytest.raises(UsageError, match="is no host name"):
+            settled(
+                BuildSpec(context="c", build_args={"BUILDKIT_SANDBOX_HOSTNAME": wrong}), parse("FROM scratch\n")
+            )
+
+
+@pytest.mark.parametrize("text", ["other", "-1", "1.5"])
 def test_an_epoch_is_a_number(text):
     with pytest.raises(UsageError, match="not a number of seconds"):
         epoch(SOURCE_DATE_EPOCH=text)

@@ -32,7 +32,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
 def fetched(source: GitSource, tmp_path: Path) -> Path:
     work = tmp_path / "work"
     work.mkdir()
-    return Path(clone(source, str(work), discard))
+    return Path(clone(source, str(work), discard).folder)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,8 @@ def test_files_as_old_as_the_commit(web: Web, tmp_path: Path) -> None:
     commit = make_repository(repository, {"d/f": "1"})
     made = int(git_of(repository, "show", "--no-patch", "--format=%ct", commit))
     found = fetched(GitSource(remote=f"{web.url}/a.git", commit_times=True), tmp_path)
+    (tmp_path / "again").mkdir()
+    assert clone(GitSource(remote=f"{web.url}/a.git"), str(tmp_path / "again"), discard).made == made
     assert {path.stat().st_mtime for path in (found, found / "d", found / "d/f")} == {made}
 
 
