@@ -82,7 +82,7 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
     sink(BuildStarted(name=spec.name, dockerfile=spec.dockerfile, context=spec.context))
     stop = StopFlag()
     with stopping_on_signals(stop), Store.open(home) as store, ExitStack() as stack:
-        folder = stack.enter_context(
+        opened_context = stack.enter_context(
             open_context(
                 spec.context,
                 sub_path=spec.context_sub_path,
@@ -92,8 +92,10 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
                 commit_times=bool(spec.build_args.get(EPOCH)),
             )
         )
-        frontend = read_frontend(spec, folder, lambda url: download(url, store.scratch("dockerfile"), sink).path)
-        spec = settled(spec, frontend.dockerfile)
+        frontend = read_frontend(
+            spec, opened_context.path, lambda url: download(url, store.scratch("dockerfile"), sink).path
+        )
+        spec = settled(spec, frontend.dockerfile, opened_context.made)
         engine = stack.enter_context(_engine(spec, sink, store, frontend, stop))
         image, pushed = engine.run()
         result = replace(
