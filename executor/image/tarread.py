@@ -27,6 +27,8 @@ _TYPES: Mapping[bytes, EntryType] = {
     b"\0": EntryType.FILE,
     b"7": EntryType.FILE,
 }
+_PLAIN = re.compile(rb"([0-7]{7})\0([0-7]{7})\0([0-7]{7})\0([0-7]{11})\0([0-7]{11})\0([0-7]{6})\0 ")
+"""Mode, uid, gid, size, time and checksum, from byte 100 of a header on, as nearly every tool writes them."""
 _DECIMAL = re.compile(rb"(-?)(\d{1,18})(?:\.(\d*))?\Z")
 _INTEGER = re.compile(rb"\d{1,18}\Z")
 _SCHILY = b"SCHILY.xattr."
@@ -122,12 +124,14 @@ def read_entries(stream: BinaryIO) -> Iterator[tuple[LayerEntry, TarContent]]:
             _check_end(source.take_block())
             source.drain()
             return
-        _check_sum(block)
+        plain = _PLAIN.match(block, 100)
+        _check_sum(block, int(plain[6], 8) if plain else _number(block[148:156], "checksum"))
         kind = block[156:157]
         if kind in (b"x", b"g", b"L", b"K"):
             overrides.add(kind, _metadata(source, block))
             continue
-        entry = _entry(block, kind, overrides.take())
+        records = overrides.take()
+        entry = _plain_entry(block, kind, plain) if plain and not records else _entry(block, kind, records)
         content.begin(entry.size)
         yield entry, content
         content.finish()
@@ -150,8 +154,7 @@ def _check_end(block: bytes) -> None:
         raise ImageError("the tar has an empty block between entries")
 
 
-def _check_sum(block: bytes) -> None:
-    expected = _number(block[148:156], "checksum")
+def _check_sum(block: bytes, expected: int) -> None:
     frame = block[:148] + b"        " + block[156:]
     # Adler-32's low half is 1 + the sum of the bytes, exact for 512 ASCII bytes.
     total = (zlib.adler32(frame) & 0xFFFF) - 1 if frame.isascii() else sum(frame)
@@ -214,18 +217,45 @@ def _pax_records(body: bytes) -> Iterator[tuple[bytes, bytes]]:
         position = end
 
 
-def _entry(block: bytes, flag: bytes, records: Mapping[bytes, bytes] | None) -> LayerEntry:
+def _plain_entry(block: bytes, flag: bytes, numbers: re.Match[bytes]) -> LayerEntry:
+    """What `_entry` makes of a header that is as usual and has no records: half of its work is in unusual ones."""
+    path = _ustar_name(block)
+    kind = _type(flag, path)
+    mode, uid, gid, size, seconds, _ = numbers.groups()
+    linked = kind is EntryType.SYMLINK or kind is EntryType.HARDLINK
+    return LayerEntry(
+        name=clean_name(path),
+        type=kind,
+        mode=int(mode, 8) & 0o7777,
+        uid=int(uid, 8),
+        gid=int(gid, 8),
+        size=int(size, 8) if kind is EntryType.FILE else 0,
+        mtime_ns=int(seconds, 8) * 1_000_000_000,
+        link=_link(kind, _text(block[157:257])) if linked else "",
+        device=_device(kind, block),
+    )
+
+
+def _type(flag: bytes, path: bytes) -> EntryType:
     kind = _TYPES.get(flag)
     if kind is None:
         what = "a sparse file" if flag == b"S" else f"an entry of the unknown type {flag!r}"
         raise ImageError(f"the tar holds {what}, which layers cannot have")
+    return EntryType.DIRECTORY if flag == b"\0" and path.endswith(b"/") else kind
+
+
+def _device(kind: EntryType, block: bytes) -> tuple[int, int]:
+    if kind is EntryType.CHARACTER_DEVICE or kind is EntryType.BLOCK_DEVICE:
+        return _number(block[329:337], "device"), _number(block[337:345], "device")
+    return 0, 0
+
+
+def _entry(block: bytes, flag: bytes, records: Mapping[bytes, bytes] | None) -> LayerEntry:
     records = records or {}
     path = records.get(b"path") or _ustar_name(block)
-    if flag == b"\0" and path.endswith(b"/"):
-        kind = EntryType.DIRECTORY
+    kind = _type(flag, path)
     link = records.get(b"linkpath") or _text(block[157:257])
     size = _field(records, b"size", block[124:136])
-    device = kind in (EntryType.CHARACTER_DEVICE, EntryType.BLOCK_DEVICE)
     return LayerEntry(
         name=clean_name(path),
         type=kind,
@@ -235,7 +265,7 @@ def _entry(block: bytes, flag: bytes, records: Mapping[bytes, bytes] | None) -> 
         size=size if kind is EntryType.FILE else 0,
         mtime_ns=_mtime(records, block),
         link=_link(kind, link),
-        device=(_number(block[329:337], "device"), _number(block[337:345], "device")) if device else (0, 0),
+        device=_device(kind, block),
         xattrs=_xattrs(records) if records else {},
     )
 

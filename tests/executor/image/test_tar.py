@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import re
 import tarfile
 from collections.abc import Iterable
 from typing import BinaryIO
@@ -81,6 +82,15 @@ def test_the_standard_library_reads_the_same(items: list[tuple[LayerEntry, bytes
             assert (member.uname, member.gname) == ("", "")
             if entry.link:
                 assert member.linkname == entry.link
+
+
+@given(st.lists(changes(), max_size=3))
+def test_headers_as_usual_are_read_as_any_other(items: list[tuple[LayerEntry, bytes]]) -> None:
+    data = written(items)
+    usual = read(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("executor.image.tarread._PLAIN", re.compile(b"(?!)"))
+        assert read(data) == usual
 
 
 @given(st.binary(max_size=3000))
