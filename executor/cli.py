@@ -18,6 +18,7 @@ from executor.errors import Error, InternalError, UsageError
 from executor.eventlines import EventLines, open_events
 from executor.events import BuildFailed, Event, Noted, Sink
 from executor.flags import FLAGS, Flag, FlagValue, Support, normalize, refuse_unsupported
+from executor.leaving import leave_after
 from executor.logsinks import LogFormat, LogSink, wants_color
 from executor.secretflags import parse_agents, parse_secrets
 from executor.sizes import parse_size
@@ -34,6 +35,11 @@ from executor.spec import (
 )
 
 _HUB = "docker.io"
+
+
+def entry() -> NoReturn:
+    """What the command `executor` calls."""
+    leave_after(main)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

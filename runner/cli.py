@@ -10,11 +10,13 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from executor.errors import Error, InternalError, InvalidFileError, UsageError
+from executor.leaving import leave_after
 from runner.commands.options import COMMANDS, Invocation
 from runner.executor import INSTALLED, Executor
 
@@ -51,6 +53,11 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"runner.commands.{cmd_name}").command
         return command
+
+
+def entry() -> NoReturn:
+    """What the command `krunner` calls."""
+    leave_after(main)
 
 
 def main(argv: Sequence[str] | None = None, *, executor: Executor = INSTALLED) -> int:

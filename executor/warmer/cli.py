@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from executor.cli import build_args, cache_ttl, logging, options_of, registry_options, run_command
 from executor.errors import UsageError
 from executor.flags import FLAGS, WARMER_FLAGS, normalize, refuse_unsupported
+from executor.leaving import leave_after
 from executor.warmer.request import WarmRequest
+
+
+def entry() -> NoReturn:
+    """What the command `warmer` calls."""
+    leave_after(main)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -104,7 +104,7 @@ def stubborn(spec, tell, rest):
 
 def orphan(spec, tell, rest):
     """A grandchild of another session keeps the worker's standard output open."""
-    child = subprocess.Popen(["sleep", "3"], start_new_session=True)
+    child = subprocess.Popen(["sleep", "100"], start_new_session=True)
     tell(events.Noted(message=f"pid {child.pid} orphan"))
 
 

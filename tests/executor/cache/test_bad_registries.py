@@ -114,11 +114,11 @@ def test_writing(cache_of, registry, told, layer, image, name, path):
 
 def test_a_cache_that_keeps_a_build_waiting_is_given_up(cache_of, registry, told, kept, monkeypatch):
     monkeypatch.setattr(layercache, "PATIENCE", 0.2)
-    registry.faults.append(Fault(path="/manifests/", times=1000, delay=0.8))
+    registry.faults.append(Fault(path="/manifests/", times=1000, delay=3))
     cache = cache_of()
     began = time.monotonic()
     assert [cache.get(key) for key in (kept.key, "1", "2", "3")] == [None] * 4
-    assert time.monotonic() - began < 0.7
+    assert time.monotonic() - began < 2.5
     (warning,) = warnings(told)
     assert "does not answer within" in warning
 
