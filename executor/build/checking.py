@@ -1,12 +1,20 @@
-"""Build checks of a build: the rules of `executor.dockerfile.lint` with what the context's ignore file says."""
+"""Build checks of a build: the rules of `executor.dockerfile.lint` with what is known around the file.
+
+That is what the context's ignore file says, and in a build the base images' variables and platforms.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from executor.build.bases import BaseImages
+from executor.build.buildargs import CHECK
 from executor.build.frontend import Frontend, ignore_matcher, read_dockerfile
+from executor.build.plan import BuildPlan, ImageBase
 from executor.dataclass import dataclass
 from executor.dockerfile.ignore import IgnoreMatcher
 from executor.dockerfile.instructions import Dockerfile
-from executor.dockerfile.lint import CheckOptions, lint
+from executor.dockerfile.lint import BaseFacts, Surroundings, check_options, lint
 from executor.errors import Diagnostic, InvalidFileError
 from executor.events import Sink, Warned
 from executor.spec import BuildSpec
@@ -27,17 +35,42 @@ def check(spec: BuildSpec) -> Checked:
     """
     found = read_dockerfile(spec, spec.context, str)
     ignored = None if "://" in spec.context else ignore_matcher(spec, found.path, spec.context)
-    return _checked(found.parsed, ignored)
+    return _checked(found.parsed, ignored, {}, spec.build_args.get(CHECK))
 
 
-def warn_of_checks(frontend: Frontend, sink: Sink) -> None:
-    """Tell `sink` what the rules find. Raises InvalidFileError instead when the file says `# check=error=true`."""
+def warn_of_checks(
+    frontend: Frontend, sink: Sink, bases: Mapping[int, BaseFacts], build_args: Mapping[str, str]
+) -> None:
+    """Tell `sink` what the rules find. Raises InvalidFileError instead when errors are asked for.
+
+    `bases` are the facts of stages by index.
+    """
     ignored = frontend.context.ignore
-    checked = _checked(frontend.dockerfile, ignored if isinstance(ignored, IgnoreMatcher) else None)
+    matcher = ignored if isinstance(ignored, IgnoreMatcher) else None
+    checked = _checked(frontend.dockerfile, matcher, bases, build_args.get(CHECK))
     if checked.error and checked.findings:
         raise InvalidFileError(checked.findings)
     for found in checked.findings:
         sink(warning(found))
+
+
+def base_facts(plan: BuildPlan, bases: BaseImages) -> dict[int, BaseFacts]:
+    """What is known of the images that the stages of `plan` build upon. Raises what BaseImages.get raises."""
+    facts: dict[int, BaseFacts] = {}
+    for planned in plan.stages:
+        if isinstance(planned.base, ImageBase):
+            image = bases.get(planned.base.reference, planned.platform).config
+            wanted, had = planned.platform, image.platform
+            same = (wanted.os, wanted.architecture) == (had.os, had.architecture)
+            facts.setdefault(
+                planned.stage.index,
+                BaseFacts(
+                    variables=frozenset(image.config.environment()),
+                    wanted=str(wanted),
+                    had=str(wanted if same else had),
+                ),
+            )
+    return facts
 
 
 def warning(found: Diagnostic) -> Warned:
@@ -46,7 +79,12 @@ def warning(found: Diagnostic) -> Warned:
     return Warned(message=f"{found.path}: {found.message}{hint}", location=str(found.location))
 
 
-def _checked(dockerfile: Dockerfile, ignored: IgnoreMatcher | None) -> Checked:
-    judge = ignored.ignores if ignored and not ignored.has_exceptions else None
-    findings = lint(dockerfile, judge)
-    return Checked(findings=findings, error=CheckOptions.parse(dockerfile.directives.check).error)
+def _checked(
+    dockerfile: Dockerfile, ignored: IgnoreMatcher | None, bases: Mapping[int, BaseFacts], check: str | None
+) -> Checked:
+    judged = ignored if ignored and not ignored.has_exceptions else None
+    around = Surroundings(
+        is_ignored=judged.ignores if judged else None, hides_all=bool(judged and judged.hides_all), bases=bases
+    )
+    error = check_options(dockerfile, check).error
+    return Checked(findings=lint(dockerfile, around, check), error=error)

@@ -6,7 +6,9 @@ the time of those before it. For that the base images' configurations are enough
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from executor.build import metadata
 from executor.build.arguments import declared
@@ -15,12 +17,13 @@ from executor.build.copysource import SourceTree, is_remote
 from executor.build.judging import faults_of
 from executor.build.plan import BuildPlan, StagePlan
 from executor.build.starting import start_of
-from executor.build.state import StageState
+from executor.build.state import StageState, clean_path
 from executor.dataclass import dataclass, field, replace
 from executor.dockerfile.expansion import Values, expand_instruction
-from executor.dockerfile.instructions import Add, Arg, Copy, Env, Onbuild, StageInstruction
+from executor.dockerfile.instructions import Add, Arg, Copy, Env, Onbuild, Run, StageInstruction, Workdir
 from executor.dockerfile.marking import fault_in
 from executor.dockerfile.wildcard import has_wildcards
+from executor.dockerfile.words import WordError
 from executor.errors import Diagnostic, Error, InvalidFileError, StepError
 
 
@@ -54,10 +57,14 @@ class _Rehearsal:
             return
         state = start.state
         for instruction in start.instructions:
-            faults = [*self.of_words(instruction, state), *self.of_files(instruction, state)]
+            faults = [
+                *self.of_words(instruction, state),
+                *self.of_files(instruction, state),
+                *self.of_mounts(instruction, state),
+            ]
             for fault in faults:
                 yield fault if instruction in planned.stage.instructions else _in_trigger(fault, instruction)
-            if faults and isinstance(instruction, Arg | Env):
+            if faults and isinstance(instruction, Arg | Env | Workdir):
                 return  # what comes behind it cannot be judged
             state = self.after(instruction, state, planned)
         self.states[planned.number] = state
@@ -94,6 +101,17 @@ class _Rehearsal:
             except (Error, OSError):
                 continue  # of a word, which is told already; of the disk, which the step tells
 
+    def of_mounts(self, instruction: StageInstruction, state: StageState) -> Iterator[Diagnostic]:
+        """Mounts that would cover the whole root; the WORKDIR decides where `target=.` is."""
+        values = Values(state.environment, self.plan.escape)
+        for mount in instruction.mounts if isinstance(instruction, Run) else ():
+            written = mount.get("target", "dst", "destination")
+            with suppress(WordError):
+                if written and clean_path(posixpath.join(state.cwd, values.one(written) or "")) == "/":
+                    message = f'invalid mount target "{written}": the root itself cannot be covered'
+                    hint = "write a WORKDIR above it, or another target" if written == "." else ""
+                    yield fault_in(instruction, f"={written}", message, hint, line=mount.location.line)
+
     def after(self, instruction: StageInstruction, state: StageState, planned: StagePlan) -> StageState:
         """The state with what later words can see of an instruction that has no fault."""
         match instruction:
@@ -104,6 +122,9 @@ class _Rehearsal:
                 return metadata.with_env(state, expanded) if isinstance(expanded, Env) else state
             case Onbuild():
                 return metadata.with_onbuild(state, instruction)
+            case Workdir():
+                path = Values(state.environment, self.plan.escape).one(instruction.path)
+                return metadata.with_workdir(state, path or "")
             case _:
                 return state
 

@@ -17,6 +17,7 @@ from executor.dockerfile.wildcard import PatternError, translate_one
 from executor.errors import Diagnostic, InvalidFileError, Location
 
 _SPECIAL = re.compile(r"[*?\[\]\\]")
+_EVERYTHING = frozenset({"*", "**", "**/*"})
 _MAX_FOLDERS = 50_000  # whose states are remembered
 
 
@@ -65,10 +66,16 @@ class IgnoreMatcher:
 
     def __init__(self, patterns: Sequence[str], file: str = ".dockerignore") -> None:
         try:
+            self._hides_all = any(raw.strip(SPACES) in _EVERYTHING for raw in patterns)
             self._rules = tuple(_read_pattern(pattern) for raw in patterns if (pattern := raw.strip(SPACES)))
         except PatternError as error:
             raise InvalidFileError([Diagnostic(Location(file), error.message, hint=error.hint)]) from None
         self._states: dict[str, int] = {}
+
+    @property
+    def hides_all(self) -> bool:
+        """Whether a pattern of its own hides all there is, but for what `!` patterns let in again."""
+        return self._hides_all
 
     @property
     def has_exceptions(self) -> bool:

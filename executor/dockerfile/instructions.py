@@ -70,10 +70,14 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction:
-    """What all instructions share. `source` is the text as written, continuation lines joined by newlines."""
+    """What all instructions share. `source` is the text as written, continuation lines joined by newlines.
+
+    `comments` are the texts of the comments right above it.
+    """
 
     location: Location
     source: str
+    comments: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,11 @@ class Arg(Instruction):
     """ARG name[=default] …; a default of None means none was written."""
 
     entries: tuple[tuple[str, str | None], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that it declares."""
+        return tuple(name for name, _ in self.entries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,8 @@ class Piece:
 class LogicalLine:
     """One instruction's text without continuation marks and comments, and the heredocs below it.
 
-    `start` and `end` are its first and last physical line, counted from 1, heredocs included.
+    `start` and `end` are its first and last physical line, counted from 1, heredocs included. `comments` are the
+    texts of the comments above it, back to an empty comment or the instruction before; empty lines do not count.
     """
 
     text: str
@@ -45,6 +46,7 @@ class LogicalLine:
     start: int
     end: int
     documents: tuple[Heredoc, ...] = ()
+    comments: tuple[str, ...] = ()
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column of the character at `offset`."""
@@ -75,6 +77,7 @@ class _Lexer:
         self._source = source
         self._at = 0  # index of the next physical line
         self._escape = "\\"
+        self._comments: list[str] = []
         self._faults: list[Diagnostic] = []
         self._warnings: list[Diagnostic] = []
 
@@ -120,6 +123,8 @@ class _Lexer:
         start = self._at + 1
         text = self._next_line()
         column = skip_spaces(text, 0)
+        if text.startswith("#"):
+            self._comment(text)
         text = "" if _is_comment(text) else text[column:]
         text, continues = self._continues(text)
         if not continues and not text:
@@ -128,10 +133,17 @@ class _Lexer:
         parts = [text]
         if continues:
             self._continuation_lines(parts, pieces)
-        line = LogicalLine("".join(parts), tuple(pieces), start, self._at)
+        line = LogicalLine("".join(parts), tuple(pieces), start, self._at, comments=tuple(self._comments))
+        self._comments.clear()
         if not self._is_readable(line):
             return None
         return self._with_documents(line)
+
+    def _comment(self, line: str) -> None:
+        if text := printable(line[1:].strip(SPACES)):
+            self._comments.append(text)
+        else:
+            self._comments.clear()
 
     def _next_line(self) -> str:
         line = self._source.lines[self._at].rstrip("\r\n")

@@ -72,6 +72,7 @@ class _Reader:
             common=Common(
                 location=self._location or Location(self._source.file, number, column, line.end),
                 source=self._source.text_between(line.start, line.end).strip(),
+                comments=line.comments,
             ),
             place=lambda token: self._location or self._diagnostic(line, FaultError("", token)).location,
             report=lambda fault: self._faults.append(self._diagnostic(line, fault)),

@@ -30,6 +30,7 @@ class Common(TypedDict):
 
     location: Location
     source: str
+    comments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

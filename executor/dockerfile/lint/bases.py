@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from executor.dockerfile.expansion import expand_from
 from executor.dockerfile.instructions import Dockerfile, Stage
-from executor.dockerfile.lint.finding import Finding
+from executor.dockerfile.lint.finding import BaseFacts, Finding
 from executor.dockerfile.lint.lookups import Lookups
 from executor.dockerfile.stages import global_variables, stage_by_name
 from executor.errors import Error, UsageError
@@ -57,6 +57,16 @@ def defaults(dockerfile: Dockerfile) -> Iterator[Finding]:
         if "$" in stage.base.image and not _names_an_image(dockerfile, stage, variables):
             message = f"with the defaults of the ARGs, {stage.base.image} names no image"
             yield Finding("InvalidDefaultArgInFrom", stage.base, message, "give the ARG a default")
+
+
+def other_platforms(dockerfile: Dockerfile, known: Mapping[int, BaseFacts]) -> Iterator[Finding]:
+    """InvalidBaseImagePlatform."""
+    for stage in dockerfile.stages:
+        facts = known.get(stage.index)
+        if facts and facts.wanted != facts.had:
+            message = f"the base image is of the platform {facts.had}, not of {facts.wanted}"
+            hint = "build on an image that has that platform, or say by --platform that this one is meant"
+            yield Finding("InvalidBaseImagePlatform", stage.base, message, hint)
 
 
 def _names_an_image(dockerfile: Dockerfile, stage: Stage, variables: Mapping[str, str]) -> bool:

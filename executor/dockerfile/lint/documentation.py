@@ -23,7 +23,13 @@ asked for: by `--error`, or by the file itself.
 # check=skip=JSONArgsRecommended,StageNameCasing;error=true
 ```
 
-`skip=all` skips all rules. Such a line stands at the top of the file, before any other comment.
+`skip=all` skips all rules. Such a line stands at the top of the file, before any other comment; the build argument
+`BUILDKIT_DOCKERFILE_CHECK` takes its place. In a comment above an instruction it counts for that one:
+
+```dockerfile
+# check=skip=ExposeProtoCasing
+EXPOSE 53/UDP
+```
 
 | rule | |
 |---|---|

@@ -7,6 +7,15 @@ from executor.dockerfile.instructions import From, StageInstruction
 from executor.errors import Diagnostic
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseFacts:
+    """What is known of the image that a stage builds upon: its variables, and the platforms asked for and had."""
+
+    variables: frozenset[str]
+    wanted: str
+    had: str
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A rule's name, the instruction it is about, what is wrong, and what to write."""

@@ -6,8 +6,8 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping
 
-from executor.dockerfile.expansion import expand_from, expand_instruction
-from executor.dockerfile.instructions import From, StageInstruction
+from executor.dockerfile.expansion import expand_from, expand_instruction, expand_word_at
+from executor.dockerfile.instructions import Arg, From, StageInstruction
 from executor.errors import Error
 
 _PLAIN = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
@@ -32,6 +32,9 @@ class Lookups(Mapping[str, str]):
         """The variables that BuildKit expands in an instruction, but for those with a default of their own."""
         lookups = cls()
         with contextlib.suppress(Error):  # the build says it
+            if isinstance(instruction, Arg):
+                for _, default in instruction.entries:
+                    expand_word_at(default or "", lookups, instruction, escape)
             expand_instruction(instruction, lookups, escape=escape)
         return lookups._plain(instruction.source)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from executor.dockerfile.instructions import Dockerfile, From, StageInstruction
+from executor.dockerfile.instructions import Arg, Dockerfile, From, StageInstruction
 from executor.dockerfile.lint.finding import Finding, keyword
 
 _AS = re.compile(r"[\s\\`]([aA][sS])[\s\\`]+(\S+)\s*\Z")
@@ -54,3 +54,16 @@ def stage_names(dockerfile: Dockerfile) -> Iterator[Finding]:
             message = f"the stage name {stage.name} is used twice"
             yield Finding("DuplicateStageName", stage.base, message, "the last one counts: choose another")
         seen.add(stage.name)
+
+
+def descriptions(dockerfile: Dockerfile) -> Iterator[Finding]:
+    """InvalidDefinitionDescription."""
+    described: list[tuple[From | Arg, tuple[str, ...]]] = [(arg, arg.names) for arg in dockerfile.global_args]
+    for stage in dockerfile.stages:
+        described += [(stage.base, (stage.name,))] if stage.name else []
+        described += [(step, step.names) for step in stage.instructions if isinstance(step, Arg)]
+    for instruction, names in described:
+        if instruction.comments and instruction.comments[-1].split(" ")[0] not in names:
+            message = f"the comment above {keyword(instruction)} does not begin with the name that it describes"
+            hint = f"write # {names[0]} and what it is, or an empty comment (#) between the two"
+            yield Finding("InvalidDefinitionDescription", instruction, message, hint)

@@ -12,6 +12,7 @@ class Rule:
     """A rule. `summary` ends a sentence that begins with its name; `why` is for the documentation.
 
     `bad` and `good` are Dockerfiles: the first breaks the rule, the second says the same without breaking any.
+    `experimental`: it counts only for those who ask for it.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Rule:
     why: str
     bad: str
     good: str
+    experimental: bool = False
 
 
 _ALL = (
@@ -72,11 +74,27 @@ _ALL = (
         good="FROM --platform=$BUILDPLATFORM busybox\n",
     ),
     Rule(
+        name="InvalidBaseImagePlatform",
+        summary="The base image is of the platform that is asked for",
+        why="An image that is no index is taken as it is. Known in a build alone, once the base image is.",
+        bad="FROM image-for-arm64-only\n",
+        good="FROM image-for-many-platforms\n",
+    ),
+    Rule(
         name="InvalidDefaultArgInFrom",
         summary="With the defaults of its ARGs, FROM names an image",
         why="A build without --build-arg fails.",
         bad="ARG TAG\nFROM busybox:$TAG\n",
         good="ARG TAG=1\nFROM busybox:$TAG\n",
+    ),
+    Rule(
+        name="InvalidDefinitionDescription",
+        summary="A comment right above ARG, or a FROM with a name, begins with the name that it describes",
+        why="`docker build --call=outline` shows it as the description. An empty comment keeps others apart. "
+        "Counts where `# check=experimental=InvalidDefinitionDescription` or `experimental=all` asks for it.",
+        bad="# check=experimental=all\nFROM scratch\n# the version\nARG VERSION=1\n",
+        good="# check=experimental=all\nFROM scratch\n# VERSION of the program\nARG VERSION=1\n",
+        experimental=True,
     ),
     Rule(
         name="JSONArgsRecommended",
@@ -154,7 +172,8 @@ _ALL = (
         name="UndefinedVar",
         summary="Variables are defined before they are used",
         why="They are empty. An ARG before the first FROM has to be named in the stage again. What an image of a "
-        "registry defines is not known here: upon such a base only names are reported that are like a known one.",
+        "registry defines is known in a build alone: otherwise, upon such a base, only names that are like a "
+        "known one are reported.",
         bad="ARG VERSION=1\nFROM scratch\nCOPY app-$VERSION /\n",
         good="ARG VERSION=1\nFROM scratch\nARG VERSION\nCOPY app-$VERSION /\n",
     ),

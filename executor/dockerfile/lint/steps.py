@@ -19,12 +19,9 @@ from executor.dockerfile.instructions import (
     Maintainer,
     Shell,
     ShellForm,
-    Stage,
     StageInstruction,
-    Workdir,
 )
 from executor.dockerfile.lint.finding import Finding, keyword
-from executor.dockerfile.stages import stage_by_name
 
 _HOST_PORT = re.compile(r"[^/]*:")
 _ARRAY = re.compile(r"\s*\[.*\]\s*\Z", re.DOTALL)
@@ -92,45 +89,23 @@ def ports(dockerfile: Dockerfile) -> Iterator[Finding]:
                 yield Finding("ExposeInvalidFormat", instruction, message, "write the container's port alone")
 
 
-def working_directories(dockerfile: Dockerfile) -> Iterator[Finding]:
-    """WorkdirRelativePath."""
-    placed: set[int] = set()
-    for stage in dockerfile.stages:
-        known = _parent(dockerfile, stage) in placed
-        for instruction in stage.instructions:
-            if not isinstance(instruction, Workdir):
-                continue
-            path = instruction.path.strip("\"'")
-            if path.startswith(("/", "$")):
-                known = True
-            elif not known:
-                message = f"WORKDIR {path} is relative to whatever the base image has"
-                yield Finding("WorkdirRelativePath", instruction, message, f"write /{path}")
-                known = True
-        if known:
-            placed.add(stage.index)
-
-
-def ignored_files(dockerfile: Dockerfile, is_ignored: Callable[[str], bool]) -> Iterator[Finding]:
+def ignored_files(
+    dockerfile: Dockerfile, is_ignored: Callable[[str], bool], *, hides_all: bool
+) -> Iterator[Finding]:
     """CopyIgnoredFile."""
+    hint = "except it there by a line that begins with !"
     for instruction in _each(dockerfile):
         if not isinstance(instruction, Copy | Add) or (isinstance(instruction, Copy) and instruction.from_):
             continue
         for source in instruction.sources:
             path = posixpath.normpath(source.strip("\"'")).lstrip("/")
-            if path not in ("", ".") and "$" not in path and not _URL.match(source) and is_ignored(path):
-                message = f".dockerignore excludes {source}"
-                yield Finding(
-                    "CopyIgnoredFile", instruction, message, "except it there by a line that begins with !"
-                )
+            is_top = path in ("", ".")
+            if "$" in path or _URL.match(source) or not (hides_all if is_top else is_ignored(path)):
+                continue
+            message = f".dockerignore excludes {'everything' if is_top else source}"
+            yield Finding("CopyIgnoredFile", instruction, message, hint)
 
 
 def _is_legacy(instruction: Env | Label) -> bool:
     words = instruction.source.split(maxsplit=2)
     return len(words) > 1 and "=" not in words[1] and words[1] not in ("\\", "`")
-
-
-def _parent(dockerfile: Dockerfile, stage: Stage) -> int:
-    """The index of the stage that this one is built on, -1 for none."""
-    parent = stage_by_name(dockerfile, stage.base.image, stage.index)
-    return parent.index if parent else -1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from executor.dataclass import replace
 from executor.dockerfile.instructions import Arg, Dockerfile, Env, Stage, StageInstruction
 from executor.dockerfile.lint.bases import PLATFORM_NAMES
-from executor.dockerfile.lint.finding import Finding, keyword
+from executor.dockerfile.lint.finding import BaseFacts, Finding, keyword
 from executor.dockerfile.lint.lookups import Lookups
 from executor.dockerfile.stages import stage_by_name
 
@@ -34,19 +35,28 @@ def secrets(dockerfile: Dockerfile) -> Iterator[Finding]:
                     yield Finding("SecretsUsedInArgOrEnv", instruction, message, hint)
 
 
-def undefined(dockerfile: Dockerfile) -> Iterator[Finding]:
+def undefined(dockerfile: Dockerfile, bases: Mapping[int, BaseFacts]) -> Iterator[Finding]:
     """UndefinedVar."""
-    global_names = {name for arg in dockerfile.global_args for name, _ in arg.entries} | PLATFORM_NAMES
+    global_names = {name for arg in dockerfile.global_args for name in arg.names} | PLATFORM_NAMES
     scopes: dict[int, _Scope] = {}
+    escape = dockerfile.directives.escape
     for stage in dockerfile.stages:
-        scope = scopes[stage.index] = _Scope.of(dockerfile, stage, scopes)
+        scope = scopes[stage.index] = _Scope.of(dockerfile, stage, scopes, bases.get(stage.index))
         for instruction in stage.instructions:
-            for name in (
-                () if isinstance(instruction, Arg) else Lookups.of_step(instruction, dockerfile.directives.escape)
-            ):
-                if finding := scope.missing(name, instruction, global_names):
-                    yield finding
-            scope.names.update(_defined(instruction))
+            for part in _parts(instruction):
+                for name in Lookups.of_step(part, escape):
+                    if finding := scope.missing(name, instruction, global_names):
+                        yield finding
+                scope.names.update(_defined(part))
+
+
+def _parts(instruction: StageInstruction) -> Iterator[StageInstruction]:
+    """An ARG entry by entry, as each sees those before it; all others as they are."""
+    if not isinstance(instruction, Arg):
+        yield instruction
+        return
+    for name, default in instruction.entries:
+        yield replace(instruction, entries=((name, default),))
 
 
 class _Scope:
@@ -57,13 +67,14 @@ class _Scope:
         self.is_known = is_known
 
     @classmethod
-    def of(cls, dockerfile: Dockerfile, stage: Stage, scopes: dict[int, _Scope]) -> _Scope:
+    def of(cls, dockerfile: Dockerfile, stage: Stage, scopes: dict[int, _Scope], base: BaseFacts | None) -> _Scope:
         """What the stage begins with. ARGs of the stage below are gone, which is taken lightly."""
         parent = stage_by_name(dockerfile, stage.base.image, stage.index)
         if parent:
             below = scopes[parent.index]
             return cls(set(below.names), is_known=below.is_known)
-        return cls(set(_ALWAYS), is_known=stage.base.image == "scratch")
+        known = set(base.variables) if base else set()
+        return cls(known | _ALWAYS, is_known=base is not None or stage.base.image == "scratch")
 
     def missing(self, name: str, instruction: StageInstruction, global_names: set[str]) -> Finding | None:
         """The finding about a variable that is not there, if that is certain, or likely enough."""

@@ -118,3 +118,11 @@ def test_a_missing_source_is_compared_with_what_is_there(tmp_path: Path) -> None
     with pytest.raises(InvalidFileError) as caught:
         rehearse(plan, cast("BaseImages", Bases()), {}, tree)
     assert [fault.hint for fault in caught.value.diagnostics] == ["did you mean requirements.txt?", ""]
+
+
+def test_the_working_directory_decides_what_a_mount_covers(tmp_path: Path) -> None:
+    mount = "RUN --mount=type=cache,target=/c \\\n  --mount=target=$T make\n"
+    message = '3:17 invalid mount target "$T": the root itself cannot be covered'
+    assert faults(tmp_path, f"FROM base\n{mount}", "T=.") == [message]
+    assert faults(tmp_path, f"FROM base\nWORKDIR /a\n{mount}", "T=.") == []
+    assert faults(tmp_path, f"FROM base\nWORKDIR /a\n{mount}", "T=/b/..") == [message.replace("3:", "4:")]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.dockerfile.instructions import Dockerfile
-from executor.dockerfile.lint import RULES, CheckOptions, lint
+from executor.dockerfile.lint import RULES, BaseFacts, CheckOptions, Surroundings, lint
 from executor.dockerfile.lint.documentation import documentation
 from executor.dockerfile.parser import parse
 from executor.errors import InvalidFileError
@@ -15,18 +15,31 @@ from executor.errors import InvalidFileError
 ROOT = Path(__file__).parents[3]
 
 
-def rules_of(text, is_ignored=None):
-    return [found.path for found in lint(parse(text), is_ignored)]
+IGNORES_LOGS = Surroundings(is_ignored=lambda path: path.endswith(".log"))
+
+
+def rules_of(text, around=None):
+    return [found.path for found in lint(parse(text), around)]
+
+
+def upon(*variables, had="linux/amd64", is_ignored=None):
+    facts = BaseFacts(variables=frozenset(variables), wanted="linux/amd64", had=had)
+    return Surroundings(bases={0: facts}, is_ignored=is_ignored)
+
+
+def around_of(name):
+    """What the example of a rule needs beside itself."""
+    return upon(had="linux/arm64") if name == "InvalidBaseImagePlatform" else IGNORES_LOGS
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_finds_what_its_documentation_shows(name):
-    assert rules_of(RULES[name].bad, lambda path: path.endswith(".log")) == [name]
+    assert rules_of(RULES[name].bad, around_of(name)) == [name]
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_what_the_documentation_shows_as_better_breaks_no_rule(name):
-    assert rules_of(RULES[name].good, lambda path: path.endswith(".log")) == []
+    assert rules_of(RULES[name].good, IGNORES_LOGS) == []
 
 
 def test_the_documentation_is_up_to_date():
@@ -75,6 +88,22 @@ def test_findings_are_told_with_their_place_in_order():
         ("FROM a\nWORKDIR $HOME\nWORKDIR b\n", []),
         ("FROM a AS b\nWORKDIR /c\nFROM b\nWORKDIR d\n", []),
         ("FROM a\nWORKDIR b\nWORKDIR c\n", ["WorkdirRelativePath"]),
+        ("FROM a\nARG D=b\nWORKDIR $D\n", ["WorkdirRelativePath"]),
+        ("ARG D=b\nFROM a\nARG D\nENV E=${D}c\nWORKDIR '$x'$E\n", ["WorkdirRelativePath"]),
+        ("FROM a\nARG D=/b\nENV E=$D/c\nWORKDIR $E\n", []),
+        ("FROM a\nARG D\nWORKDIR $D\nWORKDIR e\n", []),
+        ("FROM a AS b\nENV D=c\nFROM b\nWORKDIR $D\n", ["WorkdirRelativePath"]),
+        ("FROM a\nENV D=c\nARG D=$unknown\nWORKDIR $D\n", []),
+        ("FROM scratch\nARG a=$x b=$a\n", ["UndefinedVar"]),
+        ("FROM a\n# check=skip=ExposeProtoCasing\n\n# b\nEXPOSE 53/UDP\nEXPOSE 80/TCP\n", ["ExposeProtoCasing"]),
+        ("FROM scratch\n# check=skip=all\n#\nEXPOSE 53/UDP\n", ["ExposeProtoCasing"]),
+        ("FROM scratch\n  # check=skip=all\nEXPOSE 53/UDP\n", ["ExposeProtoCasing"]),
+        ("FROM scratch\n# check=nonsense\nEXPOSE 53/UDP\n", ["ExposeProtoCasing"]),
+        ("FROM a\n# check=skip=ReservedStageName,StageNameCasing\nFROM a AS Scratch\n", ["ReservedStageName"]),
+        ("#check=experimental=InvalidDefinitionDescription\n#y\nARG a\nFROM a", ["InvalidDefinitionDescription"]),
+        ("# check=experimental=all\nFROM a\n# c\nARG b c\n# d\n# b is\nARG b\n# e\nFROM a\n", []),
+        ("FROM a\n# check=experimental=all\nARG b\n", ["InvalidDefinitionDescription"]),
+        ("FROM a\n# not b\nARG b\n", []),
         ("FROM a\nEXPOSE 80 443/udp 1-2/tcp $P\n", []),
         ("FROM a\nEXPOSE 8080:80\n", ["ExposeInvalidFormat"]),
         ("FROM a\nCOPY $x /\n", []),
@@ -104,10 +133,11 @@ def test_what_counts(text, rules):
         ("COPY --from=b a.log /", []),
         ("COPY . /", []),
         ("COPY $v.log /", []),
+        ("COPY .. /", []),
     ],
 )
 def test_ignored_files(text, rules):
-    assert rules_of(f"FROM a\nARG v\n{text}\n", lambda path: path.endswith(".log")) == rules
+    assert rules_of(f"FROM a\nARG v\n{text}\n", IGNORES_LOGS) == rules
 
 
 @pytest.mark.parametrize(
@@ -116,12 +146,12 @@ def test_ignored_files(text, rules):
         ("skip=all", []),
         ("skip=JSONArgsRecommended", ["LegacyKeyValueFormat"]),
         (
-            "skip=jsonargsrecommended, LegacyKeyValueFormat",
+            "skip=JSONArgsRecommended, LegacyKeyValueFormat",
             ["LegacyKeyValueFormat"],
         ),  # ends at a space, as BuildKit's
         ("skip=JSONArgsRecommended,LegacyKeyValueFormat;error=true", []),
+        ("skip=jsonargsrecommended", ["LegacyKeyValueFormat", "JSONArgsRecommended"]),
         ("experimental=all", ["LegacyKeyValueFormat", "JSONArgsRecommended"]),
-        ("nonsense", ["LegacyKeyValueFormat", "JSONArgsRecommended"]),
     ],
 )
 def test_a_file_says_what_it_skips(directive, rules):
@@ -141,6 +171,41 @@ def test_errors_are_asked_for():
     assert not CheckOptions.parse("").error
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("nonsense", "skip=Rule"),
+        ("skp=a", "did you mean skip?"),
+        ("error=maybe", "error=true"),
+        ("skip=a;;error=true;x", "skip=Rule"),
+    ],
+)
+def test_wrong_options_are_refused(text, hint):
+    with pytest.raises(InvalidFileError, match="invalid check option") as caught:
+        lint(parse(f"# check={text}\nFROM a\n"))
+    assert hint in caught.value.diagnostics[0].hint
+
+
+def test_an_argument_takes_the_place_of_what_the_file_says():
+    dockerfile = parse("# check=skip=LegacyKeyValueFormat\nFROM a\nENV a b\nCMD c\n")
+    assert [found.path for found in lint(dockerfile, check="skip=JSONArgsRecommended")] == ["LegacyKeyValueFormat"]
+    assert [found.path for found in lint(dockerfile, check="")] == ["LegacyKeyValueFormat", "JSONArgsRecommended"]
+
+
+def test_what_the_base_image_defines_is_known_in_a_build():
+    text = "FROM a\nCOPY $FROM_BASE $other /\nFROM b\nCOPY $unknown /\n"
+    (found,) = lint(parse(text), upon("FROM_BASE"))
+    assert (found.path, found.location.line) == ("UndefinedVar", 2)
+    assert found.message == "the variable other is not defined"
+    assert rules_of("FROM a AS x\nFROM x\nCOPY $FROM_BASE $other /\n", upon("FROM_BASE")) == ["UndefinedVar"]
+
+
+@pytest.mark.parametrize(("hides_all", "rules"), [(True, ["CopyIgnoredFile"] * 3), (False, [])])
+def test_a_context_of_which_nothing_is_left(hides_all, rules):
+    around = Surroundings(is_ignored=lambda _path: False, hides_all=hides_all)
+    assert rules_of("FROM a\nCOPY . /\nADD ./ /\nCOPY / /\nCOPY b /\n", around) == rules
+
+
 LINES = (
     *("FROM a AS b", "from $x", "ENV a b", "ARG A=$B", "CMD x", "EXPOSE 1:2/TCP", "\\", "", "# c"),
     *("COPY --from=b $c /", "WORKDIR x", "RUN <<E", "E", "LABEL a=${b", "USER $u", "HEALTHCHECK NONE"),
@@ -154,4 +219,6 @@ def test_nothing_that_parses_makes_it_stumble(lines):
     except InvalidFileError:
         return
     assert isinstance(dockerfile, Dockerfile)
-    assert {found.path for found in lint(dockerfile, lambda _path: True)} <= set(RULES)
+    assert {
+        found.path for found in lint(dockerfile, Surroundings(is_ignored=lambda _path: True, hides_all=True))
+    } <= set(RULES)

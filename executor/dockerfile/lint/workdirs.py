@@ -1,0 +1,87 @@
+"""WORKDIR, with the values of variables as far as the file alone tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from executor.dockerfile.expansion import expand_word_at
+from executor.dockerfile.instructions import Arg, Dockerfile, Env, Stage, StageInstruction, Workdir
+from executor.dockerfile.lint.finding import Finding
+from executor.dockerfile.stages import global_variables, stage_by_name
+from executor.errors import Error
+
+
+def working_directories(dockerfile: Dockerfile) -> Iterator[Finding]:
+    """WorkdirRelativePath."""
+    stages: list[_Stage] = []
+    for stage in dockerfile.stages:
+        parent = stage_by_name(dockerfile, stage.base.image, stage.index)
+        state = _Stage(dockerfile, stages[parent.index] if parent else None)
+        stages.append(state)
+        yield from state.walk(stage)
+
+
+class _Stage:
+    """The variables of a stage whose values are known, and whether it has a WORKDIR of its own by now."""
+
+    def __init__(self, dockerfile: Dockerfile, parent: _Stage | None) -> None:
+        self._escape = dockerfile.directives.escape
+        self.values: dict[str, str] = dict(parent.values) if parent else {}
+        self.is_placed: bool = bool(parent and parent.is_placed)
+        try:
+            self._inherited = global_variables(dockerfile, {}, {})
+        except Error:
+            self._inherited = {}  # the build says it
+
+    def walk(self, stage: Stage) -> Iterator[Finding]:
+        for instruction in stage.instructions:
+            match instruction:
+                case Arg():
+                    for name, default in instruction.entries:
+                        value = self._inherited.get(name) if default is None else self._value(default, instruction)
+                        self._define(name, value)
+                case Env():
+                    values = [(name, self._value(text, instruction)) for name, text in instruction.pairs]
+                    for name, value in values:
+                        self._define(name, value)
+                case Workdir():
+                    path = self._value(instruction.path, instruction)
+                    if not self.is_placed and path is not None and not path.startswith("/"):
+                        written = "" if path == instruction.path else f" ({instruction.path})"
+                        message = f"WORKDIR {path}{written} is relative to whatever the base image has"
+                        yield Finding("WorkdirRelativePath", instruction, message, f"write /{path}")
+                    self.is_placed = True
+                case _:
+                    pass
+
+    def _define(self, name: str, value: str | None) -> None:
+        self.values.pop(name, None)
+        if value is not None:
+            self.values[name] = value
+
+    def _value(self, word: str, instruction: StageInstruction) -> str | None:
+        """What `word` becomes, None when the file does not tell."""
+        asked = _Asked(self.values)
+        try:
+            value = expand_word_at(word, asked, instruction, self._escape)
+        except Error:
+            return None  # the build says it
+        return None if asked.has_missed else value
+
+
+class _Asked(Mapping[str, str]):
+    """Remembers whether it was asked for something that it does not have."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self.has_missed = False
+
+    def __getitem__(self, name: str) -> str:
+        self.has_missed |= name not in self._values
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
