@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from executor.build.bases import BaseImages
 from executor.build.buildargs import EPOCH, is_set, settled, without_effect
-from executor.build.checking import warn_of_checks
+from executor.build.checking import base_facts, warn_of_checks
 from executor.build.clock import Clock
 from executor.build.contexttrees import ContextTrees
 from executor.build.copysource import SourceTree
@@ -209,12 +209,12 @@ class Engine:
 
         When a cached layer proves damaged, all begins again without it: a cache must not fail a build.
         """
-        self._warn()
         permitted = self._supplies.outputs.check_permissions()
         self._supplies.bases.prefetch(self.plan.images())
         check_bases(self.plan, self._supplies.bases, self.spec)
         self._keep_triggers_apart()
         rehearse(self.plan, self._supplies.bases, self.spec.build_args, SourceTree.of_context(self.context))
+        self._warn()
         if self._supplies.cache:
             from executor.build.keywalk import KeyWalk
 
@@ -480,7 +480,8 @@ class Engine:
         )
 
     def _warn(self) -> None:
-        warn_of_checks(self._frontend, self.sink)
+        facts = base_facts(self.plan, self._supplies.bases)
+        warn_of_checks(self._frontend, self.sink, facts, self.spec.build_args)
         unused = sorted(set(self.spec.build_args) - self._frontend.known_args())
         if unused:
             self.sink(Warned(message=f"build arguments that no ARG declares: {', '.join(unused)}"))
