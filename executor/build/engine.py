@@ -317,9 +317,10 @@ class Engine:
         source, platform = self.plan.source_of(step, stage.plan), stage.plan.target
         if isinstance(source, ImageBase) and not self._is_unpacked(source, platform):
             layers, open_layer = self._image_layers(source, platform), self._supplies.layers.open
-            picked = picked_tree(self._supplies.store.unpacked, layers, open_layer, step)
-            if picked:
-                return picked
+            if self._driver is None or not self._driver.opens_at_once(layers):
+                picked = picked_tree(self._supplies.store.unpacked, layers, open_layer, step)
+                if picked:
+                    return picked
         return self.source_root(step, stage).path
 
     def _is_unpacked(self, source: ImageBase, platform: Platform) -> bool:

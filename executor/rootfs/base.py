@@ -186,5 +186,8 @@ class Driver(Protocol):
         Raises ImageError for a malformed layer, UnfitError when this machine cannot hold the root.
         """
 
+    def opens_at_once(self, layers: Sequence[Layer]) -> bool:
+        """Whether a root with `layers` would be there without a file being unpacked or copied for it."""
+
     def prefetch(self, layers: Sequence[Layer], open_layer: OpenLayer) -> AbstractContextManager[None]:
         """Begin to unpack `layers` in the background where the driver can; leaving the context waits for it."""

@@ -96,6 +96,10 @@ class ChrootDriver:
         spare = f"{os.path.basename(flattened)}-spare"
         return ChrootRoot(self, pristine, pristine, None, spare=spare)
 
+    def opens_at_once(self, layers: Sequence[Layer]) -> bool:
+        """See `Driver.opens_at_once`: a root is a copy."""
+        return not layers
+
     @contextmanager
     def prefetch(self, layers: Sequence[Layer], open_layer: OpenLayer) -> Iterator[None]:
         """See `Driver.prefetch`. What goes wrong here goes wrong again, and is told, when a root is opened."""

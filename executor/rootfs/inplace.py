@@ -98,6 +98,10 @@ class InPlaceDriver:
         """See `Driver.open_root`."""
         return InPlaceRoot(self, self._trees.open_root(layers, open_layer))
 
+    def opens_at_once(self, layers: Sequence[Layer]) -> bool:
+        """See `Driver.opens_at_once`."""
+        return self._trees.opens_at_once(layers)
+
     def prefetch(self, layers: Sequence[Layer], open_layer: OpenLayer) -> AbstractContextManager[None]:
         """See `Driver.prefetch`."""
         return self._trees.prefetch(layers, open_layer)

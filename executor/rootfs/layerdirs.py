@@ -69,6 +69,13 @@ class LayerDirectories:
             done.append(directory or self._on_top(layer, chain_id, list(done), open_layer))
         return done
 
+    def has(self, layers: Sequence[Layer]) -> bool:
+        """Whether all of `layers` are unpacked."""
+        return all(
+            self._unpacked.get(layer.diff_id.hex + self._suffix) or self._unpacked.get(self._chain_key(chain_id))
+            for layer, chain_id in zip(layers, chain_ids(layers), strict=True)
+        )
+
     @contextmanager
     def unpacking(self, layers: Sequence[Layer], open_layer: OpenLayer) -> Iterator[list[Future[str | None]]]:
         """Unpack in the background what can be unpacked alone; None is the result of what cannot."""

@@ -61,6 +61,10 @@ class OverlayDriver:
                 root = _describe_root(os.path.join(directory, TREE), squash=self.squash)
         return OverlayRoot(self, lowers, root)
 
+    def opens_at_once(self, layers: Sequence[Layer]) -> bool:
+        """See `Driver.opens_at_once`."""
+        return self.directories.has(layers)
+
     @contextmanager
     def prefetch(self, layers: Sequence[Layer], open_layer: OpenLayer) -> Iterator[None]:
         """See `Driver.prefetch`. What goes wrong here goes wrong again, and is told, when a root is opened."""

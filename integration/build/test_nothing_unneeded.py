@@ -236,3 +236,11 @@ def test_a_base_is_not_downloaded_for_what_is_linked_upon_it(built: Counted) -> 
     assert built.downloaded() >= built.layers_of("base"), "only the base can tell whether it has the directory"
     assert [str(one) for one in compare_trees(flatten(apart), flatten(together))] == []
     assert {"/data", "/data/lib/deep", "/bin/busybox", "/etc/hosts"} <= set(flatten(apart))
+
+
+def test_an_image_that_is_unpacked_already_is_copied_from_as_it_is(built: Counted) -> None:
+    built('FROM registry.test/base\nRUN ["busybox", "touch", "/made"]\n', keep=True)
+    image = built("FROM scratch\nCOPY --from=registry.test/base /bin /bin\n", keep=True)
+    assert set(flatten(image)) >= {"/bin/busybox", "/bin/sh"}
+    assert not built.downloaded() & built.layers_of("base")
+    assert built.events("LayerUnpacked") == [], "none was read again"

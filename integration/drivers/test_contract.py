@@ -289,9 +289,11 @@ def test_prefetch_unpacks_ahead(make_driver: MakeDriver) -> None:
     layers = LayersInMemory()
     made = [layers.of([file(f"f{number}")]) for number in range(5)]
     driver = make_driver()
+    assert not driver.opens_at_once(made)
     with driver.prefetch(made, layers.open), driver.open_root(made, layers.open) as root:
         assert len(tree(root.path)) == 5
     assert len(layers.opened) == 5
+    assert driver.opens_at_once(made) == (driver.name == "overlay"), "elsewhere a root is a copy"
 
 
 @in_child
