@@ -18,6 +18,7 @@ from executor.errors import Error, InternalError, UsageError
 from executor.eventlines import EventLines, open_events
 from executor.events import BuildFailed, Event, Noted, Sink
 from executor.flags import FLAGS, Flag, FlagValue, Support, normalize, refuse_unsupported
+from executor.gitflags import with_git_options
 from executor.leaving import leave_after
 from executor.logsinks import LogFormat, LogSink, wants_color
 from executor.secretflags import parse_agents, parse_secrets
@@ -86,7 +87,7 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
             hint="put the Dockerfile into the archive, or give the context another way",
         )
     return BuildSpec(
-        context=values["context"],
+        context=with_git_options(values["context"], values["git"]) if values["git"] else values["context"],
         context_sub_path=values["context_sub_path"],
         dockerfile=values["dockerfile"],
         target=values["target"],

@@ -154,7 +154,7 @@ FLAGS: tuple[Flag, ...] = (
         help="Media types of the image; layers are the same in both",
     ),
     _text("bucket", "GCS bucket of the context", short="b", support=_LATER),
-    _many("git", "Options for git contexts", _LATER),
+    _many("git", "Options of a git context, branch=NAME or recurse-submodules=false; may be repeated"),
 )  # fmt: skip
 
 
