@@ -38,7 +38,7 @@ def read_instruction(statement: Statement) -> AnyInstruction | None:
     row = ROWS.get(statement.keyword)
     keyword = statement.command.keyword
     if row is None:
-        hint = did_you_mean(keyword.text, ROWS)
+        hint = did_you_mean(keyword.text, ROWS) or _hint_for(statement)
         name = f"unknown instruction {keyword.text!r}" if keyword.text else "a continuation of nothing"
         statement.report(FaultError(name, keyword, hint))
         return None
@@ -50,9 +50,23 @@ def read_instruction(statement: Statement) -> AnyInstruction | None:
         return None
 
 
+def _hint_for(statement: Statement) -> str:
+    """What a line may have been meant as whose first word is like no instruction."""
+    word = statement.command.keyword
+    if word.text.startswith(("//", "/*", "--", ";")):
+        return "a comment begins with #"
+    if word.text.startswith(("{{", "{%", "<%")):
+        return "this is a template, which has to be rendered first"
+    if statement.is_indented:
+        return f"to go on with the instruction above, end its last line with {statement.escape}"
+    return ""
+
+
 def _read_from(statement: Statement, flags: Flags) -> From:
     """`FROM [--platform=…] image [AS name]`."""
     words = [Token(word, at, at + len(word)) for word, at in words_of(statement.rest.text, statement.rest.start)]
+    if comment := next((word for word in words if word.text.startswith("#")), None):
+        raise FaultError("FROM takes no comment in its line", comment, "write it in a line of its own")
     if len(words) not in (1, 3):
         hint = "write FROM image, or FROM image AS name"
         raise statement.fault("FROM requires either one or three arguments", hint)

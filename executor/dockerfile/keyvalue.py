@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from executor.dockerfile.flags import Flags
 from executor.dockerfile.instructions import Arg, Env, Label
 from executor.dockerfile.statement import FaultError, Statement
 from executor.dockerfile.tokens import Token, split_words
 from executor.dockerfile.whitespace import first_word, skip_spaces
+
+_TYPOGRAPHIC = re.compile("[\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb]")
 
 
 def parse_arg(statement: Statement, _flags: Flags) -> Arg:
@@ -48,6 +52,8 @@ def _pair(statement: Statement, word: Token) -> tuple[str, str]:
     key, equals, value = word.text.partition("=")
     if not equals:
         hint = 'quote a value with spaces: key="two words"'
+        if _TYPOGRAPHIC.search(statement.rest.text):
+            hint = f"{hint}, with straight quotes"
         raise FaultError(f"{statement.keyword} needs name=value, there is no = in {word.text!r}", word, hint)
     if not key:
         raise FaultError(f"{statement.keyword} names cannot be blank", word)

@@ -203,8 +203,15 @@ class _Lexer:
                 return self._document(document, first, self._at - 1)
         place = line.position(max(0, line.text.find(document.name)))
         hint = f"end it with a line that holds {document.name!r} and nothing else"
+        if almost := self._almost_end(document, first):
+            hint = f"{hint}: in line {almost} spaces stand beside it"
         self._fault(*place, len(document.name), f"unterminated heredoc {document.name!r}", hint)
         return document
+
+    def _almost_end(self, document: Heredoc, first: int) -> int:
+        """The number of the first line that would end a document but for spaces, 0 for none."""
+        lines = enumerate(self._source.lines[first:], start=first + 1)
+        return next((number for number, line in lines if line.strip(SPACES) == document.name), 0)
 
     def _document(self, document: Heredoc, first: int, end: int) -> Heredoc:
         written = "".join(self._source.lines[first:end])

@@ -10,6 +10,9 @@ from executor.dockerfile.statement import Common, FaultError, Statement
 from executor.dockerfile.tokens import split_command
 from executor.errors import Diagnostic, InvalidFileError, Location
 
+_MOST_FAULTS = 20
+"""More tell nothing new: the file is no Dockerfile, or one in which a line went wrong that all others hang on."""
+
 
 def parse(text: str | bytes, file: str = "Dockerfile") -> Dockerfile:
     """Parse a whole Dockerfile; `file` is its name in locations.
@@ -86,8 +89,12 @@ class _Reader:
         return bool(self._faults)
 
     def raise_faults(self) -> None:
-        if self._faults:
-            raise InvalidFileError(_sorted(self._faults))
+        found = _sorted(self._faults)
+        if len(found) > _MOST_FAULTS:
+            more = f"and {len(found) - _MOST_FAULTS} more faults: is this a Dockerfile?"
+            found = (*found[:_MOST_FAULTS], Diagnostic(found[_MOST_FAULTS].location, more))
+        if found:
+            raise InvalidFileError(found)
 
     def place_of_end(self) -> Location:
         return Location(self._source.file, max(1, len(self._source.lines)))

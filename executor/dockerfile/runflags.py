@@ -27,11 +27,15 @@ _SIZE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))? ?([kmgtp])?i?b?", re.IGNOR
 
 
 class FlagValueError(ValueError):
-    """A value of a flag is wrong; the message is for the user, `hint` may hold a way out."""
+    """A value of a flag is wrong; the message is for the user, `hint` may hold a way out.
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    `part` is what of the value is wrong, '' when it is all of it.
+    """
+
+    def __init__(self, message: str, hint: str = "", part: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.part = part
 
 
 def parse_bool(text: str) -> bool:
@@ -120,9 +124,9 @@ def parse_mount(text: str, location: Location) -> Mount:
             hint = "the list is type=…,target=…: no spaces, and no comma without a key"
             raise FlagValueError("a comma of the mount has no key behind it", hint)
         if key is None:
-            raise FlagValueError(f"unexpected key {name!r} in mount", did_you_mean(name, _KEYS))
+            raise FlagValueError(f"unexpected key {name!r} in mount", did_you_mean(name, _KEYS), part=field)
         if not (value if key.check else equals) and not (key.bare and not equals):
-            raise FlagValueError(f"mount key {name!r} needs a value", f"write {name}=…")
+            raise FlagValueError(f"mount key {name!r} needs a value", f"write {name}=…", part=field)
         options.append((name.lower(), value))
     _refuse_variable_source(options)
     mount = Mount(type=_type_of(options), options=tuple(options), location=location)
@@ -185,7 +189,8 @@ def _check_mount(mount: Mount) -> None:
     for name, value in mount.options:
         key = _KEYS[name]
         if key.types and mount.type not in key.types:
-            raise FlagValueError(f"mount key {name!r} is for {one_of(key.types)} mounts, not for {mount.type}")
+            message = f"mount key {name!r} is for {one_of(key.types)} mounts, not for {mount.type}"
+            raise FlagValueError(message, part=name)
         if value and key.check and "$" not in value:
             _apply(key.check, name, value)
     if mount.type == "secret":
@@ -207,6 +212,6 @@ def _apply(check: Callable[[str], _T], name: str, value: str) -> _T:
     try:
         return check(value)
     except FlagValueError as error:
-        raise FlagValueError(f"invalid {name}: {error}", error.hint) from None
+        raise FlagValueError(f"invalid {name}: {error}", error.hint, part=f"{name}={value}") from None
     except ValueError as error:
-        raise FlagValueError(f"invalid {name}: {error}") from None
+        raise FlagValueError(f"invalid {name}: {error}", part=f"{name}={value}") from None

@@ -144,8 +144,14 @@ def _mounts(statement: Statement, flags: Flags) -> tuple[Mount, ...]:
         try:
             mounts.append(parse_mount(token.text, statement.place(token)))
         except FlagValueError as error:
-            statement.report(FaultError(str(error), token, error.hint))
+            statement.report(FaultError(str(error), _part(statement, token, error.part), error.hint))
     return tuple(mounts)
+
+
+def _part(statement: Statement, token: Token, text: str) -> Token:
+    """Where `text` stands in the flag `token`; all of it when it is not there as it is written."""
+    at = statement.text.find(text, token.start, token.end) if text else -1
+    return token if at < 0 else Token(text, at, at + len(text))
 
 
 def _devices(statement: Statement, flags: Flags) -> tuple[Device, ...]:

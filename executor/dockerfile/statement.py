@@ -46,6 +46,11 @@ class Statement:
     report: Report
 
     @property
+    def is_indented(self) -> bool:
+        """Whether spaces stand before it."""
+        return self.common["location"].column > 1
+
+    @property
     def keyword(self) -> str:
         """The instruction's name in capitals."""
         return self.command.keyword.text.upper()

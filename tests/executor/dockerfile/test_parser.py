@@ -147,3 +147,33 @@ def test_a_bad_trigger_is_refused_at_its_from(expression, message):
     with pytest.raises(InvalidFileError, match=message) as caught:
         parse_trigger(expression, AT)
     assert all(fault.location.file == "Dockerfile" for fault in caught.value.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "hint"),
+    [
+        ("FROM a\n// b\n", 1, "a comment begins with #"),
+        ("{{ if b }}\nFROM a\n", 1, "this is a template, which has to be rendered first"),
+        ("# escape=`\nFROM a\nRUN b && `\n  c\n  --d\n", 3, "a comment begins with #"),
+        ("# escape=`\nFROM a\nRUN b && `\n  c\n  xyz\n", 3, "end its last line with `"),
+        ("FROM a # b\n", 8, "write it in a line of its own"),
+        ("FROM a\nENV b=“c d”\n", 10, "with straight quotes"),
+        ("FROM a\nRUN <<E\nb\n E\n", 7, "in line 4 spaces stand beside it"),
+        ("FROM a\nRUN --mount=type=cahce,target=/b c\n", 13, "did you mean cache?"),
+        ("FROM a\nRUN --mount=target=/b,\"tpye=cache\" c\n", 24, "did you mean type?"),
+    ],
+)  # fmt: skip
+def test_what_is_commonly_got_wrong_has_its_place_and_a_way_out(text, column, hint):
+    with pytest.raises(InvalidFileError) as caught:
+        parse(text)
+    (fault,) = caught.value.diagnostics
+    assert fault.location.column == column
+    assert hint in fault.hint
+
+
+def test_of_a_file_that_is_something_else_the_first_faults_are_told():
+    with pytest.raises(InvalidFileError) as caught:
+        parse("FROM a\n" + "nonsense\n" * 50)
+    found = caught.value.diagnostics
+    assert [fault.location.line for fault in found] == list(range(2, 23))
+    assert found[-1].message == "and 30 more faults: is this a Dockerfile?"
