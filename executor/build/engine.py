@@ -19,6 +19,7 @@ from executor.build.clock import Clock
 from executor.build.contexttrees import ContextTrees
 from executor.build.copysource import SourceTree
 from executor.build.frontend import Frontend, read_frontend
+from executor.build.imageplaces import resolve_images
 from executor.build.images import (
     BuiltImage,
     assemble,
@@ -211,6 +212,7 @@ class Engine:
         """
         permitted = self._supplies.outputs.check_permissions()
         self._supplies.bases.prefetch(self.plan.images())
+        resolve_images(self.plan, self._supplies.bases)
         check_bases(self.plan, self._supplies.bases, self.spec)
         self._keep_triggers_apart()
         rehearse(self.plan, self._supplies.bases, self.spec.build_args, SourceTree.of_context(self.context))
