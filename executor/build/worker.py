@@ -16,8 +16,6 @@ _LATE_IMPORTS = (
     "executor.build.pushing",
     "isal.igzip",
     "isal.isal_zlib",
-    "requests",
-    "tenacity",
     "zstandard",
 )
 

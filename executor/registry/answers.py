@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from executor.errors import RegistryError
+from executor.registry.http import FAILURES, Response
 from executor.registry.reasons import Answer, connection_failure
-
-if TYPE_CHECKING:
-    from requests import Response
 
 PIECE = 256 * 1024
 """Bytes asked of the network at once; larger ones gain nothing."""
@@ -27,15 +25,10 @@ def read_piece(response: Response, size: int, registry: str) -> bytes:
 
     Raises RegistryError, which is retryable, when the connection breaks.
     """
-    from http.client import HTTPException
-
-    from urllib3.exceptions import HTTPError
-
     try:
-        data: bytes = response.raw.read(size, decode_content=False)
-    except (HTTPError, HTTPException, OSError) as error:
-        raise connection_failure(registry, response.url or "", error) from error
-    return data
+        return response.read(size)
+    except FAILURES as error:
+        raise connection_failure(registry, response.url, error) from error
 
 
 def read_body(response: Response, limit: int, registry: str) -> bytes:

@@ -11,18 +11,15 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urljoin
 
 from executor.dataclass import dataclass, field
 from executor.errors import AuthError, RegistryError
 from executor.registry.answers import read_answer, read_json
 from executor.registry.credentials import Credential, Keychain
+from executor.registry.http import Response
 from executor.registry.reasons import ANONYMOUS, refusal
 from executor.registry.transport import Transport
-
-if TYPE_CHECKING:
-    from requests import Response
 
 _TOKEN_SECONDS = 60.0
 """How long a token lives that does not say so itself (token spec, `expires_in`)."""

@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from executor.errors import ImageError, RegistryError
 from executor.image.descriptor import Descriptor
 from executor.registry.answers import PIECE, read_piece
+from executor.registry.http import Response
+from executor.registry.retry import Retrying
 
-if TYPE_CHECKING:
-    from requests import Response
-    from tenacity import Retrying
-
-Fetch = Callable[[int], "Response"]
+Fetch = Callable[[int], Response]
 """Asks for the blob from an offset on; answers 200 (from the start, whatever the offset) or 206."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar, cast
+from typing import BinaryIO, Self, TypeVar, cast
 
 from executor.dataclass import dataclass, replace
 from executor.errors import ImageError, NotFoundError
@@ -20,14 +20,12 @@ from executor.registry.blobs import BlobReader
 from executor.registry.connection import Call, Connection
 from executor.registry.credentials import Keychain
 from executor.registry.hosts import Purpose
+from executor.registry.http import Response
 from executor.registry.mirrors import Mirrors
-from executor.registry.retry import retrying
+from executor.registry.retry import Retrying
 from executor.registry.upload import Opener
 from executor.registry.uploads import Outcome, Uploader
 from executor.spec import RegistryOptions, RetryPolicy
-
-if TYPE_CHECKING:
-    from requests import Response
 
 LARGEST_MANIFEST = 8 * 1024 * 1024
 """Bytes. Registries must take 4 MiB (distribution spec, "Pushing Manifests"); more is an attack or an accident."""
@@ -79,11 +77,11 @@ class RegistryClient:
         Raises NotFoundError, AuthError or RegistryError as the registry answers, ImageError when the content is
         not what the digest asked for says, or not a manifest of schema 2 or OCI.
         """
-        return retrying(self._retry, self.sink, f"pull {reference}")(self._get_manifest, reference)
+        return Retrying(self._retry, self.sink, f"pull {reference}")(self._get_manifest, reference)
 
     def head_manifest(self, reference: Reference) -> Descriptor | None:
         """The descriptor of what `reference` names without its content, None when the registry has no such."""
-        return retrying(self._retry, self.sink, f"look up {reference}")(self._head_manifest, reference)
+        return Retrying(self._retry, self.sink, f"look up {reference}")(self._head_manifest, reference)
 
     def open_blob(self, repository: str, descriptor: Descriptor) -> BinaryIO:
         """Stream a blob's raw bytes, checked against the descriptor at the end (see BlobReader). Close it.
@@ -96,7 +94,7 @@ class RegistryClient:
             return self._pulled(repository, lambda place: self._fetch(place, descriptor.digest, offset))
 
         reader = BlobReader(
-            descriptor, fetch, retrying(self._retry, self.sink, doing), name=f"blob {descriptor.digest}"
+            descriptor, fetch, Retrying(self._retry, self.sink, doing), name=f"blob {descriptor.digest}"
         )
         return cast(BinaryIO, reader)  # typeshed wants a subclass of typing.BinaryIO, which cannot be inherited
 
@@ -104,7 +102,7 @@ class RegistryClient:
         """True when `repository` has the blob."""
         registry, path = _split(repository)
         call = _blob_call("HEAD", path, digest, f"look up blob {digest} of {repository}")
-        return retrying(self._retry, self.sink, call.doing)(self._exists, registry, call)
+        return Retrying(self._retry, self.sink, call.doing)(self._exists, registry, call)
 
     def upload_blob(
         self, repository: str, descriptor: Descriptor, open_blob: Opener, *, mount_from: str = ""
@@ -119,21 +117,21 @@ class RegistryClient:
         source = source if source_registry == registry and source != path else ""
         upload = self._uploader(registry).upload
         action = f"upload {descriptor.digest} to {repository}"
-        return retrying(self._retry, self.sink, action)(upload, path, descriptor, open_blob, mount_from=source)
+        return Retrying(self._retry, self.sink, action)(upload, path, descriptor, open_blob, mount_from=source)
 
     def put_manifest(self, reference: Reference, media_type: str, content: bytes) -> Digest:
         """Give `content` the name `reference`; its blobs must be there. Returns its digest.
 
         Raises ImageError when the registry says it stored something else.
         """
-        return retrying(self._retry, self.sink, f"push {reference}")(
+        return Retrying(self._retry, self.sink, f"push {reference}")(
             self._put_manifest, reference, media_type, content
         )
 
     def check_push(self, reference: Reference) -> None:
         """Begin an upload and give it up: raises AuthError or RegistryError when pushing would not be allowed."""
         uploader = self._uploader(reference.registry)
-        begin = retrying(self._retry, self.sink, f"check the permission to push to {reference.name}")
+        begin = Retrying(self._retry, self.sink, f"check the permission to push to {reference.name}")
         location = begin(uploader.begin, reference.repository, f"push to {reference.name}")
         uploader.cancel(reference.repository, location)
 

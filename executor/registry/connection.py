@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from executor.dataclass import dataclass, field
 from executor.errors import Error, RegistryError
@@ -11,12 +10,10 @@ from executor.registry.answers import read_answer
 from executor.registry.auth import Authorizer
 from executor.registry.credentials import Keychain
 from executor.registry.hosts import Purpose
+from executor.registry.http import Body, Response
 from executor.registry.reasons import refusal
-from executor.registry.transport import Body, Transport
+from executor.registry.transport import Transport
 from executor.spec import RegistryOptions
-
-if TYPE_CHECKING:
-    from requests import Response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

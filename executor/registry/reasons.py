@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from executor.dataclass import dataclass
 from executor.errors import AuthError, NotFoundError, RegistryError
+from executor.registry.http import Headers
 
 _QUOTED = 300
 _IMMUTABLE = re.compile(
@@ -31,7 +32,7 @@ class Answer:
     """What is kept of an unwelcome HTTP answer: `body` is its beginning, undecoded."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Headers
     body: bytes
 
 
@@ -140,6 +141,8 @@ def _reason(error: BaseException) -> str:
     if type(error).__name__ in ("ConnectTimeout", "ReadTimeout"):
         return "it took too long"
     cause = _find(error, OSError)
+    if isinstance(cause, TimeoutError):
+        return "it took too long"
     if isinstance(cause, ssl.SSLError):
         return f"TLS failed ({cause.reason})"
     if cause is not None and cause.strerror:

@@ -1,49 +1,40 @@
 """HTTP for one registry, and for whatever its answers lead to: token services, blob stores behind redirects.
 
-Everything reached on behalf of a registry shares its TLS settings. Only this module imports `requests`, and late.
-Environment proxies are honoured; netrc and cookies are not, and Authorization never leaves the registry's host.
+Everything reached on behalf of a registry shares its TLS settings. Environment proxies are honoured; netrc and
+cookies are not, and Authorization never leaves the registry's host.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Mapping
-from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from executor.errors import RegistryError
 from executor.registry.hosts import Purpose, allows_http, api_host, verifies_tls
+from executor.registry.http import FAILURES, Body, Connections, Response
 from executor.registry.reasons import connection_failure, hung_up
 from executor.registry.tls import speaks_tls, tls_context
 from executor.spec import RegistryOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import ssl
 
-    from requests import Response, Session
+    from executor.registry.proxied import ProxiedConnections
 
 USER_AGENT = "krunner"
-CONNECT_SECONDS = 20.0
 READ_SECONDS = 120.0
 COMMIT_SECONDS = 600.0
 """How long an answer to an upload may take: registries move blobs about before they answer."""
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 10
-
-
-class StreamedBody(Protocol):
-    """A request body of known length that can be iterated anew for each try."""
-
-    def __len__(self) -> int:
-        """The length in bytes."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        """The bytes, from the start."""
-
-
-Body = bytes | StreamedBody | None
+_HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+(/[!-~]*)?")
+"""An address that can be sent as it stands."""
 
 
 class Transport:
@@ -62,7 +53,8 @@ class Transport:
         self._http_allowed = allows_http(registry, options, purpose)
         self._lock = threading.Lock()
         self._base_url = ""
-        self._sessions: dict[str, Session] = {}
+        self._direct = Connections(self._tls_context)
+        self._proxied: ProxiedConnections | None = None
 
     @property
     def base_url(self) -> str:
@@ -117,63 +109,48 @@ class Transport:
         A connection kept from earlier may have died unnoticed: when the other side hangs up on a request without a
         streamed body, it is sent once more on a new connection.
         """
-        import requests
-
         try:
             return self._request(method, url, headers, body)
-        except requests.RequestException as error:
+        except FAILURES as error:
             if not hung_up(error) or not (body is None or isinstance(body, bytes)):
                 raise connection_failure(self.registry, url, error) from error
         try:
             return self._request(method, url, headers, body)
-        except requests.RequestException as error:
+        except FAILURES as error:
             raise connection_failure(self.registry, url, error) from error
-
-    def _request(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> Response:
-        import requests
-
-        usual = COMMIT_SECONDS if method in ("PUT", "PATCH") else READ_SECONDS
-        return self._session(urlsplit(url).scheme).request(
-            method,
-            url,
-            headers=dict(headers),
-            data=body or None,
-            proxies=requests.utils.get_environ_proxies(url, no_proxy=None),
-            timeout=(CONNECT_SECONDS, self._silence or usual),
-            verify=self._verify,
-            stream=True,
-            allow_redirects=False,
-        )
 
     def close(self) -> None:
         """Close idle connections."""
         with self._lock:
-            for session in self._sessions.values():
-                session.close()
-            self._sessions.clear()
+            self._direct.close()
+            if self._proxied:
+                self._proxied.close()
 
-    def _session(self, scheme: str) -> Session:
+    def _request(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> Response:
+        usual = COMMIT_SECONDS if method in ("PUT", "PATCH") else READ_SECONDS
+        return self._connections(url).request(
+            method, url, headers={**_HEADERS, **headers}, body=body or None, silence=self._silence or usual
+        )
+
+    def _connections(self, url: str) -> Connections | ProxiedConnections:
+        if _PLAIN_URL.fullmatch(url) and not _names_proxies(os.environ):
+            return self._direct
+        from executor.registry.proxied import ProxiedConnections
+
         with self._lock:
-            if scheme not in self._sessions:
-                self._sessions[scheme] = self._new_session(scheme)
-            return self._sessions[scheme]
+            if self._proxied is None:
+                self._proxied = ProxiedConnections(self._tls_context, verify=self._verify)
+            return self._proxied
 
-    def _new_session(self, scheme: str) -> Session:
-        import requests
+    def _tls_context(self) -> ssl.SSLContext:
+        context = tls_context(self.registry, self._options, verify=self._verify)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
 
-        from executor.registry.adapters import PlainAdapter, TlsAdapter
 
-        session = requests.Session()
-        session.trust_env = False
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        session.headers.clear()
-        session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-        if scheme == "http":
-            session.mount("http://", PlainAdapter())
-        else:
-            context = tls_context(self.registry, self._options, verify=self._verify)
-            session.mount("https://", TlsAdapter(context))
-        return session
+def _names_proxies(environ: Mapping[str, str]) -> bool:
+    names = [name.lower() for name, value in environ.items() if value]
+    return any(name.endswith("_proxy") and name != "no_proxy" for name in names)
 
 
 def _redirect_target(response: Response, method: str) -> str:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 from urllib.parse import quote
 
 from executor.errors import ImageError, RegistryError
 from executor.image.descriptor import Descriptor
 from executor.registry.connection import Call
-from executor.registry.transport import Body
-
-if TYPE_CHECKING:
-    from requests import Response
+from executor.registry.http import Body, Response
 
 Opener = Callable[[], BinaryIO]
 OCTETS = {"Content-Type": "application/octet-stream"}

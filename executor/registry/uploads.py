@@ -11,17 +11,15 @@ broke off is gone on with where the registry has kept it: see resuming.py.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import quote
 
 from executor.errors import RegistryError
 from executor.image.descriptor import Descriptor
 from executor.registry.connection import Call, Connection
+from executor.registry.http import Response
 from executor.registry.resuming import BrokenUploads
 from executor.registry.upload import OCTETS, Opener, Upload, location_of, read_exactly
-
-if TYPE_CHECKING:
-    from requests import Response
 
 Outcome = Literal["sent", "mounted", "existing"]
 

@@ -20,7 +20,8 @@ import ssl
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -103,6 +104,8 @@ class FakeRegistry:
         self.requests: list[Seen] = []
         self.lock = threading.Lock()
         self.closing = threading.Event()
+        self.arriving = 0
+        self.arrived = threading.Condition()
         self._tls = tls
         self._issued = itertools.count()
 
@@ -213,10 +216,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault and self.fault.drop_after == 0:
             self.close_connection = True
             return
-        body = self._read_body()
-        if len(body) < int(self.headers.get("Content-Length") or 0):
-            self._break_off(parts.path, body)
-            return
+        with self._arriving():
+            body = self._read_body()
+            if len(body) < int(self.headers.get("Content-Length") or 0):
+                self._break_off(parts.path, body)
+                return
         headers = {key.lower(): value for key, value in self.headers.items()}
         with self.registry.lock:
             self.registry.requests.append(
@@ -230,6 +234,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._token(body)
         elif self._authorized(parts.path):
             self._route(parts.path, body)
+
+    @contextmanager
+    def _arriving(self) -> Iterator[None]:
+        """While a body is being read, nobody is told how much of it there is."""
+        with self.registry.arrived:
+            self.registry.arriving += 1
+        try:
+            yield
+        finally:
+            with self.registry.arrived:
+                self.registry.arriving -= 1
+                self.registry.arrived.notify_all()
 
     def _read_body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
@@ -308,6 +324,8 @@ class _Handler(BaseHTTPRequestHandler):
         if content is None:
             self._refuse(404, "BLOB_UPLOAD_UNKNOWN")
         elif self.command == "GET":
+            with self.registry.arrived:
+                self.registry.arrived.wait_for(lambda: not self.registry.arriving, timeout=10)
             held = {"Range": f"0-{max(len(content) - 1, 0)}"} if self.registry.keeps_broken else {}
             self._answer(204, {"Location": self.path, **held})
         elif self.command == "DELETE":

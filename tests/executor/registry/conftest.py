@@ -40,6 +40,16 @@ def registry() -> Iterator[FakeRegistry]:
         yield registry
 
 
+@pytest.fixture(params=["direct", "requests"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How requests are sent: `requests` does it where there may be proxies, if for other addresses."""
+    monkeypatch.delenv("unused_proxy", raising=False)
+    if request.param == "requests":
+        monkeypatch.setenv("unused_proxy", "http://127.0.0.1:1")
+    way: str = request.param
+    return way
+
+
 @pytest.fixture
 def events() -> list[Event]:
     return []

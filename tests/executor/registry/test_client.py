@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -22,6 +23,8 @@ from tests.support.images import small_image
 
 CONTENT = os.urandom(1_500_000)
 BLOB = Descriptor.of(mediatypes.OCI_LAYER_GZIP, CONTENT)
+
+pytestmark = pytest.mark.usefixtures("way")
 
 
 @pytest.fixture
@@ -200,7 +203,7 @@ def test_without_retries_a_broken_download_fails(registry: FakeRegistry, app: st
 def test_wrong_content_is_an_error_and_not_tried_again(
     registry: FakeRegistry, app: str, client: ClientMaker, fault: Fault, complaint: str
 ) -> None:
-    registry.faults.append(fault)
+    registry.faults.append(replace(fault))  # a fault counts how often it has struck
     with pytest.raises(ImageError, match=complaint):
         read(client, app)
     assert len(registry.requests) == 1

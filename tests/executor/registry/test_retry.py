@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from executor.errors import Error, ImageError, RegistryError
 from executor.events import Event, RetryScheduled, discard
 from executor.registry.reasons import parse_retry_after
-from executor.registry.retry import LONGEST_RETRY_AFTER, retrying
+from executor.registry.retry import LONGEST_RETRY_AFTER, Retrying
 from executor.spec import RetryPolicy
 
 
@@ -38,7 +38,7 @@ def run(policy: RetryPolicy, task: Failing, events: list[Event] | None = None) -
     waits: list[float] = []
     sink = discard if events is None else events.append
     try:
-        return retrying(policy, sink, "pull x", sleep=waits.append)(task), waits
+        return Retrying(policy, sink, "pull x", sleep=waits.append)(task), waits
     except (Error, ValueError) as error:
         return error, waits
 

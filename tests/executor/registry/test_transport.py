@@ -22,6 +22,8 @@ CERTIFICATES = Path(__file__).parents[2] / "support" / "certificates"
 AUTHORITY = str(CERTIFICATES / "authority.pem")
 SERVER = (str(CERTIFICATES / "server.pem"), str(CERTIFICATES / "server.key"))
 
+pytestmark = pytest.mark.usefixtures("way")
+
 
 @pytest.fixture
 def secure() -> Iterator[FakeRegistry]:
