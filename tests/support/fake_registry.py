@@ -41,7 +41,7 @@ class Fault:
     `status` answers with that status, `headers` and `body`. `drop_after` breaks the connection after so many bytes
     of the body (0: before any answer). `content` is served instead of the right one; `truncate_to` announces and
     serves a shorter blob; `redirect_to` answers 307 to another base address. `delay` waits so many seconds before
-    anything else, `trickle` between the bytes of the body.
+    anything else, `trickle` between the bytes of the body. With `meet` requests wait until so many are there.
     """
 
     path: str
@@ -56,6 +56,7 @@ class Fault:
     redirect_to: str = ""
     delay: float = 0.0
     trickle: float = 0.0
+    meet: threading.Barrier | None = None
 
     def matches(self, method: str, path: str) -> bool:
         return self.times > 0 and self.method in ("", method) and self.path in path
@@ -211,6 +212,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         self.query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         self.fault = self.registry.take_fault(self.command, self.path)
+        if self.fault and self.fault.meet:
+            self.fault.meet.wait()
         if self.fault and self.fault.delay:
             self.registry.closing.wait(self.fault.delay)
         if self.fault and self.fault.drop_after == 0:
