@@ -65,7 +65,7 @@ def base_facts(plan: BuildPlan, bases: BaseImages) -> dict[int, BaseFacts]:
             facts.setdefault(
                 planned.stage.index,
                 BaseFacts(
-                    variables=frozenset(image.config.environment()),
+                    variables=image.config.environment(),
                     wanted=str(wanted),
                     had=str(wanted if same else had),
                 ),

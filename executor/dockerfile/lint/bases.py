@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 
-from executor.dockerfile.expansion import expand_from
-from executor.dockerfile.instructions import Dockerfile, Stage
+from executor.dockerfile.expansion import expand_from, expand_word_at
+from executor.dockerfile.instructions import Dockerfile, From, Stage
 from executor.dockerfile.lint.finding import BaseFacts, Finding
 from executor.dockerfile.lint.lookups import Lookups
 from executor.dockerfile.stages import global_variables, stage_by_name
@@ -15,7 +15,7 @@ from executor.errors import Error, UsageError
 from executor.image.platform import Platform
 from executor.image.reference import Reference
 
-_TARGET = re.compile(r"\$(?:TARGETPLATFORM|\{TARGETPLATFORM\})\Z")
+_ANY = "\0"  # what no Dockerfile holds
 PLATFORM_NAMES = frozenset(
     f"{side}{part}" for side in ("TARGET", "BUILD") for part in ("PLATFORM", "OS", "ARCH", "VARIANT")
 ) | {"TARGETSTAGE"}
@@ -25,13 +25,23 @@ def platforms(dockerfile: Dockerfile) -> Iterator[Finding]:
     """RedundantTargetPlatform, FromPlatformFlagConstDisallowed."""
     for stage in dockerfile.stages:
         written = stage.base.platform
-        if _TARGET.match(written):
+        if written and _is_target(stage.base, dockerfile.directives.escape):
             message = f"--platform={written} is the default"
             yield Finding("RedundantTargetPlatform", stage.base, message, "leave it out")
         elif written and "$" not in written and not _says(stage.name, written):
             message = f"--platform={written} is constant"
             hint = "leave it out, or use $BUILDPLATFORM; or name the stage after the platform"
             yield Finding("FromPlatformFlagConstDisallowed", stage.base, message, hint)
+
+
+def _is_target(base: From, escape: str) -> bool:
+    """Whether --platform becomes TARGETPLATFORM as it is, and depends on nothing else."""
+    target = Lookups(TARGETPLATFORM=_ANY)
+    with contextlib.suppress(Error):  # the build says it
+        return expand_word_at(base.platform, target, base, escape) == _ANY and list(target.names) == [
+            "TARGETPLATFORM"
+        ]
+    return False
 
 
 def arguments(dockerfile: Dockerfile) -> Iterator[Finding]:

@@ -78,10 +78,10 @@ def _findings(dockerfile: Dockerfile, around: Surroundings) -> Iterator[Finding]
         steps.legacy_pairs,
         steps.maintainers,
         steps.ports,
-        workdirs.working_directories,
         variables.secrets,
     ):
         yield from check(dockerfile)
+    yield from workdirs.working_directories(dockerfile, around.bases)
     yield from variables.undefined(dockerfile, around.bases)
     yield from bases.other_platforms(dockerfile, around.bases)
     if around.is_ignored:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from executor.dataclass import dataclass
 from executor.dockerfile.instructions import From, StageInstruction
 from executor.errors import Diagnostic
@@ -11,7 +13,7 @@ from executor.errors import Diagnostic
 class BaseFacts:
     """What is known of the image that a stage builds upon: its variables, and the platforms asked for and had."""
 
-    variables: frozenset[str]
+    variables: Mapping[str, str]
     wanted: str
     had: str
 

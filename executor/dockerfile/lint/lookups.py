@@ -14,10 +14,11 @@ _PLAIN = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\}
 
 
 class Lookups(Mapping[str, str]):
-    """Empty, but for the names in `names` once they were asked for."""
+    """Has the `values` alone; the names that were asked for are in `names`."""
 
-    def __init__(self) -> None:
+    def __init__(self, **values: str) -> None:
         self.names: dict[str, None] = {}
+        self._values = values
 
     @classmethod
     def of_base(cls, base: From, escape: str) -> list[str]:
@@ -40,7 +41,7 @@ class Lookups(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         self.names[name] = None
-        raise KeyError(name)
+        return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(())

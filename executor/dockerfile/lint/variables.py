@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from executor.dataclass import replace
-from executor.dockerfile.instructions import Arg, Dockerfile, Env, Stage, StageInstruction
+from executor.dockerfile.instructions import Arg, Dockerfile, Env, Expose, Stage, StageInstruction
 from executor.dockerfile.lint.bases import PLATFORM_NAMES
 from executor.dockerfile.lint.finding import BaseFacts, Finding, keyword
 from executor.dockerfile.lint.lookups import Lookups
@@ -52,6 +52,8 @@ def undefined(dockerfile: Dockerfile, bases: Mapping[int, BaseFacts]) -> Iterato
 
 def _parts(instruction: StageInstruction) -> Iterator[StageInstruction]:
     """An ARG entry by entry, as each sees those before it; all others as they are."""
+    if isinstance(instruction, Expose):
+        return  # BuildKit does not look at its variables
     if not isinstance(instruction, Arg):
         yield instruction
         return

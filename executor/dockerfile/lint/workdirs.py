@@ -6,28 +6,33 @@ from collections.abc import Iterator, Mapping
 
 from executor.dockerfile.expansion import expand_word_at
 from executor.dockerfile.instructions import Arg, Dockerfile, Env, Stage, StageInstruction, Workdir
-from executor.dockerfile.lint.finding import Finding
+from executor.dockerfile.lint.finding import BaseFacts, Finding
 from executor.dockerfile.stages import global_variables, stage_by_name
 from executor.errors import Error
 
 
-def working_directories(dockerfile: Dockerfile) -> Iterator[Finding]:
+def working_directories(dockerfile: Dockerfile, bases: Mapping[int, BaseFacts]) -> Iterator[Finding]:
     """WorkdirRelativePath."""
     stages: list[_Stage] = []
     for stage in dockerfile.stages:
         parent = stage_by_name(dockerfile, stage.base.image, stage.index)
-        state = _Stage(dockerfile, stages[parent.index] if parent else None)
+        state = _Stage(dockerfile, stages[parent.index] if parent else None, bases.get(stage.index))
         stages.append(state)
         yield from state.walk(stage)
 
 
 class _Stage:
-    """The variables of a stage whose values are known, and whether it has a WORKDIR of its own by now."""
+    """The variables of a stage whose values are known, and whether it has a WORKDIR of its own by now.
 
-    def __init__(self, dockerfile: Dockerfile, parent: _Stage | None) -> None:
+    `is_known`: what it builds upon has no others.
+    """
+
+    def __init__(self, dockerfile: Dockerfile, parent: _Stage | None, base: BaseFacts | None) -> None:
         self._escape = dockerfile.directives.escape
-        self.values: dict[str, str] = dict(parent.values) if parent else {}
+        self.values: dict[str, str] = dict(parent.values if parent else base.variables if base else {})
+        self.is_known: bool = parent.is_known if parent else base is not None
         self.is_placed: bool = bool(parent and parent.is_placed)
+        self._given: set[str] = set()
         try:
             self._inherited = global_variables(dockerfile, {}, {})
         except Error:
@@ -38,8 +43,7 @@ class _Stage:
             match instruction:
                 case Arg():
                     for name, default in instruction.entries:
-                        value = self._inherited.get(name) if default is None else self._value(default, instruction)
-                        self._define(name, value)
+                        self._declare(name, default, instruction)
                 case Env():
                     values = [(name, self._value(text, instruction)) for name, text in instruction.pairs]
                     for name, value in values:
@@ -54,6 +58,13 @@ class _Stage:
                 case _:
                     pass
 
+    def _declare(self, name: str, default: str | None, instruction: Arg) -> None:
+        """ARG. Without any default the name has whatever the build gives it, which nobody knows here."""
+        value = self._inherited.get(name) if default is None else self._value(default, instruction)
+        if value is None:
+            self._given.add(name)
+        self._define(name, value)
+
     def _define(self, name: str, value: str | None) -> None:
         self.values.pop(name, None)
         if value is not None:
@@ -66,18 +77,19 @@ class _Stage:
             value = expand_word_at(word, asked, instruction, self._escape)
         except Error:
             return None  # the build says it
-        return None if asked.has_missed else value
+        return None if asked.missed and not (self.is_known and asked.missed.isdisjoint(self._given)) else value
 
 
 class _Asked(Mapping[str, str]):
-    """Remembers whether it was asked for something that it does not have."""
+    """Remembers the names that it was asked for and does not have."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
-        self.has_missed = False
+        self.missed: set[str] = set()
 
     def __getitem__(self, name: str) -> str:
-        self.has_missed |= name not in self._values
+        if name not in self._values:
+            self.missed.add(name)
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:

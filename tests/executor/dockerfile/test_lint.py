@@ -22,9 +22,8 @@ def rules_of(text, around=None):
     return [found.path for found in lint(parse(text), around)]
 
 
-def upon(*variables, had="linux/amd64", is_ignored=None):
-    facts = BaseFacts(variables=frozenset(variables), wanted="linux/amd64", had=had)
-    return Surroundings(bases={0: facts}, is_ignored=is_ignored)
+def upon(had="linux/amd64", **variables):
+    return Surroundings(bases={0: BaseFacts(variables=variables, wanted="linux/amd64", had=had)})
 
 
 def around_of(name):
@@ -69,7 +68,11 @@ def test_findings_are_told_with_their_place_in_order():
         ("FROM --platform=linux/amd64 a AS build-amd64\n", []),
         ("FROM --platform=linux/amd64 a AS linux\n", []),
         ("FROM --platform=${TARGETPLATFORM} a\n", ["RedundantTargetPlatform"]),
+        ("FROM --platform=${TARGETPLATFORM:-linux/amd64} a\n", ["RedundantTargetPlatform"]),
         ("ARG P=linux/arm64\nFROM --platform=$P a\n", []),
+        ("ARG P\nFROM --platform=${P:-$TARGETPLATFORM} a\n", []),
+        ("FROM --platform=$TARGETOS/$TARGETARCH a\n", []),
+        ("FROM scratch\nEXPOSE $x\n", []),
         ("FROM a:${V:-1}\n", []),
         ("FROM a:$V\n", ["UndefinedArgInFrom", "InvalidDefaultArgInFrom"]),
         ("ARG V=$W\nFROM a$V\n", []),
@@ -194,10 +197,24 @@ def test_an_argument_takes_the_place_of_what_the_file_says():
 
 def test_what_the_base_image_defines_is_known_in_a_build():
     text = "FROM a\nCOPY $FROM_BASE $other /\nFROM b\nCOPY $unknown /\n"
-    (found,) = lint(parse(text), upon("FROM_BASE"))
+    (found,) = lint(parse(text), upon(FROM_BASE="x"))
     assert (found.path, found.location.line) == ("UndefinedVar", 2)
     assert found.message == "the variable other is not defined"
-    assert rules_of("FROM a AS x\nFROM x\nCOPY $FROM_BASE $other /\n", upon("FROM_BASE")) == ["UndefinedVar"]
+    assert rules_of("FROM a AS x\nFROM x\nCOPY $FROM_BASE $other /\n", upon(FROM_BASE="x")) == ["UndefinedVar"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("WORKDIR $A", []),
+        ("WORKDIR $B", ["WorkdirRelativePath"]),
+        ("WORKDIR $NONE", ["UndefinedVar", "WorkdirRelativePath"]),
+        ("ARG GIVEN\nWORKDIR $GIVEN", []),
+        ("FROM x\nWORKDIR $B", ["WorkdirRelativePath"]),
+    ],
+)
+def test_a_working_directory_upon_a_base_that_is_known(text, rules):
+    assert sorted(rules_of(f"FROM a AS x\n{text}\n", upon(A="/a", B="b"))) == rules
 
 
 @pytest.mark.parametrize(("hides_all", "rules"), [(True, ["CopyIgnoredFile"] * 3), (False, [])])
