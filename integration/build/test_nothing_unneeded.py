@@ -8,6 +8,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -244,3 +245,37 @@ def test_an_image_that_is_unpacked_already_is_copied_from_as_it_is(built: Counte
     assert set(flatten(image)) >= {"/bin/busybox", "/bin/sh"}
     assert not built.downloaded() & built.layers_of("base")
     assert built.events("LayerUnpacked") == [], "none was read again"
+
+
+_COUNTING = """
+from executor.rootfs.chroot import ChrootRoot
+looked = ChrootRoot.changes
+def changes(self):
+    open(COUNTS, "a").write("x")
+    return looked(self)
+ChrootRoot.changes = changes
+from executor.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "count"), [((), 2), (("--single-snapshot",), 1), (("--cache", "--cache-repo=dir:{folder}/cache"), 4)]
+)
+def test_a_root_is_searched_for_changes_only_where_a_layer_is_made(
+    built: Counted, flags: tuple[str, ...], count: int
+) -> None:
+    """Scans see every file. The two steps of the first stage make no layer unless the cache wants one."""
+    context, counts = built.folder / "scanned", built.folder / "counts"
+    context.mkdir()
+    run = 'RUN ["busybox", "touch", "/{}"]\n'
+    (context / "Dockerfile").write_text(
+        f"FROM {built.registry.host}/base AS one\n{run.format('a')}{run.format('b')}"
+        f"FROM {built.registry.host}/base\n{run.format('c')}LABEL a=b\nENV c=d\nCOPY --from=one /a /b /from/\n"
+    )
+    script = _COUNTING.replace("COUNTS", repr(str(counts)))
+    words = [flag.format(folder=built.folder) for flag in flags]
+    argv = built.executor.argv(f"--context={context}", "--no-push", "--rootfs=chroot", *words)[1:]
+    environment = {**os.environ, "KRUNNER_HOME": f"{built.folder}/home"}
+    subprocess.run([sys.executable, "-c", script, *argv], env=environment, check=True, timeout=100)
+    assert len(counts.read_text()) == count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,8 +83,16 @@ def test_a_read_only_folder_of_warmed_images(builds: Builds) -> None:
         run(["skopeo", "copy", "--src-tls-verify=false", "--dest-tls-verify=false",
              f"docker://{builds.executor.registry}/busybox", f"docker://{registry.host}/busybox"])  # fmt: skip
         warmer = "from executor.warmer.cli import main; main()"
-        python = builds.executor.argv()[0].parent / "python"
-        run([python, "-c", warmer, f"--cache-dir={folder}", "--insecure", f"--image={registry.host}/busybox"])
+        run(
+            [
+                sys.executable,
+                "-c",
+                warmer,
+                f"--cache-dir={folder}",
+                "--insecure",
+                f"--image={registry.host}/busybox",
+            ]
+        )
         run(["mount", "--bind", "-o", "ro", folder, folder])
         try:
             registry.requests.clear()

@@ -170,3 +170,46 @@ def test_a_user_has_a_store_of_his_own(place: Place) -> None:
     for words in ([BIN / "executor", f"--context={context}", "--no-push"], [BIN / "krunner", "prune", "--all"]):
         subprocess.run([*user, *words], env={**environment, "HOME": str(home)}, check=True, timeout=60)
     assert (home / ".cache" / "krunner" / "blobs").is_dir()
+
+
+def test_a_base_is_fetched_once_for_a_list_and_for_later_sessions(place: Place) -> None:
+    """Three images at once wait for whoever began; a build of another session has all that it needs."""
+    names = ("one", "two", "three")
+    for name in names:
+        (place.folder / name).mkdir()
+        (place.folder / name / "Dockerfile").write_text(
+            f'FROM {place.host}/base\nRUN ["busybox", "touch", "/{name}"]\n'
+        )
+    place.registry.faults.append(Fault(path="/base/blobs/", method="GET", times=2, trickle=0.000_001))
+    builds = [{"name": name, "context": name, "oci_layout": f"list-{name}"} for name in names]
+    document = {"version": 1, "defaults": {"insecure": True, "rootfs": "overlay"}, "builds": builds}
+    (place.folder / "builds.yaml").write_text(json.dumps(document))
+    place.registry.requests.clear()
+    place.done(place.krunner(f"{place.folder}/builds.yaml", "--jobs=3", "--report-dir="))
+    manifest = json.loads(place.registry.manifests["base"]["latest"][1])
+    layers = [entry["digest"] for entry in manifest["layers"]]
+    fetched = [seen.path.rpartition("/")[2] for seen in place.registry.seen("GET", "/blobs/")]
+    assert sorted(digest for digest in fetched if digest in layers) == sorted(layers)
+    place.registry.requests.clear()
+    place.done(place.argv("one", "later"))
+    fetched = [seen.path.rpartition("/")[2] for seen in place.registry.seen("GET", "/blobs/")]
+    assert not set(layers) & set(fetched)
+    for name in names:
+        assert f"/{name}" in flatten(read_layout(place.folder / f"list-{name}"))
+
+
+def test_what_builds_leave_is_found_whole(place: Place) -> None:
+    """Layers that were unpacked, and those that a RUN made, are compared with their seals and stay."""
+    (place.folder / "base" / "Dockerfile").write_text(
+        f'FROM {place.host}/base\nRUN {RUN}\nRUN ["busybox", "rm", "/made", "/bin/sh"]\n'
+        f'COPY --from={place.host}/other /other /copied\nRUN ["busybox", "true"]\n'
+    )
+    unpacked = place.folder / "home" / "unpacked"
+    first: dict[str, int] = {}
+    for turn in range(3):
+        place.done(place.argv("base", f"turn-{turn}"))
+        found = {path.name: path.stat().st_ino for path in unpacked.iterdir() if path.is_dir()}
+        first = first or found
+        assert found.items() >= first.items(), "none of the first build's was made anew"
+        for path in unpacked.glob("*.seal"):
+            os.utime(path, (1, 1))
