@@ -21,6 +21,21 @@ PLATFORM_NAMES = frozenset(
 ) | {"TARGETSTAGE"}
 
 
+def parents(dockerfile: Dockerfile) -> dict[int, int]:
+    """The stages that others build upon, by index: with the defaults of the ARGs, and for this machine."""
+    host = Platform.host()
+    values = {"PLATFORM": str(host), "OS": host.os, "ARCH": host.architecture, "VARIANT": host.variant}
+    arguments = {f"{side}{part}": value for side in ("TARGET", "BUILD") for part, value in values.items()}
+    found: dict[int, int] = {}
+    for stage in dockerfile.stages:
+        with contextlib.suppress(Error):  # the build says it
+            variables = global_variables(dockerfile, {}, arguments)
+            image = expand_from(stage.base, variables, escape=dockerfile.directives.escape).image
+            if parent := stage_by_name(dockerfile, image, stage.index):
+                found[stage.index] = parent.index
+    return found
+
+
 def platforms(dockerfile: Dockerfile) -> Iterator[Finding]:
     """RedundantTargetPlatform, FromPlatformFlagConstDisallowed."""
     for stage in dockerfile.stages:

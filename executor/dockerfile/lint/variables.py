@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from executor.dataclass import replace
 from executor.dockerfile.instructions import Arg, Dockerfile, Env, Expose, Stage, StageInstruction
-from executor.dockerfile.lint.bases import PLATFORM_NAMES
+from executor.dockerfile.lint.bases import PLATFORM_NAMES, parents
 from executor.dockerfile.lint.finding import BaseFacts, Finding, keyword
 from executor.dockerfile.lint.lookups import Lookups
-from executor.dockerfile.stages import stage_by_name
 
 _SECRET = re.compile(
     r"(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|\Z)", re.IGNORECASE
@@ -40,8 +39,10 @@ def undefined(dockerfile: Dockerfile, bases: Mapping[int, BaseFacts]) -> Iterato
     global_names = {name for arg in dockerfile.global_args for name in arg.names} | PLATFORM_NAMES
     scopes: dict[int, _Scope] = {}
     escape = dockerfile.directives.escape
+    upon = parents(dockerfile)
     for stage in dockerfile.stages:
-        scope = scopes[stage.index] = _Scope.of(dockerfile, stage, scopes, bases.get(stage.index))
+        parent = scopes[upon[stage.index]] if stage.index in upon else None
+        scope = scopes[stage.index] = _Scope.of(stage, parent, bases.get(stage.index))
         for instruction in stage.instructions:
             for part in _parts(instruction):
                 for name in Lookups.of_step(part, escape):
@@ -69,12 +70,10 @@ class _Scope:
         self.is_known = is_known
 
     @classmethod
-    def of(cls, dockerfile: Dockerfile, stage: Stage, scopes: dict[int, _Scope], base: BaseFacts | None) -> _Scope:
+    def of(cls, stage: Stage, parent: _Scope | None, base: BaseFacts | None) -> _Scope:
         """What the stage begins with. ARGs of the stage below are gone, which is taken lightly."""
-        parent = stage_by_name(dockerfile, stage.base.image, stage.index)
         if parent:
-            below = scopes[parent.index]
-            return cls(set(below.names), is_known=below.is_known)
+            return cls(set(parent.names), is_known=parent.is_known)
         known = set(base.variables) if base else set()
         return cls(known | _ALWAYS, is_known=base is not None or stage.base.image == "scratch")
 

@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping
 
 from executor.dockerfile.expansion import expand_word_at
 from executor.dockerfile.instructions import Arg, Dockerfile, Env, Stage, StageInstruction, Workdir
+from executor.dockerfile.lint.bases import parents
 from executor.dockerfile.lint.finding import BaseFacts, Finding
-from executor.dockerfile.stages import global_variables, stage_by_name
+from executor.dockerfile.stages import global_variables
 from executor.errors import Error
 
 
 def working_directories(dockerfile: Dockerfile, bases: Mapping[int, BaseFacts]) -> Iterator[Finding]:
     """WorkdirRelativePath."""
     stages: list[_Stage] = []
+    upon = parents(dockerfile)
     for stage in dockerfile.stages:
-        parent = stage_by_name(dockerfile, stage.base.image, stage.index)
-        state = _Stage(dockerfile, stages[parent.index] if parent else None, bases.get(stage.index))
+        parent = stages[upon[stage.index]] if stage.index in upon else None
+        state = _Stage(dockerfile, parent, bases.get(stage.index))
         stages.append(state)
         yield from state.walk(stage)
 

@@ -73,6 +73,7 @@ def test_findings_are_told_with_their_place_in_order():
         ("ARG P\nFROM --platform=${P:-$TARGETPLATFORM} a\n", []),
         ("FROM --platform=$TARGETOS/$TARGETARCH a\n", []),
         ("FROM scratch\nEXPOSE $x\n", []),
+        ("ARG B=b\nFROM scratch AS b\nENV x=c\nFROM $B\nCOPY $x $y /\nWORKDIR /$x\n", ["UndefinedVar"]),
         ("FROM a:${V:-1}\n", []),
         ("FROM a:$V\n", ["UndefinedArgInFrom", "InvalidDefaultArgInFrom"]),
         ("ARG V=$W\nFROM a$V\n", []),
