@@ -134,6 +134,18 @@ class CacheLookedUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputsFound:
+    """What the build reads is known. `inputs` digests all that decides what is in the image, '' if unknown.
+
+    `steps` has the steps that change files by their keys: stage, platform, instruction, and the document that the
+    key digests.
+    """
+
+    inputs: str
+    steps: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandOutput:
     """One line written by the command of a RUN, without its newline; `stage` and `platform` are the RUN's."""
 
@@ -267,6 +279,7 @@ Event: TypeAlias = (
     | StepFinished
     | LayerWritten
     | CacheLookedUp
+    | InputsFound
     | CommandOutput
     | PushStarted
     | BlobPushed

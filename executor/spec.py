@@ -178,7 +178,8 @@ class BuildSpec:
     maps references built earlier in the session to manifest digests in the store, so that they are neither pulled
     nor looked up. `context_excludes` are absolute paths that are never part of
     the context, such as reports that are being written. `source_date_epoch` is in seconds; None: not set.
-    `ssh` maps ids of ssh agents to their sockets, '' for the one that SSH_AUTH_SOCK names.
+    `ssh` maps ids of ssh agents to their sockets, '' for the one that SSH_AUTH_SOCK names. `tell_inputs` asks for
+    an InputsFound also without a cache.
     """
 
     context: str
@@ -202,6 +203,7 @@ class BuildSpec:
     cache: CacheOptions = CacheOptions()
     secrets: tuple[SecretSource, ...] = ()
     ssh: Mapping[str, str] = field(default_factory=dict)
+    tell_inputs: bool = False
     local_images: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

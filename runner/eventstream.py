@@ -18,6 +18,7 @@ from runner.outcome import Outcome, RunReport
 from runner.runevents import (
     ImageEvent,
     ImageFinished,
+    ImageKept,
     ImageOutput,
     ImageStarted,
     RunEvent,
@@ -50,7 +51,7 @@ def _fields(event: RunEvent) -> dict[str, Any]:
     for name in ("at", "time"):
         fields.pop(name, None)
     match event:
-        case ImageStarted() | ImageOutput():
+        case ImageStarted() | ImageOutput() | ImageKept():
             return {**_image(fields.pop("name")), **fields}
         case ImageFinished():
             return {**_image(event.outcome.name), **fields}
@@ -101,7 +102,7 @@ def from_document(document: Mapping[str, Any]) -> RunEvent:
     match kind:
         case "RunStarted":
             fields |= {"images": tuple(fields["images"]), "time": datetime.fromisoformat(document["time"])}
-        case "ImageStarted" | "ImageOutput":
+        case "ImageStarted" | "ImageOutput" | "ImageKept":
             fields["name"] = document["image"]
         case "ImageFinished":
             fields["outcome"] = _outcome(fields["outcome"])

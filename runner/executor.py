@@ -12,6 +12,7 @@ from typing import Any
 from executor.dataclass import dataclass
 from executor.diagnosis import Diagnosis
 from executor.errors import Diagnostic, Error, Location
+from executor.explanation import Explanation
 from executor.spec import BuildSpec, PruneResult, PruneSpec, WaitingImage
 from runner.changes import ReadsAny
 from runner.plan import BaseImages
@@ -55,6 +56,18 @@ def _unreachable(spec: BuildSpec, local: Collection[str]) -> list[tuple[str, str
     return unreachable(spec, local)
 
 
+def _explain(spec: BuildSpec) -> Explanation:
+    from executor.build.explain import explain
+
+    return explain(spec)
+
+
+def _holds(spec: BuildSpec, digest: str) -> bool:
+    from executor.build.reach import holds
+
+    return holds(spec, digest)
+
+
 def _reads_any(spec: BuildSpec, files: Collection[str]) -> bool:
     from executor.build.inspect import reads_any
 
@@ -94,7 +107,8 @@ class Executor:
     `reads_any` tells whether it is built from some files, `stages` in text what of it is built, `required_mounts`
     the secrets and agents that it must be given, `check` what is legal in it and most often not meant (and whether
     the file wants that to be an error), and `unreachable` asks the registries for bases (but those of the
-    run itself) and for the permission to push.
+    run itself) and for the permission to push. `explain` finds out what a build would do, `holds` whether all its
+    destinations are the image of a digest.
 
     The others take the folder of the store, '' for the default: `diagnose` finds what this machine allows, `prune`
     makes room, `waiting_images` finds what waits to be pushed, `store_session` is the time of a run, after which
@@ -113,6 +127,8 @@ class Executor:
     required_mounts: Callable[[BuildSpec], tuple[tuple[str, str, Location], ...]] = _required_mounts
     check: Callable[[BuildSpec], tuple[tuple[Diagnostic, ...], bool]] = _check
     unreachable: Callable[[BuildSpec, Collection[str]], list[tuple[str, str, Error]]] = _unreachable
+    explain: Callable[[BuildSpec], Explanation] = _explain
+    holds: Callable[[BuildSpec, str], bool] = _holds
     builds_at_once: Callable[[Collection[str], str], int] = _one
     """By the drivers that the builds ask for, with the store in a folder."""
 

@@ -49,7 +49,7 @@ class ImageSpec:
         """The build, told which references were built before it in this run (reference → manifest digest)."""
         output = replace(self.build.output, keep=self.keep, defer=bool(self.keep) and push != "each")
         rootfs = replace(self.build.rootfs, beside=beside)
-        return replace(self.build, local_images=dict(digests), output=output, rootfs=rootfs)
+        return replace(self.build, local_images=dict(digests), output=output, rootfs=rootfs, tell_inputs=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ class Outcome:
 
     `kind` is the class name of the error, `message` and `hint` its words; of a skipped image `message` is the
     cause. `file` and `line` are where the user's file is at fault, if it is. `pushed` are the `repo:tag@digest`
-    names that registries now hold.
+    names that registries now hold. `kept`: an earlier run has built and pushed it, and this one had nothing to do.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Outcome:
     file: str = ""
     line: int = 0
     attempts: int = 1
+    kept: bool = False
 
     @property
     def is_usable(self) -> bool:

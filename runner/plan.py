@@ -80,6 +80,15 @@ def plan(config: RunConfig, base_images: BaseImages) -> RunPlan:
     )
 
 
+def built_upon(run_plan: RunPlan, planned: PlannedImage, base_images: BaseImages) -> frozenset[str]:
+    """The images that `planned` has in it, not those that it only waits for. Raises what `base_images` raises."""
+    owners = {reference: other.image.name for other in run_plan.images for reference in other.image.references}
+    found = (
+        {owners[base] for base in base_images(planned.image.build) if base in owners} if planned.needs else set()
+    )
+    return frozenset(found - {planned.image.name})
+
+
 def _sharing(planned: PlannedImage, folder: str) -> PlannedImage:
     image = planned.image
     if not image.family or image.build.cache.enabled:

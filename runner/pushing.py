@@ -31,7 +31,7 @@ class HeldPushes:
 
     def holds(self, image: ImageSpec, outcome: Outcome) -> bool:
         """True for an image that is built and shall be pushed when the others are built."""
-        return self._mode != "each" and outcome.status == "built" and bool(image.keep)
+        return self._mode != "each" and outcome.status == "built" and bool(image.keep) and not outcome.kept
 
     def run(self, planned: Iterable[PlannedImage], outcomes: Mapping[str, Outcome]) -> Iterator[Outcome]:
         """Push what was held back, now that `outcomes` are known; the final outcome of each such image."""
@@ -80,10 +80,10 @@ def push_all(crew: Crew, jobs: Sequence[PushSpec], built: Mapping[str, Outcome])
             waiting.clear()
         if crew.size:
             for done in crew.wait():
-                yield _merged(built[done.running.name], done.running.outcome(done.ended))
+                yield merged(built[done.running.name], done.running.outcome(done.ended))
 
 
-def _merged(built: Outcome, push: Outcome) -> Outcome:
+def merged(built: Outcome, push: Outcome) -> Outcome:
     """The outcome of an image that was built before its push came to `push`."""
     seconds = built.seconds + push.seconds
     if push.status == "built":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from executor.dataclass import dataclass, field
 from executor.events import Event
@@ -68,6 +68,15 @@ class ImageOutput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageKept:
+    """With `--resume`: an earlier run has built the image. `entry` is what its result.json said of it."""
+
+    name: str
+    entry: Mapping[str, Any]
+    at: float = _clock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFinished:
     """An image is built, failed, was stopped or is skipped."""
 
@@ -99,7 +108,15 @@ class RunFinished:
 
 
 RunEvent: TypeAlias = (
-    RunStarted | ImageStarted | ImageEvent | ImageOutput | ImageFinished | RunWarned | TimePassed | RunFinished
+    RunStarted
+    | ImageStarted
+    | ImageEvent
+    | ImageOutput
+    | ImageKept
+    | ImageFinished
+    | RunWarned
+    | TimePassed
+    | RunFinished
 )
 
 

@@ -12,25 +12,27 @@ import time
 from executor.dataclass import dataclass, field, replace
 from executor.errors import InternalError
 from executor.events import RetryScheduled
-from executor.spec import RetryPolicy
+from executor.spec import Job, PushPhase, PushSpec, RetryPolicy
 from runner.crew import Crew, Done, Patience
-from runner.model import PushMode
+from runner.model import ImageSpec, PushMode
 from runner.outcome import Outcome, RunReport, Status
 from runner.plan import PlannedImage, RunPlan
-from runner.pushing import HeldPushes
-from runner.runevents import ImageEvent, ImageFinished, ImageStarted, RunFinished, RunSink
+from runner.pushing import HeldPushes, merged
+from runner.resuming import Resumption
+from runner.runevents import ImageEvent, ImageFinished, ImageKept, ImageStarted, RunFinished, RunSink
 from runner.signals import SignalSource
 from runner.workers import WorkerPool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """`jobs`: how many images at once. `push`: whether pushes wait for the list. See `Patience`."""
+    """`jobs`: how many images at once. `push`: whether pushes wait for the list. See `Patience`, `Resumption`."""
 
     jobs: int = 1
     fail_fast: bool = False
     push: PushMode = "each"
     patience: Patience = field(default_factory=Patience)
+    resumption: Resumption = field(default_factory=Resumption)
 
 
 class Scheduler:
@@ -54,6 +56,7 @@ class Scheduler:
         """Run to the end, whatever it is; every image has an outcome in the report."""
         started = time.monotonic()
         try:
+            self._keep()
             self._build()
             for outcome in self._pushes.run(self._planned.values(), self._outcomes):
                 self._conclude(outcome)
@@ -65,6 +68,15 @@ class Scheduler:
         report = RunReport(outcomes=outcomes, seconds=time.monotonic() - started, signal=self._crew.signal)
         self._sink(RunFinished(report=report))
         return report
+
+    def _keep(self) -> None:
+        """What an earlier run has done is known before anything is begun."""
+        for planned in list(self._waiting):
+            kept = self._options.resumption.kept.get(planned.image.name)
+            if kept:
+                self._waiting.remove(planned)
+                self._sink(ImageKept(name=kept.name, entry=self._options.resumption.earlier[kept.name].entry))
+                self._conclude(kept)
 
     def _build(self) -> None:
         self._start_ready()
@@ -106,12 +118,22 @@ class Scheduler:
             self._begun[image.name] = 0
             self._sink(ImageStarted(name=image.name, position=len(self._begun), total=len(self._planned)))
         self._begun[image.name] += 1
-        job = image.job(self._digests, self._options.push, beside=self._options.jobs > 1)
-        self._crew.start(image.name, job, timeout=image.timeout)
+        self._crew.start(image.name, self._job(image), timeout=image.timeout)
+
+    def _job(self, image: ImageSpec) -> Job:
+        """Its build; of an image that an earlier run has built, the push (its tags may have to wait)."""
+        if image.name not in self._options.resumption.built:
+            return image.job(self._digests, self._options.push, beside=self._options.jobs > 1)
+        entry = self._options.resumption.earlier[image.name].entry
+        self._sink(ImageKept(name=image.name, entry=entry))
+        phase: PushPhase = "whole" if self._options.push == "each" else "content"
+        return PushSpec(name=image.name, keep=image.keep, home=image.build.rootfs.home, phase=phase)
 
     def _finish(self, done: Done) -> None:
         attempts = self._begun[done.running.name]
-        outcome = replace(done.running.outcome(done.ended), attempts=attempts)
+        outcome = done.running.outcome(done.ended)
+        built = self._options.resumption.built.get(outcome.name)
+        outcome = replace(merged(built, outcome) if built else outcome, attempts=attempts)
         policy = self._planned[outcome.name].image.retry
         if outcome.status == "failed" and outcome.retryable and attempts <= policy.retries and not self._crew.halt:
             self._try_again(outcome, policy)
@@ -141,7 +163,7 @@ class Scheduler:
 
     def _provide(self, outcome: Outcome) -> None:
         """Let later images build upon this one."""
-        if outcome.is_usable:
+        if outcome.is_usable and not outcome.kept:  # what is kept is pulled: the store may be a new one
             references = self._planned[outcome.name].image.references
             self._digests.update(dict.fromkeys(references, outcome.digest))
 

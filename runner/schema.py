@@ -23,6 +23,7 @@ from jsonschema.validators import extend
 
 from executor.errors import Location
 from runner.findings import Findings, KeyPath
+from runner.schemanames import Name
 from runner.yamlfile import Document
 
 Part: TypeAlias = Literal["file", "frame", "build"]
@@ -101,7 +102,7 @@ class _SchemaError(Protocol):
     absolute_path: Any
 
 
-def text(name: Literal["builds", "result", "events"] = "builds") -> str:
+def text(name: Name = "builds") -> str:
     """A schema as one JSON document. Schemas are package data of an installed runner, beside it in a checkout."""
     if name != "builds":
         return _folder().joinpath(f"{name}.schema.json").read_text("utf-8")

@@ -88,7 +88,11 @@ def read_seconds(path: str) -> dict[str, float]:
         with open(path, "rb") as stream:
             document = json.load(stream)
         images = document["images"].items()
-        return {name: float(image["seconds"]) for name, image in images if image["status"] not in _UNTIMED}
+        return {
+            name: float(image["seconds"])
+            for name, image in images
+            if image["status"] not in _UNTIMED and not image.get("kept")
+        }
     except OSError as error:
         raise UsageError(f"--timings {path}: {os.strerror(error.errno or 0)}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -11,6 +11,7 @@ from executor.build.keywalk import KeyWalk
 from executor.build.layersource import LayerSource
 from executor.build.plan import BuildPlan
 from executor.build.stepkeys import FileStep
+from executor.cache.key import CacheKey
 from executor.cache.layercache import LayerCache
 from executor.cache.places import open_place, repository_of
 from executor.errors import Error, StoppedError, UsageError
@@ -105,6 +106,10 @@ class BuildCache:
         """The steps of a stage; see CachedSteps. None when nothing is known of it."""
         keys = self._keys.get(index)
         return self._steps(keys, base, upon_of) if keys else None
+
+    def has(self, key: CacheKey) -> bool:
+        """Whether a place has an entry of `key`, whatever it was made upon."""
+        return self._cache.get(key.hex) is not None
 
     def gives_up_layers(self, error: Error) -> bool:
         """Forget the layers of entries that could not be had; False when it was not they that failed."""

@@ -122,6 +122,16 @@ class CachedSteps:
             self._went(step, done(found.entry.layer))
         return found.entry if found else None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the stage has one entry for all its steps (--single-snapshot)."""
+        return self._keys.whole is not None
+
+    def pass_over(self, step: FileStep) -> None:
+        """Go on after a miss without carrying `step` out: what a RUN would give is not known."""
+        if isinstance(step, Run):
+            self.upon = self.upon.then("not known")
+
     def keep(self, step: FileStep, layer: Future[Layer | None]) -> Callable[[], None]:
         """Go on from `step`, which was carried out; what this returns caches the `layer`, once that is made."""
         key, other = self._key, self.content.key

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from executor.build.bases import BaseImages
-from executor.build.buildargs import CHECK
+from executor.build.buildargs import CHECK, without_effect
 from executor.build.frontend import Frontend, ignore_matcher, read_dockerfile
 from executor.build.plan import BuildPlan, ImageBase
 from executor.dataclass import dataclass
@@ -39,11 +39,11 @@ def check(spec: BuildSpec) -> Checked:
 
 
 def warn_of_checks(
-    frontend: Frontend, sink: Sink, bases: Mapping[int, BaseFacts], build_args: Mapping[str, str]
+    frontend: Frontend, build_args: Mapping[str, str], sink: Sink, bases: Mapping[int, BaseFacts]
 ) -> None:
-    """Tell `sink` what the rules find. Raises InvalidFileError instead when errors are asked for.
+    """Tell `sink` what the rules find, and which build arguments do nothing.
 
-    `bases` are the facts of stages by index.
+    `bases` are the facts of stages by index. Raises InvalidFileError instead when errors are asked for.
     """
     ignored = frontend.context.ignore
     matcher = ignored if isinstance(ignored, IgnoreMatcher) else None
@@ -52,6 +52,11 @@ def warn_of_checks(
         raise InvalidFileError(checked.findings)
     for found in checked.findings:
         sink(warning(found))
+    unused = sorted(set(build_args) - frontend.known_args())
+    if unused:
+        sink(Warned(message=f"build arguments that no ARG declares: {', '.join(unused)}"))
+    for name in without_effect(build_args):
+        sink(Warned(message=f"the build argument {name} has no effect here"))
 
 
 def base_facts(plan: BuildPlan, bases: BaseImages) -> dict[int, BaseFacts]:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from executor.build.bases import BaseImages
-from executor.build.buildargs import EPOCH, is_set, settled, without_effect
+from executor.build.buildargs import EPOCH, is_set, settled
 from executor.build.checking import base_facts, warn_of_checks
 from executor.build.clock import Clock
 from executor.build.contexttrees import ContextTrees
@@ -43,7 +43,7 @@ from executor.build.sidebyside import GiveUp, is_chain, run_side_by_side
 from executor.build.sshagent import Agents
 from executor.build.stage import Stage, StageRun
 from executor.build.stagelayers import StageLayers
-from executor.build.starting import start_of
+from executor.build.starting import start_of, triggered_for_several
 from executor.build.state import StageState
 from executor.build.steps import execute
 from executor.build.stopping import StopFlag, stopping_on_signals
@@ -53,7 +53,7 @@ from executor.context.http import download
 from executor.dataclass import dataclass, replace
 from executor.dockerfile.instructions import Add, Copy, Mount, Onbuild
 from executor.errors import ImageError, PushError, RegistryError
-from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted, Warned
+from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted
 from executor.image.annotations import parse_annotations
 from executor.image.layer import Layer
 from executor.image.platform import Platform
@@ -68,6 +68,7 @@ from executor.store import Store, default_home
 if TYPE_CHECKING:  # a build without a layer cache does without these
     from executor.build.buildcache import BuildCache
     from executor.build.cachedsteps import CachedSteps
+    from executor.build.keywalk import KeyWalk
     from executor.build.stepkeys import FileStep
 
 
@@ -82,8 +83,24 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
     enter_mount_namespace()
     sink(BuildStarted(name=spec.name, dockerfile=spec.dockerfile, context=spec.context))
     stop = StopFlag()
-    with stopping_on_signals(stop), Store.open(home) as store, ExitStack() as stack:
-        opened_context = stack.enter_context(
+    with stopping_on_signals(stop), Store.open(home) as store, opened(spec, sink, store, stop) as engine:
+        image, pushed = engine.run()
+        result = replace(
+            result_of(image, engine.spec),
+            driver=engine.driver_name,
+            seconds=round(time.monotonic() - started, 3),
+            pushed=pushed,
+            steps=tuple(engine.records),
+        )
+    sink(BuildSucceeded(result=result.to_json()))
+    return result
+
+
+@contextmanager
+def opened(spec: BuildSpec, sink: Sink, store: Store, stop: StopFlag) -> Iterator[Engine]:
+    """The build of `spec`, its context and Dockerfile read, before anything is done. Raises as `build` does."""
+    with ExitStack() as stack:
+        context = stack.enter_context(
             open_context(
                 spec.context,
                 sub_path=spec.context_sub_path,
@@ -93,21 +110,10 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
                 commit_times=bool(spec.build_args.get(EPOCH)),
             )
         )
-        frontend = read_frontend(
-            spec, opened_context.path, lambda url: download(url, store.scratch("dockerfile"), sink).path
-        )
-        spec = settled(spec, frontend.dockerfile, opened_context.made)
-        engine = stack.enter_context(_engine(spec, sink, store, frontend, stop))
-        image, pushed = engine.run()
-        result = replace(
-            result_of(image, spec),
-            driver=engine.driver_name,
-            seconds=round(time.monotonic() - started, 3),
-            pushed=pushed,
-            steps=tuple(engine.records),
-        )
-    sink(BuildSucceeded(result=result.to_json()))
-    return result
+        folder = context.path
+        frontend = read_frontend(spec, folder, lambda url: download(url, store.scratch("dockerfile"), sink).path)
+        spec = settled(spec, frontend.dockerfile, context.made)
+        yield stack.enter_context(_engine(spec, sink, store, frontend, stop))
 
 
 @contextmanager
@@ -211,17 +217,7 @@ class Engine:
         When a cached layer proves damaged, all begins again without it: a cache must not fail a build.
         """
         permitted = self._supplies.outputs.check_permissions()
-        self._supplies.bases.prefetch(self.plan.images())
-        resolve_images(self.plan, self._supplies.bases)
-        check_bases(self.plan, self._supplies.bases, self.spec)
-        self._keep_triggers_apart()
-        rehearse(self.plan, self._supplies.bases, self.spec.build_args, SourceTree.of_context(self.context))
-        self._warn()
-        if self._supplies.cache:
-            from executor.build.keywalk import KeyWalk
-
-            walk = KeyWalk(self, self.plan, self._supplies.bases, self._stages_for)
-            self._supplies.cache.find_keys(walk, self.plan)
+        self.prepare()
         permitted.result()
         while True:
             try:
@@ -232,17 +228,33 @@ class Engine:
                     raise
                 self._start_over()
 
+    @property
+    def cache(self) -> BuildCache | None:
+        """The layer cache, if there is one."""
+        return self._supplies.cache
+
+    def prepare(self) -> KeyWalk | None:
+        """Resolve the bases, warn, find all keys and begin to look them up; None where nobody wants keys."""
+        bases, cache = self._supplies.bases, self._supplies.cache
+        bases.prefetch(self.plan.images())
+        resolve_images(self.plan, bases)
+        check_bases(self.plan, bases, self.spec)
+        self._keep_triggers_apart()
+        rehearse(self.plan, bases, self.spec.build_args, SourceTree.of_context(self.context))
+        warn_of_checks(self._frontend, self.spec.build_args, self.sink, base_facts(self.plan, bases))
+        if not (cache or self.spec.tell_inputs):
+            return None
+        from executor.build.inputs import walked
+
+        return walked(self, self.plan, bases, cache, self._stages_for)
+
+    def image_of_hits(self) -> str:
+        """The digest of the image in the store when the cache has every step: nothing is carried out."""
+        return str(self._image().root.digest)
+
     def _keep_triggers_apart(self) -> None:
         """Plan anew when a stage that serves several platforms turns out to begin with ONBUILD triggers."""
-        shared = set(self.plan.shared.values())
-        apart = {
-            planned.stage.index
-            for planned in self.plan.stages
-            if planned.number in shared
-            and isinstance(planned.base, ImageBase)
-            and self._supplies.bases.get(planned.base.reference, planned.platform).config.config.on_build
-        }
-        if apart:
+        if apart := triggered_for_several(self.plan, self._supplies.bases):
             self.plan = plan_build(self._frontend.dockerfile, replace(self._request, apart=apart))
 
     def _image(self) -> BuiltImage:
@@ -481,15 +493,6 @@ class Engine:
             or self._supplies.cache is not None
             or StageBase(planned.number) in self.plan.cache_sources()
         )
-
-    def _warn(self) -> None:
-        facts = base_facts(self.plan, self._supplies.bases)
-        warn_of_checks(self._frontend, self.sink, facts, self.spec.build_args)
-        unused = sorted(set(self.spec.build_args) - self._frontend.known_args())
-        if unused:
-            self.sink(Warned(message=f"build arguments that no ARG declares: {', '.join(unused)}"))
-        for name in without_effect(self.spec.build_args):
-            self.sink(Warned(message=f"the build argument {name} has no effect here"))
 
 
 def _ignore(_layer: Layer) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from executor.build.inspect import base_images
 from executor.errors import Error, NotFoundError
 from executor.events import Event
+from executor.image.descriptor import Descriptor
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
 from executor.registry.credentials import Keychain
@@ -27,6 +28,19 @@ def unreachable(spec: BuildSpec, local: Collection[str]) -> list[tuple[str, str,
         RegistryClient(spec.registry, keychain, _unheard, "push", retry=spec.registry.pull_retry) as pusher,
     ):
         return [*_missing(puller, bases), *_forbidden(pusher, [Reference.parse(name) for name in names])]
+
+
+def holds(spec: BuildSpec, digest: str) -> bool:
+    """Whether every destination of `spec` is this very image now. Raises RegistryError if one does not answer."""
+    names = [Reference.parse(name) for name in spec.output.destinations]
+    with RegistryClient(
+        spec.registry, Keychain.from_environment(), _unheard, "push", retry=spec.registry.pull_retry
+    ) as client:
+        return all(_is(client.head_manifest(name), digest) for name in names)
+
+
+def _is(found: Descriptor | None, digest: str) -> bool:
+    return found is not None and found.digest == digest
 
 
 def _missing(client: RegistryClient, bases: Collection[Reference]) -> Iterator[tuple[str, str, Error]]:

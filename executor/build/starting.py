@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from executor.build.bases import BaseImages
-from executor.build.plan import ContextBase, ImageBase, ScratchBase, StageBase, StagePlan
+from executor.build.plan import BuildPlan, ContextBase, ImageBase, ScratchBase, StageBase, StagePlan
 from executor.build.state import StageState, child_state, image_state, scratch_state
 from executor.dataclass import dataclass, replace
 from executor.dockerfile.instructions import StageInstruction
@@ -57,3 +57,15 @@ def _triggered(planned: StagePlan, triggers: tuple[str, ...]) -> Iterator[StageI
             raise StepError(
                 f"ONBUILD trigger {expression!r} of the base image cannot be read: {error.message}"
             ) from error
+
+
+def triggered_for_several(plan: BuildPlan, bases: BaseImages) -> set[int]:
+    """The stages, by index, that serve several platforms and turn out to begin with ONBUILD triggers."""
+    shared = set(plan.shared.values())
+    return {
+        planned.stage.index
+        for planned in plan.stages
+        if planned.number in shared
+        and isinstance(planned.base, ImageBase)
+        and bases.get(planned.base.reference, planned.platform).config.config.on_build
+    }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from executor.errors import UsageError
 from executor.sizes import parse_size
 from executor.spec import RootfsChoice
 from runner.commands.options import (
@@ -21,7 +23,9 @@ from runner.commands.options import (
 )
 from runner.commands.reporting import Reporting, with_reporting
 from runner.crew import Patience
+from runner.earlier import EarlierImage, read_earlier
 from runner.model import PushMode
+from runner.resuming import Resumption, resumption
 from runner.runevents import RunStarted, RunWarned
 from runner.scheduler import RunOptions, Scheduler
 from runner.signals import SignalPipe
@@ -36,6 +40,12 @@ from runner.workers import ZygotePool
     type=click.IntRange(1, 64),
     envvar="KRUNNER_JOBS",
     help="Images built at once. Default: by cores and memory.",
+)
+@click.option(
+    "--resume",
+    "resumes",
+    is_flag=True,
+    help="Go on where the run ended whose reports are in --report-dir: what it built and pushed stays as it is.",
 )
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure. Default: build what does not need it.")
 @click.option(
@@ -74,6 +84,7 @@ def command(
     rootfs: RootfsChoice | None,
     home: str,
     reporting: Reporting,
+    resumes: bool,
     **options: Any,
 ) -> int:
     """Build the images of FILE and push them. Images that others build upon come first."""
@@ -91,7 +102,11 @@ def command(
     try:
         run_plan = selected(planned_run(files, invocation, overrides), options.pop("selection"), files, invocation)
         names = tuple(planned.image.name for planned in run_plan.images)
+        earlier = _earlier(reporting) if resumes else {}
         sink = reporting.sink()
+        if resumes and earlier is None:
+            sink(RunWarned(message=f"--resume: there is no result.json in {reporting.report_dir}: all is built"))
+        done = resumption(run_plan, earlier, invocation.executor, overrides.home) if earlier else Resumption()
         with SignalPipe() as signals, invocation.executor.store_session(overrides.home, size) as shared:
             drivers = {planned.image.build.rootfs.driver for planned in run_plan.images}
             options["jobs"] = options["jobs"] or invocation.executor.builds_at_once(drivers, overrides.home)
@@ -101,7 +116,16 @@ def command(
             needs = {planned.image.name: planned.needs for planned in run_plan.images}
             sink(RunStarted(file=files.name, images=names, jobs=options["jobs"], needs=needs))
             push: PushMode = options.pop("push") or run_plan.push
-            run_options = RunOptions(push=push, patience=Patience(tick=reporting.tick), **options)
+            run_options = RunOptions(push=push, patience=Patience(tick=reporting.tick), resumption=done, **options)
             return Scheduler(run_plan.sharing_in(shared), pool, signals, sink, run_options).run().exit_code
     finally:
         pool.close()
+
+
+def _earlier(reporting: Reporting) -> Mapping[str, EarlierImage] | None:
+    """What the reports say that this run will replace. Raises UsageError."""
+    if not reporting.report_dir:
+        raise UsageError(
+            "--resume goes by the reports of the run before", hint="leave --report-dir as it was then"
+        )
+    return read_earlier(reporting.report_dir)

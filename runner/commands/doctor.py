@@ -14,7 +14,7 @@ from runner.commands.options import Invocation, with_debug
 
 @click.command("doctor")
 @click.option("--home", type=click.Path(), envvar="KRUNNER_HOME", default="", help="Folder of the image store.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON: krunner schema doctor.")
 @with_debug
 @click.pass_obj
 def command(invocation: Invocation, /, *, home: str, as_json: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import click
 
@@ -17,6 +18,8 @@ from runner.commands.options import (
     with_file,
     with_selection,
 )
+from runner.earlier import read_earlier, read_keys
+from runner.explaining import Explaining, ImageReport, as_json, described
 from runner.plan import RunPlan, plan
 from runner.selection import Selection
 
@@ -27,28 +30,60 @@ from runner.selection import Selection
 @click.option("--print", "as_file", is_flag=True, help="Show the file as it was understood, as YAML.")
 @click.option("--origin", "origins", is_flag=True, help="With --print: where each value comes from.")
 @click.option("--stages", is_flag=True, help="Show the stages and steps of each image, too.")
+@click.option("--explain", "explains", is_flag=True, help="Look into the caches: what would be built, and why.")
+@click.option(
+    "--report-dir",
+    type=click.Path(),
+    envvar="KRUNNER_REPORT_DIR",
+    default="krunner-report",
+    show_default=True,
+    help="With --explain: the reports of the run to compare with.",
+)
+@click.option("--home", type=click.Path(), envvar="KRUNNER_HOME", default="", help="Folder of the image store.")
+@click.option("--json", "for_programs", is_flag=True, help="Print the plan as JSON: krunner schema plan.")
 @with_debug
 @click.pass_obj
 def command(
-    invocation: Invocation, /, files: Files, selection: Selection, as_file: bool, origins: bool, stages: bool
+    invocation: Invocation, /, files: Files, selection: Selection, report_dir: str, home: str, **wants: bool
 ) -> None:
     """Show the order in which the images of FILE are built, and why. Builds nothing."""
     from runner import config
     from runner.printing import printed
 
-    if origins and not as_file:
-        raise UsageError("--origin is about what --print shows", hint="write --print --origin")
+    _check(wants)
     check_existence(files)
     resolved = config.resolve(files.paths, os.environ, files.settings, file_format=files.format)
-    whole = plan(resolved.config(overrides_of(files)), invocation.executor.base_images)
+    whole = plan(
+        resolved.config(overrides_of(files, home=os.path.abspath(home) if home else "")),
+        invocation.executor.base_images,
+    )
     run_plan = selected(whole, selection, files, invocation)
-    if as_file:
+    if wants["as_file"]:
         names = {planned.image.name for planned in run_plan.images}
-        print(printed(resolved.as_file(names), origins=origins), end="")
+        print(printed(resolved.as_file(names), origins=wants["origins"]), end="")
         return
-    print(run_plan.describe())
-    if stages:
+    reports = _explained(invocation, run_plan, report_dir) if wants["explains"] else None
+    if wants["for_programs"]:
+        print(as_json(run_plan, reports))
+        return
+    print(described(reports) if reports else run_plan.describe())
+    if wants["stages"]:
         _show_stages(invocation, run_plan)
+
+
+def _check(wants: dict[str, bool]) -> None:
+    if wants["origins"] and not wants["as_file"]:
+        raise UsageError("--origin is about what --print shows", hint="write --print --origin")
+    if wants["as_file"] and (wants["for_programs"] or wants["explains"] or wants["stages"]):
+        raise UsageError("--print shows the file, and nothing beside it", hint="leave the other options away")
+    if wants["for_programs"] and wants["stages"]:
+        raise UsageError("--stages are for people", hint="--json --explain has the steps")
+
+
+def _explained(invocation: Invocation, run_plan: RunPlan, report_dir: str) -> list[ImageReport]:
+    earlier = read_earlier(report_dir) or {}
+    inputs = {name: image.inputs for name, image in earlier.items()}
+    return Explaining(run_plan, invocation.executor, inputs, partial(read_keys, report_dir)).reports()
 
 
 def _show_stages(invocation: Invocation, run_plan: RunPlan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import click
@@ -20,10 +21,17 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @click.option("--older-than", metavar="TIME", help="Remove what was not used for TIME, as 36h or 7d.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
 @click.option("--home", type=click.Path(), envvar="KRUNNER_HOME", default="", help="Folder of the image store.")
+@click.option("--json", "for_programs", is_flag=True, help="Print the result as JSON: krunner schema prune.")
 @with_debug
 @click.pass_obj
 def command(
-    invocation: Invocation, /, keep_storage: str | None, older_than: str | None, home: str, **switches: bool
+    invocation: Invocation,
+    /,
+    keep_storage: str | None,
+    older_than: str | None,
+    home: str,
+    for_programs: bool,
+    **switches: bool,
 ) -> None:
     """Remove layers, unpacked layers and cache mounts from the store, what was not used for longest first.
 
@@ -38,6 +46,10 @@ def command(
         **switches,
     )
     done = invocation.executor.prune(os.path.abspath(home) if home else "", wanted)
+    if for_programs:
+        found = {"removed": dict(done.removed), "freed": done.freed, "left": done.left}
+        print(json.dumps({"version": 1, "dry_run": wanted.dry_run, **found}, indent=2))
+        return
     for kind, count in done.removed.items():
         print(f"{count:6} {kind}{'' if count == 1 else 's'}")
     print(f"{'would free' if wanted.dry_run else 'freed'} {size(done.freed)}, {size(done.left)} left")

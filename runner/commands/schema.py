@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import click
+
+from runner.schemanames import NAMES, Name
 
 
 @click.command("schema")
-@click.argument("name", type=click.Choice(["builds", "result", "events"]), default="builds")
-def command(name: Literal["builds", "result", "events"]) -> None:
-    """Print the JSON schema of the builds file, of the report result.json, or of a line of the events."""
+@click.argument("name", type=click.Choice(NAMES), default="builds")
+def command(name: Name) -> None:
+    """Print the JSON schema of the builds file, or of what krunner writes: its report result.json, a line of the
+    events, a file of keys/, and the JSON of plan, doctor and prune.
+    """
     from runner import schema
 
     print(schema.text(name), end="")

@@ -24,6 +24,7 @@ from runner.report.table import table
 from runner.runevents import (
     ImageEvent,
     ImageFinished,
+    ImageKept,
     ImageOutput,
     ImageStarted,
     RunEvent,
@@ -43,6 +44,12 @@ class Paper:
 
     stream: LineStream
     colour: bool = False
+
+
+def _line(event: ImageOutput | ImageKept) -> Line:
+    if isinstance(event, ImageOutput):
+        return Line(event.line)
+    return Line("an earlier run has built it of the same inputs", "dim", detail=True)
 
 
 class Console:
@@ -78,8 +85,8 @@ class Console:
                 self._start(event)
             case ImageEvent():
                 self._tell(event)
-            case ImageOutput():
-                self._show(event.name, [Line(event.line)])
+            case ImageOutput() | ImageKept():
+                self._show(event.name, [_line(event)])
             case ImageFinished():
                 self._finish(event.outcome)
             case TimePassed():

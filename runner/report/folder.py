@@ -1,6 +1,6 @@
 """The reports of a run as files in a folder, written as the run goes, so that a run cut short has them too.
 
-    report.html    junit.xml    result.json    digests.txt    images.env    logs/NAME.log
+    report.html    junit.xml    result.json    digests.txt    images.env    logs/NAME.log    keys/NAME.json
 
 Each is replaced whole (temp + rename) when an image begins or ends, and every few seconds; the logs grow.
 """
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from executor.errors import UsageError
+from executor.events import InputsFound
+from runner.earlier import KEYS
 from runner.report.junit import junit
 from runner.report.lines import Line, log_lines, outcome_line
 from runner.report.logfile import LogFile
@@ -20,10 +22,11 @@ from runner.report.names import ambiguous, digests, dotenv, too_large_for_gitlab
 from runner.report.page import page
 from runner.report.record import RunRecord
 from runner.report.replacing import replace
-from runner.report.result import result
+from runner.report.result import RESULT_VERSION, result
 from runner.runevents import (
     ImageEvent,
     ImageFinished,
+    ImageKept,
     ImageOutput,
     ImageStarted,
     RunEvent,
@@ -61,7 +64,8 @@ class ReportFolder:
         """Make the folder and try to write there. Raises UsageError when that is not possible."""
         folder = Path(os.path.abspath(path))
         try:
-            (folder / _LOGS).mkdir(parents=True, exist_ok=True)
+            for name in (_LOGS, KEYS):
+                (folder / name).mkdir(parents=True, exist_ok=True)
             replace(folder / "digests.txt", b"")
         except OSError as error:
             raise UsageError(
@@ -74,7 +78,7 @@ class ReportFolder:
     def paths_below(path: str) -> tuple[str, ...]:
         """What no image may have in its context, absolute: the folder, and its files if it is the context."""
         folder = os.path.abspath(path)
-        return (folder, *(os.path.join(folder, name) for name in (_PAGE, *_FILES, _LOGS)))
+        return (folder, *(os.path.join(folder, name) for name in (_PAGE, *_FILES, _LOGS, KEYS)))
 
     def __call__(self, event: RunEvent) -> None:
         """Note one event, and write what it changes."""
@@ -96,7 +100,7 @@ class ReportFolder:
     def _write(self, event: RunEvent) -> None:
         match event:
             case ImageEvent():
-                self._log(event.name, event, log_lines(event.event))
+                self._log_event(event)
             case ImageOutput():
                 self._log(event.name, event, [Line(event.line)])
             case ImageStarted():
@@ -115,13 +119,23 @@ class ReportFolder:
                 self._tell_too_large()
             case TimePassed() if self._record.since_start(event) - self._files_at >= _FILES_SECONDS:
                 self._write_files()
-            case RunWarned() | TimePassed():
+            case RunWarned() | TimePassed() | ImageKept():
                 pass
+
+    def _log_event(self, event: ImageEvent) -> None:
+        self._log(event.name, event, log_lines(event.event))
+        if isinstance(event.event, InputsFound):
+            self._write_keys(event.name, event.event)
 
     def _log(self, name: str, event: RunEvent, lines: Iterable[Line]) -> None:
         if log := self._logs.get(name):  # an image that is skipped has none
             begun = self._record.images[name].start or 0.0
             log.write(max(self._record.since_start(event) - begun, 0.0), lines)
+
+    def _write_keys(self, name: str, found: InputsFound) -> None:
+        """For `krunner plan --explain` after this run: one file an image, written once."""
+        document = {"version": RESULT_VERSION, "image": name, "inputs": found.inputs, "steps": found.steps}
+        replace(self._path / KEYS / f"{name}.json", json.dumps(document, indent=1).encode() + b"\n")
 
     def _write_files(self) -> None:
         self._files_at = self._record.seconds

@@ -6,7 +6,7 @@ Mutable on purpose: only `note` changes it, and what reads it copies nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from executor import events
@@ -88,8 +88,9 @@ class Transfer:
 class ImageRecord:
     """What is known of one image. `start` is None while it waits, `end` until it has an outcome.
 
-    `result` is the executor's BuildResult as JSON. Stages and transfers are of the latest attempt, `attempts`
-    the ones before. `pending` maps what is being pulled and pushed to when that began.
+    `inputs` digests what it is made of. `result` is the executor's BuildResult as JSON. Stages and transfers are
+    of the latest attempt, `attempts` the ones before. `pending` maps what is being pulled and pushed to when that
+    began.
     """
 
     name: str
@@ -97,6 +98,7 @@ class ImageRecord:
     start: float | None = None
     end: float | None = None
     outcome: Outcome | None = None
+    inputs: str = ""
     digest: str = ""
     size: int = 0
     layers: int = 0
@@ -144,7 +146,8 @@ class ImageRecord:
     @property
     def pushed(self) -> tuple[str, ...]:
         """The `repository:tag@digest` names that registries hold by now, also of an image that failed later."""
-        return tuple(f"{push.reference}@{push.digest}" for _, push in self.pushes)
+        kept = self.outcome.pushed if self.outcome and self.outcome.kept else ()
+        return tuple(f"{push.reference}@{push.digest}" for _, push in self.pushes) or kept
 
     @property
     def cached(self) -> int:
@@ -174,8 +177,18 @@ class ImageRecord:
                 self.digest, self.size, self.layers = event.digest, event.size, event.layers
             case events.BuildSucceeded():
                 self.result = dict(event.result)
+            case events.InputsFound():
+                self.inputs = event.inputs
             case _:
                 pass
+
+    def note_kept(self, entry: Mapping[str, Any]) -> None:
+        """Take over what an earlier run's result.json says of the image that it has built."""
+        self.inputs, self.digest = str(entry["inputs"]), str(entry["digest"])
+        self.size, self.layers = int(entry["size"]), int(entry["layers"])
+        self.result = {name: entry[name] for name in ("platform", "manifests", "driver")}
+        self.result["config_digest"] = entry.get("containerimage.config.digest", "")
+        self.result["descriptor"] = entry.get("containerimage.descriptor", {})
 
     def _note_attempt(self, event: events.Event, now: float) -> None:
         """A build that is to be begun again has failed; of the next attempt all is told anew."""

@@ -23,6 +23,8 @@ class Line:
 def outcome_line(outcome: Outcome) -> Line:
     """What a log says of an image's end; the hint is on a line of its own."""
     word = status_word(outcome)
+    if outcome.kept:
+        return Line("kept: an earlier run has built and pushed it, and nothing has changed", "green")
     if outcome.status == "built":
         return Line(f"{word} in {duration(outcome.seconds)}", "green")
     hint = f"\nhint: {outcome.hint}" if outcome.hint else ""

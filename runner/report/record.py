@@ -12,6 +12,7 @@ from runner.report.imagerecord import ImageRecord
 from runner.runevents import (
     ImageEvent,
     ImageFinished,
+    ImageKept,
     ImageOutput,
     ImageStarted,
     RunEvent,
@@ -63,6 +64,8 @@ class RunRecord:
                 self.images[event.name].start = now
             case ImageEvent():
                 self.images[event.name].note(event.event, now)
+            case ImageKept():
+                self.images[event.name].note_kept(event.entry)
             case ImageOutput():
                 self.images[event.name].remember(event.line)
             case ImageFinished():

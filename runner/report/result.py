@@ -40,6 +40,8 @@ def _image(image: ImageRecord, record: RunRecord) -> dict[str, Any]:
         "started": None if image.start is None else _iso(record.time_of(image.start)),
         "seconds": _rounded(image.outcome.seconds if image.outcome else running),
         "attempts": len(image.attempts) + (image.start is not None),
+        "kept": image.outcome is not None and image.outcome.kept,
+        "inputs": image.inputs,
         "digest": image.digest,
         "size": image.size,
         "layers": image.layers,
@@ -69,7 +71,7 @@ def metadata(image: ImageRecord) -> dict[str, Any]:
         "containerimage.config.digest": image.result.get("config_digest", ""),
         "containerimage.descriptor": image.result.get("descriptor", {}),
         "containerimage.digest": image.digest,
-        "image.name": ",".join(push.reference for _, push in image.pushes),
+        "image.name": ",".join(name.partition("@")[0] for name in image.pushed),
     }
     return {key: value for key, value in keys.items() if value}
 

@@ -9,11 +9,13 @@ from runner.outcome import Outcome, RunReport
 from runner.report.style import duration, paint, size
 
 _HEAD = ("IMAGE", "STATUS", "TIME", "CACHE", "SIZE", "DIGEST")
-_COLOURS = {"pushed": "green", "built": "green", "skipped": "yellow", "stopped": "yellow"}
+_COLOURS = {"pushed": "green", "built": "green", "kept": "green", "skipped": "yellow", "stopped": "yellow"}
 
 
 def status_word(outcome: Outcome) -> str:
-    """The status as shown: a built image that a registry now has is `pushed`."""
+    """The status as shown: a built image that a registry now has is `pushed`, or `kept` from an earlier run."""
+    if outcome.kept:
+        return "kept"
     return "pushed" if outcome.status == "built" and outcome.pushed else outcome.status
 
 
@@ -35,7 +37,7 @@ def _row(outcome: Outcome, cached: str) -> tuple[str, ...]:
     return (
         outcome.name,
         status_word(outcome),
-        duration(outcome.seconds) if outcome.status != "skipped" else "",
+        duration(outcome.seconds) if outcome.status != "skipped" and not outcome.kept else "",
         cached,
         size(outcome.size) if built else "",
         outcome.digest if built else outcome.message.split("\n", 1)[0],

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from executor.diagnosis import (
     Advice,
@@ -16,6 +17,7 @@ from executor.diagnosis import (
     ProcessFinding,
     StoreFinding,
 )
+from runner import schema
 from runner.cli import main
 from runner.executor import INSTALLED
 from runner.report.diagnosis import describe
@@ -86,5 +88,8 @@ def test_the_exit_code_and_json(found: Diagnosis, code: int, capsys: pytest.Capt
     assert main(["doctor", "--home=/h", "--json"], executor=replace(INSTALLED, diagnose=diagnose)) == code
     document = json.loads(capsys.readouterr().out)
     assert asked == ["/h"]
+    kind = json.loads(schema.text("doctor"))
+    Draft202012Validator.check_schema(kind)
+    assert [error.message for error in Draft202012Validator(kind).iter_errors(document)] == []
     assert (document["version"], document["fit"], document["chosen"]) == (1, code == 0, found.chosen)
     assert document["store"]["free_inodes"] == 1_234_567

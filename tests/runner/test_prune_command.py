@@ -1,10 +1,13 @@
 """`krunner prune`: its options, what it says; and the size of the store in `krunner build`."""
 
 import contextlib
+import json
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from executor.spec import PruneResult, PruneSpec
+from runner import schema
 from runner.cli import main
 from runner.executor import Executor
 
@@ -52,6 +55,23 @@ def test_what_it_says(krunner, capsys, tmp_path, asked):
     assert asked[0][0] == str(tmp_path)
     krunner("prune", "--dry-run")
     assert "would free 3.4 MB" in capsys.readouterr().out
+
+
+def test_json_is_as_its_schema_says(krunner, capsys):
+    kind = json.loads(schema.text("prune"))
+    Draft202012Validator.check_schema(kind)
+    for words, dry_run in (((), False), (("--dry-run",), True)):
+        assert krunner("prune", "--json", *words) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert [error.message for error in Draft202012Validator(kind).iter_errors(document)] == []
+        removed = {"blob": 2, "cache mount": 1}
+        assert document == {
+            "version": 1,
+            "dry_run": dry_run,
+            "removed": removed,
+            "freed": 3_400_000,
+            "left": 12,
+        }
 
 
 @pytest.mark.parametrize("words", [("--keep-storage=much",), ("--older-than=3",), ("--older-than=xd",)])

@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 from executor import events
 from executor.errors import Diagnostic, InvalidFileError, Location, StepError, UsageError
 from runner import schema
+from runner.earlier import read_keys
 from runner.outcome import Outcome, RunReport
 from runner.report.folder import ReportFolder
 from runner.report.imagerecord import TAIL_LINES
@@ -28,6 +29,7 @@ from runner.report.result import result
 from runner.runevents import (
     ImageEvent,
     ImageFinished,
+    ImageKept,
     ImageOutput,
     ImageStarted,
     RunFinished,
@@ -38,6 +40,8 @@ from runner.runevents import (
 DIGEST = "sha256:" + "0" * 64
 LAYER = "sha256:" + "1" * 64
 DESCRIPTOR = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": DIGEST, "size": 7}
+INPUTS = "2" * 64
+KEYS = {"3" * 64: {"stage": 0, "platform": "linux/amd64", "instruction": "RUN x", "document": {"step": "run"}}}
 BUILT = Outcome(name="web", status="built", seconds=3.5, digest=DIGEST, size=3000, pushed=(f"r/web:1@{DIGEST}",))
 BAD = Outcome(
     name="bad",
@@ -91,6 +95,7 @@ WEB = [
     ),
     ImageEvent(name="web", event=push("r/web:1")),
     ImageEvent(name="web", event=push("r/web:2")),
+    ImageEvent(name="web", event=events.InputsFound(inputs=INPUTS, steps=KEYS)),
     ImageEvent(
         name="web",
         event=events.BuildSucceeded(
@@ -344,9 +349,26 @@ class TestResult:
     def test_the_keys_of_bake(self):
         image = result(recorded(BEGUN, *WEB))["images"]["web"]
         assert image["containerimage.digest"] == DIGEST
+        assert (image["inputs"], image["kept"]) == (INPUTS, False)
         assert image["containerimage.config.digest"] == LAYER
         assert image["containerimage.descriptor"] == DESCRIPTOR
         assert image["image.name"] == "r/web:1,r/web:2"
+
+    def test_an_image_that_was_kept_is_as_the_earlier_run_said(self):
+        entry = result(recorded(BEGUN, *WEB))["images"]["web"]
+        kept = dataclasses.replace(BUILT, seconds=0.0, kept=True)
+        record = recorded(BEGUN, ImageKept(name="web", entry=entry), ImageFinished(outcome=kept))
+        conforms(result(record))
+        image = result(record)["images"]["web"]
+        same = ("inputs", "digest", "size", "layers", "platform", "containerimage.descriptor")
+        assert {name: image[name] for name in same} == {name: entry[name] for name in same}
+        assert (image["status"], image["kept"], image["attempts"], image["log"]) == ("built", True, 0, "")
+        assert image["image.name"] == "r/web:1"
+        assert digests(record) == f"r/web:1@{DIGEST}\n"
+        assert "WEB_IMAGE=r/web:1@" in dotenv(record)
+        case = cases(junit(record))["web"]
+        assert ("kept", "built and pushed by an earlier run") in properties(case)
+        assert [child.tag for child in case] == ["properties"]
 
     def test_failed_and_skipped(self):
         images = result(recorded(BEGUN, *WEB, *REST))["images"]
@@ -454,7 +476,14 @@ class TestFolder:
             folder(event)
         names = {str(path.relative_to(tmp_path / "reports")) for path in (tmp_path / "reports").rglob("*")}
         files = {"report.html", "junit.xml", "result.json", "digests.txt", "images.env"}
-        assert names == files | {"logs", "logs/web.log", "logs/bad.log"}
+        assert names == files | {"logs", "logs/web.log", "logs/bad.log", "keys", "keys/web.json"}
+
+    def test_the_keys_of_an_image_are_read_back(self, folder, tmp_path):
+        for event in [BEGUN, *WEB]:
+            folder(event)
+        assert read_keys(str(tmp_path / "reports"), "web") == KEYS
+        document = json.loads((tmp_path / "reports/keys/web.json").read_text())
+        assert (document["version"], document["image"], document["inputs"]) == (1, "web", INPUTS)
 
     def test_a_log_holds_every_line(self, folder, tmp_path):
         for event in [BEGUN, *WEB]:
@@ -535,7 +564,16 @@ class TestFolder:
         here = Path.cwd()
         assert ReportFolder.paths_below("out") == tuple(
             str(here / "out" / name)
-            for name in ("", "report.html", "junit.xml", "result.json", "digests.txt", "images.env", "logs")
+            for name in (
+                "",
+                "report.html",
+                "junit.xml",
+                "result.json",
+                "digests.txt",
+                "images.env",
+                "logs",
+                "keys",
+            )
         )
 
 

@@ -411,3 +411,58 @@ def test_a_shard_without_images(project):
         {},
         {"tests": 0, "failures": 0, "errors": 0, "skipped": 0},
     )
+
+
+class TestResume:
+    def test_what_was_pushed_is_kept_and_the_rest_is_built(self, project):
+        run = project(a="ok", b="fail", c=("ok", "b"), d=("ok", "a"))
+        assert run.run().statuses == {"a": "pushed", "b": "failed", "c": "skipped", "d": "pushed"}
+        mend(run, "b")
+        done = run.run("--resume")
+        assert done.statuses == {"a": "kept", "b": "pushed", "c": "pushed", "d": "kept"}
+        assert done.code == 0
+        document, statuses, _ = reports(run.folder / "krunner-report")
+        assert set(statuses.values()) == {"built"}
+        assert {name for name, image in document["images"].items() if image["kept"]} == {"a", "d"}
+        digests = (run.folder / "krunner-report/digests.txt").read_text().splitlines()
+        assert [line.partition("@")[0] for line in digests] == [
+            "r.io/a:1",
+            "r.io/d:1",
+        ]  # the fake tells of no push
+        assert "A_IMAGE=r.io/a:1@sha256:" in (run.folder / "krunner-report/images.env").read_text()
+
+    def test_again_and_again(self, project):
+        run = project(a="ok", b="ok")
+        run.run()
+        for _ in range(2):
+            assert run.run("--resume").statuses == {"a": "kept", "b": "kept"}
+
+    def test_what_the_registry_has_lost_is_built(self, project):
+        run = project(a="ok", b="ok")
+        run.run()
+        run.environment["FAKE_MISSING"] = "a"
+        assert run.run("--resume").statuses == {"a": "pushed", "b": "kept"}
+
+    def test_without_reports_all_is_built(self, project):
+        done = project(a="ok").run("--resume")
+        assert done.statuses == {"a": "pushed"}
+        assert "there is no result.json in krunner-report" in done.err
+
+    def test_of_a_run_that_was_killed(self, project):
+        run = project(a="ok", b="sleep", c="ok")
+        process = run.start("--jobs", "1", "--events-file", "events")
+        told = run.folder / "events"
+        wait_until(lambda: told.exists() and "asleep" in told.read_text())
+        process.kill()
+        process.communicate()
+        mend(run, "b")
+        assert run.run("--resume").statuses == {"a": "kept", "b": "pushed", "c": "pushed"}
+
+    def test_reports_are_needed(self, project):
+        done = project(a="ok").run("--resume", "--report-dir", "")
+        assert (done.code, "goes by the reports" in done.err) == (2, True)
+
+
+def mend(run, name):
+    file = run.folder / "builds.yaml"
+    file.write_text(re.sub(rf"(name: {name},.*DO: )\w+", r"\1ok", file.read_text()))
