@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import BinaryIO, Protocol
 from executor.cache.entry import Entry, EntryImage, entry_manifest, from_image
 from executor.errors import ImageError, NotFoundError, UsageError
 from executor.image.descriptor import Descriptor
-from executor.image.layout import blob_path, read_layout, remove_unreferenced, write_layout
+from executor.image.layout import Layout, blob_path, read_layout, remove_unreferenced, write_layout
 from executor.image.manifest import Manifest
 from executor.image.reference import Reference
 from executor.image.verified import BUFFER, verified
@@ -132,12 +133,14 @@ class LayoutPlace:
         self.name = text
         self._path = os.path.abspath(text.removeprefix(_LAYOUT))
         self._blobs = blobs
+        self._lock = threading.Lock()
+        self._known: tuple[object, Layout] | None = None
 
     def get(self, key: str) -> Entry | None:
         """See `Place.get`. A damaged blob is removed, so that the next `put` writes it anew."""
-        if not os.path.exists(os.path.join(self._path, "index.json")):
+        layout = self._layout()
+        if layout is None:
             return None
-        layout = read_layout(self._path)
         found = layout.find(key)
         if found is None:
             return None
@@ -150,6 +153,18 @@ class LayoutPlace:
         with self._mending(manifest.layers[0]):
             _import_layer(entry, manifest, self._blobs, lambda: layout.open(manifest.layers[0]))
         return entry
+
+    def _layout(self) -> Layout | None:
+        """The layout as it is now, read anew when its index is another: it may have thousands of entries."""
+        with self._lock:
+            try:
+                status = os.stat(os.path.join(self._path, "index.json"))
+            except FileNotFoundError:
+                return None
+            state = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+            if self._known is None or self._known[0] != state:
+                self._known = state, read_layout(self._path)
+            return self._known[1]
 
     @contextmanager
     def _mending(self, blob: Descriptor) -> Iterator[None]:

@@ -10,6 +10,7 @@ from executor.cache.entry import EMPTY_BLOB, to_image
 from executor.cache.places import check_place, open_place, repository_of
 from executor.errors import AuthError, Error, ImageError, RegistryError, UsageError
 from executor.events import discard
+from executor.image.layout import read_layout
 from executor.registry.client import RegistryClient
 from executor.registry.credentials import Keychain
 from executor.spec import RegistryOptions
@@ -188,6 +189,22 @@ def test_a_layout_forgets_what_was_replaced(client, store, layer, put, tmp_path)
     assert left == {blob.digest.hex for image in needed for blob in (image.manifest, image.config, image.layer)}
     assert place.get(entry_of(layer, name="b").key)
     assert place.get(entry_of(None, name="a").key).layer is None
+
+
+def test_the_index_of_a_layout_is_read_once_until_it_changes(client, store, layer, put, tmp_path, monkeypatch):
+    text, reads = f"oci:{tmp_path}/cache", []
+    monkeypatch.setattr("executor.cache.places.read_layout", lambda path: reads.append(path) or read_layout(path))
+    place, elsewhere = (open_place(text, client, store.blobs) for _ in range(2))
+    put(place, entry_of(layer, name="a"))
+    reads.clear()
+    for name in ("a", "b", "c"):
+        place.get(entry_of(layer, name=name).key)
+    assert len(reads) == 1
+    put(elsewhere, entry_of(layer, name="b"))
+    reads.clear()
+    assert place.get(entry_of(layer, name="b").key)
+    assert place.get(entry_of(layer, name="a").key)
+    assert len(reads) == 1
 
 
 def test_a_layout_with_an_unreadable_image_forgets_nothing(client, store, layer, put, tmp_path):
