@@ -198,7 +198,7 @@ class ChrootRoot:
         if self._driver.mounts:
             with confined(self._path, request, self._scratch) as confinement:
                 return process.run(request, replace(confinement, bind_root=True), on_line)
-        refuse_unmountable(request)
+        refuse_unmountable(request, ChrootDriver.name)
         with (
             plain_run(self._path, self._scratch, request.scripts),
             plain_mounts(self._path, self._scratch, request.mounts),

@@ -26,7 +26,7 @@ from executor.rootfs.keeper import watched
 from executor.rootfs.lentdev import LentDev
 from executor.rootfs.mountinfo import mount_of
 from executor.rootfs.ownfiles import OwnFiles
-from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable
+from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable, write_secrets
 from executor.rootfs.recovery import FOLDER, alone
 from executor.rootfs.runmounts import write_scripts
 from executor.rootfs.safepath import resolve
@@ -39,6 +39,7 @@ from executor.store.sessions import new_session, remove_abandoned
 
 _STAYS = (guard.HOME, "/busybox")
 _CHANGES = (FOLDER, os.path.join(guard.HOME, "tmp"))
+_SECRETS = "/dev/krunner-secrets"
 _ROOTS = f"{FOLDER}/roots"
 _A_CONTAINERS_OWN = frozenset({"/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})
 _SWITCH_INTERVAL = 2e-5
@@ -121,7 +122,8 @@ class InPlaceRoot:
 
     def run(self, request: RunRequest, on_line: OnLine) -> int:
         """See `RootFs.run`. Lines that say which paths of the image cannot be seen come before the command's."""
-        refuse_unmountable(request)
+        memory = _SECRETS if _is_memory("/dev") else ""
+        refuse_unmountable(request, InPlaceDriver.name, memory)
         if conflict := self._driver.conflict(self.path, request.cwd):
             on_line(
                 "stderr", f"{conflict} of the image is in use in this container: running by chroot, without /proc"
@@ -133,7 +135,7 @@ class InPlaceRoot:
             alone(),
             _prompt_turns(),
             self._own_files(on_line),
-            plain_mounts(self.path, os.path.dirname(self.path), request.mounts),
+            plain_mounts(self.path, os.path.dirname(self.path), request.mounts, memory),
             self._in_place(takeover) as hidden,
             _lent_dev(request),
         ):
@@ -252,6 +254,11 @@ def staying(home: str) -> set[str]:
     return paths - {"/"}
 
 
+def _is_memory(path: str) -> bool:
+    mount = mount_of(path)
+    return mount is not None and mount.kind == "tmpfs"
+
+
 def _is_a_containers_own(path: str) -> bool:
     return path in _A_CONTAINERS_OWN or path.startswith(("/dev/", "/proc/", "/sys/"))
 
@@ -268,10 +275,11 @@ def _unescape(path: str) -> str:
 
 @contextmanager
 def _lent_dev(request: RunRequest) -> Iterator[None]:
-    """The container's own /dev with the request's scripts; afterwards it is as it was."""
+    """The container's own /dev with the request's scripts and secrets; afterwards it is as it was."""
     dev = LentDev(FOLDER)
     dev.lend()
     try:
+        write_secrets(_SECRETS, request.mounts)
         write_scripts("/dev", request.scripts)
         yield
     finally:

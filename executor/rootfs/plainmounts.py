@@ -2,7 +2,8 @@
 
 What was in a place lies aside meanwhile. The root is a working folder of this process, so that a process that is
 killed leaves nothing: the next session removes root and copies, and the kept source of a cache was never moved.
-A secret's bytes would be on a disk and a socket cannot be copied: those are refused.
+A socket cannot be copied and is refused. So is a secret, whose bytes would be on a disk, unless the command sees a
+directory in memory: then a link leads into it.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ from executor.rootfs.copytree import CopyRules, copy_tree
 from executor.rootfs.safepath import inside, resolve
 from executor.rootfs.stubs import Stubs, displaced
 
+_PASSABLE = 0o711
 
-def refuse_unmountable(request: RunRequest) -> None:
-    """Raise NotSupportedError for what this way of running a command cannot do."""
-    refusals = [_refusal(mount) for mount in request.mounts]
+
+def refuse_unmountable(request: RunRequest, driver: str, memory: str = "") -> None:
+    """Raise NotSupportedError for what this way of running a command cannot do; `memory` as for plain_mounts."""
+    refusals = [_refusal(mount) for mount in request.mounts if not (memory and isinstance(mount, SecretMount))]
     if not request.network:
         refusals.append(("RUN --network=none", ""))
     for feature, hint in filter(None, refusals):
         raise NotSupportedError(
-            f"{feature} is not supported by the chroot driver where nothing may be mounted",
+            f"{feature} is not supported by the {driver} driver where nothing may be mounted",
             hint=f"{hint}give the container CAP_SYS_ADMIN or allow unprivileged user namespaces",
             location=request.location,
         )
@@ -50,22 +53,23 @@ def _refusal(mount: CommandMount) -> tuple[str, str] | None:
 
 
 @contextmanager
-def plain_mounts(root: str, scratch: str, mounts: Sequence[CommandMount]) -> Iterator[None]:
+def plain_mounts(root: str, scratch: str, mounts: Sequence[CommandMount], memory: str = "") -> Iterator[None]:
     """Put `mounts` into `root` within the context. `scratch` is a directory of the same file system.
 
+    `memory` is a directory in memory as the command sees it, for `write_secrets`; '' when there is none.
     Raises StepError when a place is inside of something that is not a directory, UnfitError when the disk refuses.
     """
     with ExitStack() as stack:
         try:
-            for mount in mounts:
-                stack.enter_context(_placed(root, scratch, mount))
+            for number, mount in enumerate(mounts):
+                stack.enter_context(_placed(root, scratch, mount, f"{memory}/{number}"))
         except OSError as error:
             raise UnfitError(f"cannot prepare the root for a command: {error.strerror}") from error
         yield
 
 
 @contextmanager
-def _placed(root: str, scratch: str, mount: CommandMount) -> Iterator[None]:
+def _placed(root: str, scratch: str, mount: CommandMount, secret: str) -> Iterator[None]:
     stubs = Stubs(root)
     aside = tempfile.mkdtemp(prefix="aside-", dir=scratch)
     try:
@@ -74,7 +78,7 @@ def _placed(root: str, scratch: str, mount: CommandMount) -> Iterator[None]:
             raise StepError(f"cannot mount on {mount.target}: its parent is not a directory")
         _refuse_other_kind(host, mount)
         covered = covering(host, mount)
-        with displaced(host, os.path.join(aside, "own"), lambda: _fill(host, covered)):
+        with displaced(host, os.path.join(aside, "own"), lambda: _fill(host, covered, secret)):
             yield
             if isinstance(mount, BindMount) and mount.keep and not mount.read_only:
                 _keep(host, mount.source, os.path.join(aside, "before"))
@@ -105,12 +109,30 @@ def _refuse_other_kind(host: str, mount: CommandMount) -> None:
         raise StepError(f"cannot mount a {kind} on {mount.target}: something else is there")
 
 
-def _fill(host: str, mount: CommandMount) -> None:
-    if isinstance(mount, BindMount):
-        copy_tree(mount.source, host, CopyRules())
-    elif isinstance(mount, TmpfsMount):
-        os.mkdir(host)
-        os.chmod(host, mount.mode)
+def _fill(host: str, mount: CommandMount, secret: str) -> None:
+    match mount:
+        case BindMount():
+            copy_tree(mount.source, host, CopyRules())
+        case TmpfsMount():
+            os.mkdir(host)
+            os.chmod(host, mount.mode)
+        case SecretMount():
+            os.symlink(secret, host)
+
+
+def write_secrets(folder: str, mounts: Sequence[CommandMount]) -> None:
+    """Make the directory `folder`, which is in memory, and in it the files that the links of `mounts` lead to."""
+    secrets = {number: mount for number, mount in enumerate(mounts) if isinstance(mount, SecretMount)}
+    if not secrets:
+        return
+    os.mkdir(folder)
+    os.chmod(folder, _PASSABLE)
+    for number, mount in secrets.items():
+        path = f"{folder}/{number}"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(mount.content)
+        os.chown(path, mount.uid, mount.gid)
+        os.chmod(path, mount.mode & 0o777)
 
 
 def _is_socket(path: str) -> bool:

@@ -17,6 +17,7 @@ from integration.support.compare import compare_configs, compare_trees
 from integration.support.container import Container, Exec, Listing, started
 from integration.support.programs import stop, wait_until
 
+_TOKEN = "h0sh-7261-in-memory"
 _POD = ("--tmpfs=/var/run/secrets/kubernetes.io/serviceaccount:ro", "--tmpfs=/mnt/cache")
 
 
@@ -131,10 +132,42 @@ def test_after_a_kill_the_next_build_cleans_up_first(container: Container, base_
     assert "the container is as it was again" in done.output
 
 
-def begun(container: Container, base_host: str) -> subprocess.Popen[bytes]:
-    """A build that is in the middle of a command, which has a daemon."""
-    words = argv(container, f"FROM {base_host}/busybox", "RUN (setsid sleep 1001 &); touch /started; sleep 1000")
-    process = subprocess.Popen(container.argv(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def test_a_secret_is_a_file_in_memory(container: Container, base_host: str) -> None:
+    words = argv(
+        container,
+        f"FROM {base_host}/busybox",
+        'RUN --mount=type=secret,id=token test "$(cat /run/secrets/token; stat -Lc %a:%u /run/secrets/token)" = '
+        f'"{_TOKEN}400:0" && stat -Lfc %T /run/secrets/token | grep -q tmpfs',
+        f"RUN --mount=type=secret,id=token,target=/etc/group grep -q '^{_TOKEN}$' /etc/group",
+        "USER app",
+        "RUN --mount=type=secret,id=token ! cat /run/secrets/token",
+        f"RUN --mount=type=secret,id=token,uid=1000,target=/home/app/t test $(cat ~/t) = {_TOKEN}",
+        "RUN test ! -e /run/secrets && test ! -e ~/t && grep -q app: /etc/group && test ! -e /dev/krunner-secrets",
+    )
+    done = container.run(*words, "--secret=id=token,env=TOKEN", env={"TOKEN": _TOKEN})
+    assert done.status == 0, done.output
+    found = container.run("/busybox/sh", "-c", f"ls /dev | grep krunner; grep -rl {_TOKEN[:8]} /kaniko/store /tmp")
+    assert found.output == ""
+
+
+def test_after_a_kill_no_secret_is_left(container: Container, base_host: str) -> None:
+    process = begun(container, base_host, flags="--mount=type=secret,id=token")
+    try:
+        assert container.run("/busybox/sh", "-c", "cat /dev/krunner-secrets/*").output == _TOKEN
+        container.run("/busybox/sh", "-c", "kill -KILL $(pidof executor)")
+        assert process.wait(timeout=30) == 137
+    finally:
+        stop(process)
+    assert container.run("executor", "--help").status == 0
+    assert container.run("/busybox/sh", "-c", "ls /dev | grep krunner").output == ""
+
+
+def begun(container: Container, base_host: str, *, flags: str = "") -> subprocess.Popen[bytes]:
+    """A build that is in the middle of a command, which has a daemon and a secret."""
+    command = f"RUN {flags} (setsid sleep 1001 &); touch /started; sleep 1000"
+    words = argv(container, f"FROM {base_host}/busybox", command)
+    begin = container.argv(*words, "--secret=id=token,env=TOKEN", env={"TOKEN": _TOKEN})
+    process = subprocess.Popen(begin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: container.run("/busybox/sh", "-c", "test -e /started").status == 0, "the command")
     return process
 
