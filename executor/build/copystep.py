@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from executor.build.add import AddRequest, add
 from executor.build.copy import CopyRequest, copy_from_context, copy_from_root
 from executor.build.stage import Stage
 from executor.dockerfile.instructions import Add, Copy
-from executor.errors import without_passwords
-from executor.rootfs.users import resolve_owner
+from executor.errors import StepError, without_passwords
+from executor.rootfs.users import is_named, resolve_owner
 
 
 def copy_files(instruction: Copy, stage: Stage) -> None:
@@ -39,7 +41,7 @@ def _request(instruction: Copy | Add, stage: Stage, *, parents: bool = False) ->
         sources=instruction.sources,
         destination=instruction.destination,
         cwd=stage.state.cwd,
-        owner=resolve_owner(stage.root.path, instruction.chown) if instruction.chown else None,
+        owner=_owner(instruction, stage.root.path) if instruction.chown else None,
         mode=instruction.chmod,
         excludes=instruction.excludes,
         parents=parents,
@@ -47,6 +49,19 @@ def _request(instruction: Copy | Add, stage: Stage, *, parents: bool = False) ->
         documents=instruction.documents,
         location=instruction.location,
     )
+
+
+def _owner(instruction: Copy | Add, root: str) -> tuple[int, int]:
+    """What --chown means in `root`. As with BuildKit an empty one knows no name, and --link copies into that."""
+    linked = instruction.link and not instruction.chmod
+    if is_named(instruction.chown) and (linked or not os.listdir(root)):
+        where = "with --link" if linked else "in an empty image"
+        raise StepError(
+            f"--chown={instruction.chown}: there is no /etc/passwd {where} to find the name in",
+            hint="write the ids as numbers, such as --chown=1000:1000",
+            location=instruction.location,
+        )
+    return resolve_owner(root, instruction.chown)
 
 
 def copying_text(instruction: Copy | Add) -> str:

@@ -43,11 +43,13 @@ class _Group:
 
 
 def resolve_user(root: str, user: str) -> User:
-    """The user that `USER user` means in the image at `root`: `name`, `uid`, `name:group`, `uid:gid`; '' is root.
+    """The user that `USER user` means in the image at `root`: `name`, `uid`, `name:group`, `uid:gid`, `:group`.
 
-    Without a group, supplementary groups come from /etc/group. Raises StepError for names that are not there.
+    No user is 0. Without a group, supplementary groups come from /etc/group. Raises StepError for names that are
+    not there.
     """
-    name, _, group = (user or "0").partition(":")
+    name, _, group = user.partition(":")
+    name = name or "0"
     if user and (numbers := _both_numeric(name, group)):
         account = next((a for a in _accounts(root) if a.uid == numbers[0]), None)
         return User(identity=Identity(uid=numbers[0], gid=numbers[1]), home=account.home if account else "/")
@@ -85,6 +87,11 @@ def resolve_owner(root: str, owner: str) -> tuple[int, int]:
             number = next((g.gid for g in _groups(root) if g.name == group), gid)
         gid = number
     return uid, gid
+
+
+def is_named(owner: str) -> bool:
+    """Whether ids of `owner` have to be looked up: of `app` and `7:video`, but not of `0:0` or `root`."""
+    return any(part not in ("", "root") and _number(part) is None for part in owner.split(":", 1))
 
 
 def _number(text: str) -> int | None:

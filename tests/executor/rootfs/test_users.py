@@ -8,7 +8,7 @@ import pytest
 
 from executor.errors import StepError
 from executor.rootfs.base import Identity
-from executor.rootfs.users import User, resolve_owner, resolve_user
+from executor.rootfs.users import User, is_named, resolve_owner, resolve_user
 
 PASSWD = """\
 # comment
@@ -61,6 +61,8 @@ def user(uid: int, gid: int, *groups: int, home: str) -> User:
         ("4242:7", user(4242, 7, home="/")),
         ("4242:staff", user(4242, 50, home="/")),
         ("root:root", user(0, 0, home="/root")),
+        (":staff", user(0, 50, home="/root")),
+        (":50", user(0, 50, home="/root")),
         ("nohome", user(5, 6, home="/")),
         ("12", user(12, 0, home="/")),
         ("twice", user(70, 71, home="/first")),
@@ -106,6 +108,14 @@ def test_an_image_without_users(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_owners(root: str, spec: str, expected: tuple[int, int]) -> None:
     assert resolve_owner(root, spec) == expected
+
+
+@pytest.mark.parametrize(
+    ("owner", "named"),
+    [("7", False), ("7:8", False), ("root:root", False), (":9", False), ("app", True), ("7:x", True)],
+)
+def test_what_has_to_be_looked_up(owner: str, named: bool) -> None:
+    assert is_named(owner) is named
 
 
 def test_files_of_this_machine_are_never_read(root: str, tmp_path: Path) -> None:
