@@ -29,7 +29,8 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Confinement:
     """How a command is shut in. `root` is its root directory on this machine.
 
-    `namespaces` gives it mounts and process ids of its own, and then `mounts` are made (targets are host paths).
+    `namespaces` gives it mounts, process ids, shared memory and message queues of its own, and then `mounts` are
+    made (targets are host paths).
     `bind_root` makes the root a mount of its own, which a plain directory needs before pivot_root.
     `command_mounts` are those of the request, in order; `staging` is an empty directory for making them.
     """
@@ -94,7 +95,7 @@ def _enter_namespaces(confinement: Confinement, request: RunRequest) -> None:
     with suppress(PermissionError):  # its name is not worth a command that does not run
         syscalls.unshare(syscalls.CLONE_NEWUTS)
         syscalls.set_host_name(request.host_name)
-    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC)
     make_mounts_private()
     # last: the first process that is forked from here on is PID 1 of the new namespace, and has to be the command
     syscalls.unshare(syscalls.CLONE_NEWPID)

@@ -113,6 +113,9 @@ def _mount_dev(target: str) -> None:
     os.mkdir(f"{target}/shm", 0o1777)
     _mount_terminals(f"{target}/pts")
     syscalls.mount("shm", f"{target}/shm", "tmpfs", _SAFE, "mode=1777,size=65536k")
+    os.mkdir(f"{target}/mqueue", 0o755)
+    with suppress(OSError):  # a kernel without message queues
+        syscalls.mount("mqueue", f"{target}/mqueue", "mqueue", _SAFE)
 
 
 def _mount_terminals(target: str) -> None:
