@@ -74,7 +74,7 @@ def _check(request: AddRequest) -> None:
 
 class _Adder:
     def __init__(self, request: AddRequest, tree: SourceTree, scratch: Callable[[], str], sink: Sink) -> None:
-        self.copy = replace(request.copy, owner=request.copy.owner or _ROOT)
+        self.copy = replace(request.copy, owner=request.copy.owner or _ROOT, attributes=False)
         self._request = request
         self._tree = tree
         self._scratch = scratch

@@ -35,7 +35,8 @@ class CopyRequest:
     """A COPY, or what ADD shares with it, with every variable expanded.
 
     `cwd` is the stage's working directory. `owner` is what --chown means as (uid, gid), None when it is not
-    written; `mode` the text of --chmod. `documents` are heredocs, which become files of that name.
+    written; `mode` the text of --chmod. `documents` are heredocs, which become files of that name. Without
+    `attributes` no extended ones are copied, as of a context, whose cache keys and archives know of none.
     """
 
     sources: tuple[str, ...]
@@ -47,6 +48,7 @@ class CopyRequest:
     parents: bool = False
     link: bool = False
     documents: tuple[Heredoc, ...] = ()
+    attributes: bool = True
     location: Location | None = field(default=None)
 
 
@@ -56,7 +58,7 @@ def copy_from_context(request: CopyRequest, context: ContextTree, root: str, scr
     `scratch` gives an empty directory on demand. Raises StepError when a source is not there or the destination
     cannot take it, UnfitError when the disk is full.
     """
-    owned = replace(request, owner=request.owner or _ROOT)
+    owned = replace(request, owner=request.owner or _ROOT, attributes=False)
     _copy(owned, SourceTree.of_context(context), root, scratch)
 
 
@@ -124,7 +126,9 @@ def _destination(request: CopyRequest, root: str) -> Destination:
         slash=text.endswith(("/", "/.")) or text == ".",
         owner=_possible(request.owner or _ROOT) or _ROOT,
         mode=_PARENT_MODE if octal is None else octal & 0o777,
-        rules=CopyRules(owner=_possible(request.owner), mode=parse_chmod(request.mode)),
+        rules=CopyRules(
+            owner=_possible(request.owner), mode=parse_chmod(request.mode), attributes=request.attributes
+        ),
     )
 
 

@@ -41,7 +41,7 @@ class ContextCopies:
             os.mkdir(target)
             os.chmod(target, _CONTEXT_MODE)
         owner = None if gives_nothing_away() else (0, 0)
-        copy_tree(found.host, target, CopyRules(owner=owner, choose=tree.choose(found, (), ())))
+        copy_tree(found.host, target, CopyRules(owner=owner, choose=tree.choose(found, (), ()), attributes=False))
         return target
 
 

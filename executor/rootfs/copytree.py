@@ -39,13 +39,15 @@ class CopyRules:
 
     `owner` is (uid, gid), None to keep the source's. `mode` takes the source's st_mode and gives the permission
     bits, None keeps the source's. `choose` takes a path relative to the source and whether it is a directory.
-    `replace` lets what is copied take the place of something of another type.
+    `replace` lets what is copied take the place of something of another type; without `attributes` extended ones
+    are left out.
     """
 
     owner: tuple[int, int] | None = None
     mode: Callable[[int], int] | None = None
     choose: Callable[[str, bool], Choice] | None = None
     replace: bool = False
+    attributes: bool = True
 
 
 def copy_tree(source: str, target: str, rules: CopyRules) -> None:
@@ -236,7 +238,8 @@ class _Copier:
                     copy_content(source, target, info)
                 os.fchown(target, *(self.rules.owner or (info.st_uid, info.st_gid)))
                 os.fchmod(target, self._mode(info))
-                _copy_attributes(source, target)
+                if self.rules.attributes:
+                    _copy_attributes(source, target)
                 os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
             finally:
                 os.close(target)
@@ -248,7 +251,8 @@ class _Copier:
         os.chown(target, *(self.rules.owner or (info.st_uid, info.st_gid)), follow_symlinks=False)
         if not stat.S_ISLNK(info.st_mode):
             os.chmod(target, self._mode(info))  # after the owner: a change of owner clears setuid and setgid
-        _copy_attributes(source, target)
+        if self.rules.attributes:
+            _copy_attributes(source, target)
 
     def _mode(self, info: os.stat_result) -> int:
         return self.rules.mode(info.st_mode) if self.rules.mode else stat.S_IMODE(info.st_mode)

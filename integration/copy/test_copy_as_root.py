@@ -138,6 +138,14 @@ def test_sockets_are_left_out(source: Path, root: Path) -> None:
     assert sorted(path.name for path in (root / "x").iterdir()) == sorted(NAMES)
 
 
+def test_extended_attributes_of_a_context_are_left_out(source: Path, root: Path) -> None:
+    context = ContextTree(str(source))
+    copy_from_context(request("d /x"), context, str(root), scratch)
+    add(AddRequest(copy=request("d /y")), context, str(root), scratch, discard)
+    assert [os.listxattr(root / path) for path in ("x/f", "x/s", "y/f", "y/s")] == [[], [], [], []]
+    assert stat.S_IMODE((root / "x/f").stat().st_mode) == 0o6755
+
+
 def test_overlay_s_own_attributes_are_not_content(source: Path, root: Path) -> None:
     os.setxattr(source / "d/s", "trusted.overlay.opaque", b"y")
     copy_from_root(request("d /x"), str(source), str(root), scratch)
