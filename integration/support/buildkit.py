@@ -55,6 +55,7 @@ class BuildKit:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
+                errors="replace",
                 check=False,
             )
             if done.returncode != 0:

@@ -19,6 +19,7 @@ from integration.differential.cases import (
     mountoptions,
     mounts,
     platforms,
+    practice,
     reading,
     run,
     settings,
@@ -47,6 +48,7 @@ GROUPS: Mapping[str, tuple[Case, ...]] = {
     "reading": reading.CASES,
     "contexts": contexts.CASES,
     "platforms": platforms.CASES,
+    "practice": practice.CASES,
 }
 """Module → its cases; the results of BuildKit are recorded in a file for each."""
 

@@ -123,7 +123,7 @@ ENV A=b.c.tar.gz B=gz C=a.b.c.tar D=a E=Xbarfoo F=XbarX G=a.b.c.tar.gz H=f-arfoo
     Case(name="env-from-arg", dockerfile="FROM registry.test/busybox\nARG A=1\nENV A=${A:-default}\n" + _SHOW),
     Case(
         name="arg-proxy-needs-no-declaration",
-        dockerfile="FROM registry.test/busybox\nRUN echo $HTTP_PROXY $no_proxy > /seen\nENV B=[$HTTP_PROXY]\n",
+        dockerfile='FROM registry.test/busybox\nRUN echo "$HTTP_PROXY $no_proxy" > /seen\nENV B=[$HTTP_PROXY]\n',
         args={"HTTP_PROXY": "http://127.0.0.1:9", "no_proxy": "*"},
     ),
     Case(
