@@ -9,18 +9,17 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
-
-import click
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from executor.dockerfile.duration import parse_duration
 from executor.errors import Error, InternalError, UsageError
 from executor.eventlines import EventLines, open_events
 from executor.events import BuildFailed, Event, Noted, Sink
-from executor.flags import FLAGS, Flag, FlagValue, Support, normalize, refuse_unsupported
+from executor.flags import FLAGS, normalize, refuse_unsupported
 from executor.gitflags import with_git_options
 from executor.leaving import leave_after
 from executor.logsinks import LogFormat, LogSink, wants_color
+from executor.plainflags import plain_values
 from executor.secretflags import parse_agents, parse_secrets
 from executor.sizes import parse_size
 from executor.spec import (
@@ -35,6 +34,9 @@ from executor.spec import (
     check_mirror,
 )
 
+if TYPE_CHECKING:
+    import click
+
 _HUB = "docker.io"
 
 
@@ -45,32 +47,26 @@ def entry() -> NoReturn:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status: a failed RUN's own, else as docs/exit-codes.md says."""
-    run_command(command(), normalize(sys.argv[1:] if argv is None else argv))
+    words = normalize(sys.argv[1:] if argv is None else argv)
+    values = plain_values(FLAGS, words, os.environ)
+    if values is not None:
+        _run(**values)
+        return
+    from executor.commandline import run_command
 
-
-def run_command(called: click.Command, words: Sequence[str]) -> None:
-    """Run `called` with `words`; faults of the command line are told and end the process."""
-    try:
-        called.main(args=words, prog_name=called.name, standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except click.Abort:
-        sys.exit(130)
-    except Error as error:
-        print(f"error: {error.describe()}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_command(command(), words)
 
 
 def command() -> click.Command:
     """The click command made from the table of flags."""
-    return click.Command(
+    from executor.commandline import command_of
+
+    return command_of(
         "executor",
-        callback=_run,
-        params=options_of(FLAGS),
-        help="Build one container image from a Dockerfile and push it.",
-        epilog="A flag kaniko has and this version does not execute is refused; docs/flags.md lists them.",
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+        FLAGS,
+        _run,
+        purpose="Build one container image from a Dockerfile and push it.",
+        ending="A flag kaniko has and this version does not execute is refused; docs/flags.md lists them.",
     )
 
 
@@ -157,11 +153,6 @@ def logging(values: Mapping[str, Any]) -> Iterator[Sink]:
         sys.exit(bug.exit_code)
 
 
-def options_of(flags: Sequence[Flag]) -> list[click.Parameter]:
-    """The options of a command whose table of flags is `flags`."""
-    return [_option(flag) for flag in flags]
-
-
 def _with_events(sink: Sink, values: Mapping[str, Any]) -> Sink:
     """`sink`, and the file that `--events-file` or `--events-fd` names."""
     descriptor = open_events(values.get("events_fd") or None, values.get("events_file", ""))
@@ -174,38 +165,6 @@ def _with_events(sink: Sink, values: Mapping[str, Any]) -> Sink:
         sink(event)
 
     return tell
-
-
-def _option(flag: Flag) -> click.Option:
-    names = [f"--{name}" for name in (flag.name, *flag.aliases)]
-    if flag.short:
-        names.insert(0, f"-{flag.short}")
-    kinds: dict[str, click.ParamType[Any]] = {"bool": click.BOOL, "number": click.IntRange(min=0)}
-    kind = click.Choice(flag.choices) if flag.choices else kinds.get(flag.kind, click.STRING)
-    note = "" if flag.support is Support.DONE else f" [{flag.support.value}]"
-    return click.Option(
-        [*names, flag.field],
-        type=kind,
-        multiple=flag.kind == "list",
-        default=_default(flag),
-        envvar=flag.env or None,
-        callback=_with_variable if flag.env and flag.kind == "list" else None,
-        help=flag.help + note,
-        metavar="[=true|false]" if flag.kind == "bool" else None,
-        show_default=bool(flag.default) and flag.kind != "list",
-    )
-
-
-def _default(flag: Flag) -> FlagValue | None:
-    # click.Choice refuses '' as a default; None stands for it
-    return None if flag.choices and not flag.default else flag.default
-
-
-def _with_variable(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """The values of a list, its variable's last; click itself takes that only when there are no flags."""
-    written = context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
-    more = option.resolve_envvar_value(context) if written else None
-    return (*value, more) if more else value
 
 
 def build_args(texts: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:

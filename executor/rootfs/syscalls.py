@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-import platform
 import socket
 import struct
 
@@ -150,7 +149,7 @@ def open_beneath(directory: int, path: str, flags: int, resolve: int) -> int:
 
 def pivot_root(new_root: str, put_old: str) -> None:
     """pivot_root(2); ENOSYS on machines whose call number is not known here."""
-    number = _PIVOT_ROOT.get(platform.machine(), -1)
+    number = _PIVOT_ROOT.get(os.uname().machine, -1)
     _syscall(number, _encode(new_root), _encode(put_old), path=new_root)
 
 

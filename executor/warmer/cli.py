@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
-
-from executor.cli import build_args, cache_ttl, logging, options_of, registry_options, run_command
+from executor.cli import build_args, cache_ttl, logging, registry_options
 from executor.errors import UsageError
 from executor.flags import FLAGS, WARMER_FLAGS, normalize, refuse_unsupported
 from executor.leaving import leave_after
 from executor.warmer.request import WarmRequest
+
+if TYPE_CHECKING:
+    import click
 
 
 def entry() -> NoReturn:
@@ -23,17 +24,20 @@ def entry() -> NoReturn:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status."""
+    from executor.commandline import run_command
+
     run_command(command(), normalize(sys.argv[1:] if argv is None else argv, WARMER_FLAGS))
 
 
 def command() -> click.Command:
     """The click command made from the table of flags."""
-    return click.Command(
+    from executor.commandline import command_of
+
+    return command_of(
         "warmer",
-        callback=_run,
-        params=options_of(WARMER_FLAGS),
-        help="Keep base images ready in a folder, where `executor --cache-dir` and krunner find them.",
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+        WARMER_FLAGS,
+        _run,
+        purpose="Keep base images ready in a folder, where `executor --cache-dir` and krunner find them.",
     )
 
 
