@@ -116,7 +116,7 @@ class Reporting:
         if self.log_format == "json":
             return JsonLines(sys.stderr, sys.stdout)
         verbosity: Verbosity = "quiet" if self.quiet else "verbose" if self.verbose else "normal"
-        results = Paper(sys.stdout, colour=self._colours(sys.stdout))
+        results = Paper(sys.stdout, colour=self._colours(sys.stdout), width=_columns(sys.stdout))
         if not self._is_live:
             log = Paper(sys.stderr, colour=self._colours(sys.stderr))
             return Console(log, results, verbosity=verbosity, markup=markup_for(os.environ))
@@ -138,6 +138,14 @@ class Reporting:
 
     def _colours(self, stream: TextIO) -> bool:
         return self.log_format == "color" or (not self.log_format and wants_colour(stream, os.environ))
+
+
+def _columns(stream: TextIO) -> int:
+    """How wide a terminal is; 0 for what is none: there every digest is whole."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
+    except (OSError, ValueError):
+        return 0
 
 
 def _traces(warn: Callable[[str], None]) -> Iterator[RunSink]:

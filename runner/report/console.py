@@ -40,10 +40,11 @@ _NAME_COLOURS = ("cyan", "magenta", "blue", "green", "yellow")
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """A stream, and whether to write on it in colour."""
+    """A stream, whether to write on it in colour, and how many columns it has (0: as many as needed)."""
 
     stream: LineStream
     colour: bool = False
+    width: int = 0
 
 
 def _line(event: ImageOutput | ImageKept) -> Line:
@@ -95,7 +96,9 @@ class Console:
             case RunWarned():
                 self._write(paint(f"krunner: warning: {event.message}", "yellow", enabled=self._log.colour))
             case RunFinished():
-                write_line(self._results.stream, table(event.report, self._cached(), colour=self._results.colour))
+                paper = self._results
+                shown = table(event.report, self._cached(), colour=paper.colour, width=paper.width)
+                write_line(paper.stream, shown)
 
     def _begin(self, event: RunStarted) -> None:
         if self._markup.folds and self._verbosity != "quiet":

@@ -8,7 +8,7 @@ from runner.report.imagerecord import ImageRecord, Stage, State
 from runner.report.markup import Html, join, tag
 from runner.report.pagetables import Shade, badge, log_link
 from runner.report.plaintext import page_text
-from runner.report.style import duration, size
+from runner.report.style import counted, duration, size
 from runner.report.timeline import Bar, Scale, axis, row, stage_title, step_bars, transfer_bars
 
 _MOST_STEPS = 60
@@ -20,7 +20,7 @@ _KINDS: dict[State, Shade] = {"built": "good", "failed": "bad", "push failed": "
 def image_details(image: ImageRecord, now: float, *, brief: bool) -> Html:
     """`brief` leaves out the timeline, of a list so long that the page would grow too large."""
     end = now if image.end is None else image.end
-    word = "pushed" if image.state == "built" and any(image.pushes) else image.state
+    word = "kept" if image.is_kept else "pushed" if image.state == "built" and any(image.pushes) else image.state
     steps = sum(len(stage.steps) for stage in image.stages)
     facts = [duration(end - image.start)] if image.start is not None else []
     facts += [f"{image.cached} of {steps} steps cached"] if image.cached else []
@@ -43,7 +43,9 @@ def _facts(image: ImageRecord) -> Html:
 def _named_facts(image: ImageRecord) -> Iterator[tuple[str, str]]:
     if image.digest:
         yield "digest", tag("code", image.digest)
-        yield "size", f"{size(image.size)} in {image.layers} layers"
+        yield "size", f"{size(image.size)} in {counted(image.layers, 'layer')}"
+    if image.is_kept:
+        yield "kept", "an earlier run has built and pushed it, and nothing that it is made of has changed"
     for name in image.pushed:
         yield "pushed", tag("code", page_text(name, 300))
     if image.outcome and image.outcome.message:

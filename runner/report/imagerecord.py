@@ -122,6 +122,11 @@ class ImageRecord:
         return "waiting" if self.start is None else "running"
 
     @property
+    def is_kept(self) -> bool:
+        """Whether an earlier run has built and pushed it, and this one had nothing to do."""
+        return self.outcome is not None and self.outcome.kept
+
+    @property
     def pulls(self) -> Iterator[tuple[float, events.PullFinished]]:
         """The bases, each with when that began."""
         return ((item.start, item.event) for item in self.transfers if isinstance(item.event, events.PullFinished))

@@ -73,7 +73,7 @@ def _earlier_attempts(image: ImageRecord) -> Iterator[ET.Element]:
 
 def _properties(image: ImageRecord) -> Iterator[tuple[str, str]]:
     yield "status", image.state
-    if image.outcome and image.outcome.kept:
+    if image.is_kept:
         yield "kept", "built and pushed by an earlier run"
     if image.digest:
         yield "digest", image.digest

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from executor import events
 from executor.dataclass import dataclass
 from runner.outcome import Outcome
-from runner.report.style import duration, size
+from runner.report.style import counted, duration, size
 from runner.report.table import status_word
 
 
@@ -77,10 +77,10 @@ def activity(event: events.Event) -> str:
 def _transfer_lines(event: events.Event) -> Iterator[Line]:
     match event:
         case events.PullFinished():
-            amount = f"{event.layers} layers, {size(event.size)}, {duration(event.seconds)}"
+            amount = f"{counted(event.layers, 'layer')}, {size(event.size)}, {duration(event.seconds)}"
             yield Line(f"pulled {event.reference} ({amount})")
         case events.ImageBuilt():
-            yield Line(f"built {event.digest} ({event.layers} layers, {size(event.size)})")
+            yield Line(f"built {event.digest} ({counted(event.layers, 'layer')}, {size(event.size)})")
         case events.PushFinished():
             blobs = f"{event.sent} sent, {event.mounted} mounted, {event.existing} there"
             amount = f"{blobs}, {size(event.size)}, {duration(event.seconds)}"

@@ -18,7 +18,7 @@ from runner.report.pagestyle import STYLE
 from runner.report.pagetables import badge, largest_layers, log_link, slowest_steps
 from runner.report.plaintext import page_text
 from runner.report.record import RunRecord
-from runner.report.style import duration, size
+from runner.report.style import counted, duration, size
 from runner.report.timeline import Scale, axis, image_bars, legend, row
 
 _MOST_ROWS = 120
@@ -108,7 +108,7 @@ def _tiles(record: RunRecord) -> Html:
     images = list(record.images.values())
     steps = [step for image in images for stage in image.stages for step in stage.steps]
     cached = sum(step.cached for step in steps)
-    states = Counter(image.state for image in images)
+    states = Counter("kept" if image.is_kept else image.state for image in images)
     others = ", ".join(f"{count} {state}" for state, count in states.items() if state != "built")
     pulled = sum(unpack.size for image in images for _, unpack in image.unpacks if unpack.downloaded)
     sent = sum(blob.size for image in images for _, blob in image.blobs if blob.how == "sent")
@@ -117,7 +117,7 @@ def _tiles(record: RunRecord) -> Html:
         ("images", f"{states['built']} built", others or "none failed"),
         ("time", duration(record.seconds), f"up to {record.jobs} at once"),
         ("steps", f"{len(steps)}", f"{cached} from the cache"),
-        ("built", size(sum(image.size for image in images)), f"{sum(i.layers for i in images)} layers"),
+        ("built", size(sum(image.size for image in images)), counted(sum(i.layers for i in images), "layer")),
         ("downloaded", size(pulled), "layers of base images"),
         ("uploaded", size(sent), f"{size(saved)} were there already"),
     )
@@ -150,13 +150,22 @@ def _problem(image: ImageRecord) -> Html:
             tag("code", page_text(where, 200), class_="soft") if where else Html(""),
             log_link(image, "log") if image.start is not None else Html(""),
         ),
-        tag("p", page_text(outcome.message, 2000), class_="message"),
+        tag("p", page_text(_unsaid(image, outcome.message), 2000), class_="message"),
     ]
     if outcome.hint:
         parts.append(tag("p", f"What to do: {page_text(outcome.hint, 600)}", class_="hint"))
     if image.tail and not is_odd:
         parts.append(tag("pre", "\n".join(page_text(line, _TAIL_WIDTH) for line in list(image.tail)[-_TAIL:])))
     return tag("article", *parts, class_="problem odd" if is_odd else "problem")
+
+
+def _unsaid(image: ImageRecord, message: str) -> str:
+    """A message without the lines at its end that the end of the log shows anyway."""
+    first, *more = message.split("\n")
+    logged = {line.strip() for line in image.tail}
+    while more and more[-1].strip() in logged:
+        more.pop()
+    return "\n".join([first, *more])
 
 
 def _timeline(record: RunRecord, now: float, on_path: set[str]) -> Html:
@@ -195,7 +204,7 @@ def _ended(image: ImageRecord, now: float) -> tuple[str, str]:
 
 def _span(image: ImageRecord, now: float) -> str:
     if image.start is None:
-        return image.state
+        return "kept" if image.is_kept else image.state
     return duration((now if image.end is None else image.end) - image.start)
 
 

@@ -40,7 +40,7 @@ def _image(image: ImageRecord, record: RunRecord) -> dict[str, Any]:
         "started": None if image.start is None else _iso(record.time_of(image.start)),
         "seconds": _rounded(image.outcome.seconds if image.outcome else running),
         "attempts": len(image.attempts) + (image.start is not None),
-        "kept": image.outcome is not None and image.outcome.kept,
+        "kept": image.is_kept,
         "inputs": image.inputs,
         "digest": image.digest,
         "size": image.size,

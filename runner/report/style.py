@@ -45,6 +45,11 @@ def size(count: int) -> str:
     return ""
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 layer`, `2 layers`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def duration(seconds: float) -> str:
     """`0.4 s`, `59.9 s`, `2 min 05 s`."""
     if seconds < 59.95:

@@ -9,6 +9,7 @@ from runner.outcome import Outcome, RunReport
 from runner.report.style import duration, paint, size
 
 _HEAD = ("IMAGE", "STATUS", "TIME", "CACHE", "SIZE", "DIGEST")
+_NARROWEST = 20  # of the last column: `sha256:`, twelve digits and `…`
 _COLOURS = {"pushed": "green", "built": "green", "kept": "green", "skipped": "yellow", "stopped": "yellow"}
 
 
@@ -19,15 +20,18 @@ def status_word(outcome: Outcome) -> str:
     return "pushed" if outcome.status == "built" and outcome.pushed else outcome.status
 
 
-def table(report: RunReport, cached: Mapping[str, str], *, colour: bool = False) -> str:
+def table(report: RunReport, cached: Mapping[str, str], *, colour: bool = False, width: int = 0) -> str:
     """The table and a line that sums it up, without a last newline.
 
-    `cached` says for images how many of their steps the cache had, as in `3/7`.
+    `cached` says for images how many of their steps the cache had, as in `3/7`. Lines are at most `width` columns
+    wide, if the last column can give way; 0 for no bound.
     """
     if not report.outcomes:
         return "nothing to build"
     rows = [_HEAD, *(_row(outcome, cached.get(outcome.name, "")) for outcome in report.outcomes)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    if width:
+        widths[-1] = max(min(widths[-1], width - sum(widths[:-1]) - 2 * len(widths[:-1])), _NARROWEST)
     lines = [_line(row, widths, colour and position > 0) for position, row in enumerate(rows)]
     return "\n".join([*lines, "", _summary(report)])
 
@@ -45,9 +49,13 @@ def _row(outcome: Outcome, cached: str) -> tuple[str, ...]:
 
 
 def _line(row: tuple[str, ...], widths: list[int], colour: bool) -> str:
-    cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+    cells = [_fitted(cell, width) for cell, width in zip(row, widths, strict=True)]
     cells[1] = paint(cells[1], _COLOURS.get(row[1], "red"), enabled=colour)
     return "  ".join(cells).rstrip()
+
+
+def _fitted(text: str, width: int) -> str:
+    return text.ljust(width) if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _summary(report: RunReport) -> str:

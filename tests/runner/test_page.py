@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executor.events import CommandOutput
+from runner.outcome import Outcome
 from runner.report.criticalpath import critical_path
 from runner.report.imagerecord import ImageRecord
 from runner.report.markup import Html, join, tag
@@ -15,6 +17,7 @@ from runner.report.pagestyle import STYLE
 from runner.report.plaintext import page_text
 from runner.report.record import RunRecord
 from runner.report.timeline import Bar, Scale, row
+from runner.runevents import ImageEvent, ImageFinished, ImageKept, ImageStarted, RunStarted
 from tests.support import sampleruns
 
 EMPTY = sampleruns.Recorder().run((), {}, jobs=1, file="f")
@@ -156,3 +159,44 @@ class TestCriticalPath:
 
     def test_images_that_need_themselves_end_too(self):
         assert self.path(a=(0, 5, "a b"), b=(0, 5, "a")) == [("a", "last")]
+
+
+def page_of(*told):
+    begun = RunStarted(file="f", images=("a",), jobs=1, at=0.0)
+    return rendered([begun, *told])
+
+
+def test_what_a_command_said_is_shown_once():
+    lines = ["making", "no rule"]
+    told = [ImageStarted(name="a", position=1, total=1, at=0.1)]
+    told += [ImageEvent(name="a", event=CommandOutput(stream="stderr", line=line), at=0.2) for line in lines]
+    message = "the command 'make' ended with status 2\n    making\n    no rule"
+    failed = ImageFinished(outcome=Outcome(name="a", status="failed", message=message), at=0.3)
+    text = page_of(*told, failed)
+    assert text.count("no rule") == text.count("making") == 1
+    assert "ended with status 2" in text
+
+
+def test_a_message_of_several_lines_that_no_log_has_is_whole():
+    message = "built, but 2 of 2 pushes failed:\n    r/a:1: 403\n    r/b:1: 403"
+    failed = ImageFinished(outcome=Outcome(name="a", status="push failed", message=message), at=0.3)
+    assert "r/b:1: 403" in page_of(ImageStarted(name="a", position=1, total=1, at=0.1), failed)
+
+
+def test_an_image_that_was_kept_says_so():
+    digest = "sha256:" + "0" * 64
+    entry = {
+        "inputs": "1" * 64,
+        "digest": digest,
+        "size": 5,
+        "layers": 1,
+        "platform": "",
+        "manifests": [],
+        "driver": "",
+    }
+    outcome = Outcome(name="a", status="built", digest=digest, size=5, pushed=(f"r/a:1@{digest}",), kept=True)
+    text = page_of(ImageKept(name="a", entry=entry, at=0.1), ImageFinished(outcome=outcome, at=0.1))
+    assert "1 image built" in text
+    assert ">kept</span>" in text
+    assert "nothing that it is made of has changed" in text
+    assert f"r/a:1@{digest}" in text

@@ -128,6 +128,20 @@ def test_the_table():
     )
 
 
+def test_on_a_terminal_the_table_is_no_wider_than_it():
+    report = RunReport(outcomes=OUTCOMES, seconds=1)
+    whole = table(report, {}).splitlines()
+    for width in (70, 100, 300):
+        shown = table(report, {}, width=width).splitlines()
+        assert max(map(len, shown[:-1])) <= width
+        assert [line.removesuffix("…") for line in shown] == [
+            line[: len(cut.removesuffix("…"))] for line, cut in zip(whole, shown, strict=True)
+        ]
+    assert shown == whole
+    narrow = table(report, {}, width=10).splitlines()[1]
+    assert narrow.split()[-1] == f"{DIGEST[:19]}…"
+
+
 def test_colour_changes_nothing_but_the_colour():
     sequence = [ImageFinished(outcome=outcome) for outcome in OUTCOMES if outcome.name == "base"]
     plain, _ = show(sequence)
