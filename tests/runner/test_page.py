@@ -196,7 +196,7 @@ def test_an_image_that_was_kept_says_so():
     }
     outcome = Outcome(name="a", status="built", digest=digest, size=5, pushed=(f"r/a:1@{digest}",), kept=True)
     text = page_of(ImageKept(name="a", entry=entry, at=0.1), ImageFinished(outcome=outcome, at=0.1))
-    assert "1 image built" in text
+    assert "1 of 1 image done" in text
     assert ">kept</span>" in text
     assert "nothing that it is made of has changed" in text
     assert f"r/a:1@{digest}" in text
