@@ -1,7 +1,7 @@
 """The files that a container of our image has itself, which no command may change: compared, and repaired.
 
 A command in place is root of the container: `find / -name '*.pyc' -delete` reaches our interpreter too, and what
-was put aside. An archive, made once in a container, has what we run on, under a name that no pattern is meant for.
+was put aside. What we run on was copied before: see keptfiles.py.
 """
 
 from __future__ import annotations
@@ -10,54 +10,80 @@ import json
 import os
 import shutil
 import stat
-import tarfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from threading import Thread
 from typing import TypeAlias
 
 from executor.errors import UnfitError
 from executor.image.replacing import replacing
+from executor.rootfs.keptfiles import KeptFiles, Place
 
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _Facts: TypeAlias = tuple[int, int, int, int, int]  # mode, uid, gid, size of a file, mtime in ns
+_Record: TypeAlias = tuple[frozenset[str], Mapping[str, _Facts]]  # what was left out; what was there
 
 
 class OwnFiles:
-    """The files below `live`. FOLDER/own.json says how they were, FOLDER/own.tar holds those below `kept`."""
+    """The files below `live`. FOLDER/own.json says how they were; those below `kept` are copied.
+
+    Between two commands the record lies at FOLDER/own.last, to be used again when nothing has changed.
+    """
 
     def __init__(self, folder: str, kept: Collection[str] = (), live: str = "/") -> None:
-        self._record = os.path.join(folder, "own.json")
-        self._archive = os.path.join(folder, "own.tar")
-        self._kept = kept
+        self._path = os.path.join(folder, "own.json")
+        self._last_path = os.path.join(folder, "own.last")
+        self._copies = KeptFiles(folder, live)
+        self._kept = tuple(f"{path.strip('/')}/" for path in kept)
         self._live = live
+        self._last: _Record | None = None
+        self._written: tuple[int, ...] = ()
+        self._open = False
+        self._copying: Thread | None = None
+        self._stopped = False
+        self._failure: OSError | None = None
+
+    def begin_copying(self, left_out: Collection[str]) -> None:
+        """Copy what is to be kept in the background, unless it was; `note` waits for that."""
+        if self._copying is None and not self._copies.exist():
+            self._copying = Thread(target=self._copy, args=(_names(left_out),), name="own files", daemon=True)
+            self._copying.start()
+
+    def stop_copying(self) -> None:
+        """There will be no command."""
+        if self._copying:
+            self._stopped = True
+            self._copying.join()
+            self._copying, self._failure, self._stopped = None, None, False
 
     def note(self, left_out: Collection[str]) -> int:
         """Write down what is there but for `left_out` (absolute paths), and give the time of that in ns.
 
         Raises UnfitError when the disk is full.
         """
-        names = sorted(path.strip("/") for path in left_out)
-        facts = dict(self._walk("", frozenset(names)))
+        names = _names(left_out)
+        self.begin_copying(names)
+        record = (names, self._walk(names))
         try:
-            if not os.path.exists(self._archive):
-                self._keep(facts)
-            with replacing(self._record) as file:
-                file.write(json.dumps({"left out": names, "facts": facts}).encode())
+            if self._copying:
+                self._copying.join()
+                self._copying = None
+            if self._failure:
+                raise self._failure
+            self._write(record)
         except OSError as error:
             raise UnfitError(f"cannot keep a copy of the builder's own files: {error.strerror}") from error
-        return os.stat(self._record).st_ctime_ns
+        return os.stat(self._path).st_ctime_ns
 
     def put_right(self) -> tuple[str, ...]:
         """Repair what was changed since; the absolute paths of it.
 
         Raises UnfitError naming what cannot be repaired; a further call then tries again.
         """
-        try:
-            with open(self._record, encoding="utf-8") as file:
-                record = json.load(file)
-        except FileNotFoundError:
+        record = self._last if self._open else self._read()
+        if record is None:
             return ()
-        before: dict[str, _Facts] = {path: tuple(facts) for path, facts in record["facts"].items()}
-        left_out = frozenset(record["left out"])
+        left_out, before = record
         changed = self._changed(before, left_out)
         if changed:
             self._repair(changed, before)
@@ -66,31 +92,80 @@ class OwnFiles:
                     f"a command changed /{left[0]} of this container",
                     hint="start a new container: what follows in this one could be built on leftovers",
                 )
-        os.unlink(self._record)
+        self._end_record()
         return tuple(f"/{path}" for path in changed)
 
+    def _copy(self, left_out: frozenset[str]) -> None:
+        self._failure = None
+        try:
+            self._copies.make(self._kept_paths(left_out))
+        except OSError as error:
+            self._failure = error
+
+    def _kept_paths(self, left_out: frozenset[str]) -> Iterator[str]:
+        for path in self._paths_to_keep(left_out):
+            if self._stopped:
+                raise InterruptedError
+            yield path
+
+    def _paths_to_keep(self, left_out: frozenset[str]) -> Iterator[str]:
+        for folder in self._kept:
+            top = folder.rstrip("/")
+            if top not in left_out and os.path.isdir(self._at(top)) and not os.path.islink(self._at(top)):
+                yield from self._walk(left_out, top)
+
+    def _write(self, record: _Record) -> None:
+        """Have the record in its place, by a rename when it is the last one again."""
+        if record == self._last and self._written == _version(self._last_path):
+            os.rename(self._last_path, self._path)
+        else:
+            with replacing(self._path) as file:
+                file.write(json.dumps({"left out": sorted(record[0]), "facts": record[1]}).encode())
+        self._last, self._written, self._open = record, _version(self._path), True
+
+    def _read(self) -> _Record | None:
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                document = json.load(file)
+        except FileNotFoundError:
+            return None
+        facts = {path: tuple(facts) for path, facts in document["facts"].items()}
+        return frozenset(document["left out"]), facts
+
+    def _end_record(self) -> None:
+        self._open = False
+        if self._written and self._written == _version(self._path):
+            os.rename(self._path, self._last_path)
+            self._written = _version(self._last_path)
+            return
+        self._last = None
+        with suppress(FileNotFoundError):
+            os.unlink(self._path)
+
     def _changed(self, before: Mapping[str, _Facts], left_out: frozenset[str]) -> list[str]:
-        now = dict(self._walk("", left_out))
+        now = self._walk(left_out)
+        if now == before:
+            return []
         return sorted(path for path in now.keys() | before.keys() if now.get(path) != before.get(path))
 
-    def _walk(self, folder: str, left_out: frozenset[str]) -> Iterator[tuple[str, _Facts]]:
-        with os.scandir(os.path.join(self._live, folder)) as entries:
-            for entry in entries:
-                path = f"{folder}/{entry.name}" if folder else entry.name
-                if path not in left_out:
-                    facts = _facts(entry.stat(follow_symlinks=False))
-                    yield path, facts
-                    if stat.S_ISDIR(facts[0]):
-                        yield from self._walk(path, left_out)
-
-    def _keep(self, facts: Mapping[str, _Facts]) -> None:
-        kept = tuple(f"{path.strip('/')}/" for path in self._kept)
-        partial = f"{self._archive}.partial"
-        with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as archive:
-            for path, (mode, *_) in facts.items():
-                if path.startswith(kept) and not stat.S_ISDIR(mode):
-                    _add(archive, self._at(path), path)
-        os.rename(partial, self._archive)
+    def _walk(self, left_out: frozenset[str], top: str = "") -> dict[str, _Facts]:
+        found: dict[str, _Facts] = {}
+        waiting = [top]
+        while waiting:
+            folder = waiting.pop()
+            prefix = f"{folder}/" if folder else ""
+            descriptor = os.open(os.path.join(self._live, folder), _DIRECTORY)
+            try:
+                with os.scandir(descriptor) as entries:  # each lstat then looks up one name only
+                    for entry in entries:
+                        path = prefix + entry.name
+                        if path not in left_out:
+                            found[path] = facts = _facts(entry.stat(follow_symlinks=False))
+                            if stat.S_ISDIR(facts[0]):
+                                waiting.append(path)
+            finally:
+                os.close(descriptor)
+        return found
 
     def _repair(self, changed: list[str], before: Mapping[str, _Facts]) -> None:
         """What cannot be repaired is left to the comparison that follows."""
@@ -100,50 +175,43 @@ class OwnFiles:
         for path in changed:
             if path in before and stat.S_ISDIR(before[path][0]):
                 _make_directory(self._at(path))
-        with suppress(OSError, tarfile.TarError), tarfile.open(self._archive) as archive:
-            for path in changed:
-                if path in before and not stat.S_ISDIR(before[path][0]):
-                    self._restore(archive, path, before[path])
+        places = self._copies.places()
+        for path in changed:
+            if path in places and path in before and not stat.S_ISDIR(before[path][0]):
+                self._restore(path, before[path], places[path])
         touched = {*changed, *map(os.path.dirname, changed)} & before.keys()
         for path in sorted(touched, reverse=True):
             with suppress(OSError):
                 _apply(self._at(path), before[path])
 
-    def _restore(self, archive: tarfile.TarFile, path: str, facts: _Facts) -> None:
+    def _restore(self, path: str, facts: _Facts, place: Place) -> None:
         goal = self._at(path)
-        with suppress(OSError, KeyError):
+        with suppress(OSError):
             if not os.path.lexists(goal) or _facts(os.lstat(goal))[3:] != facts[3:]:
-                member = archive.getmember(path)
                 _remove(goal)
-                _extract(archive, member, goal)
+                self._copies.restore(place, goal)
 
     def _at(self, path: str) -> str:
         return os.path.join(self._live, path)
 
 
+def _names(paths: Collection[str]) -> frozenset[str]:
+    return frozenset(path.strip("/") for path in paths)
+
+
 def _facts(status: os.stat_result) -> _Facts:
-    size = status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return status.st_mode, status.st_uid, status.st_gid, size, status.st_mtime_ns
+    mode = status.st_mode
+    size = status.st_size if stat.S_ISREG(mode) else 0
+    return mode, status.st_uid, status.st_gid, size, status.st_mtime_ns
 
 
-def _add(archive: tarfile.TarFile, source: str, name: str) -> None:
-    """Add a link or a file; each name of a file has its content, so that it can be restored alone."""
-    status = os.lstat(source)
-    if stat.S_ISLNK(status.st_mode):
-        archive.addfile(archive.gettarinfo(source, name))
-    elif stat.S_ISREG(status.st_mode):
-        member = archive.gettarinfo(source, name)
-        member.type, member.size = tarfile.REGTYPE, status.st_size
-        with open(source, "rb") as file:
-            archive.addfile(member, file)
-
-
-def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, goal: str) -> None:
-    if member.issym():
-        os.symlink(member.linkname, goal)
-    elif content := archive.extractfile(member):
-        with open(goal, "xb") as file:
-            shutil.copyfileobj(content, file)
+def _version(path: str) -> tuple[int, ...]:
+    """What changes whenever the file at `path` does; nothing when it is not there."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _make_directory(path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from threading import Event, Timer
 
 import pytest
 
@@ -100,3 +101,73 @@ def test_another_process_can_do_it(live: Path, own: OwnFiles) -> None:
     assert "/own/program" in OwnFiles(str(live / "own" / "store"), live=str(live)).put_right()
     del before["own/link"]
     assert listing(live).keys() == before.keys()
+
+
+def test_copying_that_is_stopped_is_begun_anew(live: Path) -> None:
+    folder = live / "own" / "store"
+    own = OwnFiles(str(folder), kept=("/own",), live=str(live))
+    (folder / "own.data.partial").write_text("left by somebody who was killed" * 99)
+    own.begin_copying({"/own/store"})
+    own.stop_copying()
+    before = listing(live)
+    own.note({"/own/store"})
+    assert (folder / "own.data").stat().st_size < 99
+    (live / "own" / "program").unlink()
+    own.put_right()
+    assert listing(live) == before
+
+
+def test_a_record_that_a_command_took_away_is_not_needed_by_the_same_process(live: Path, own: OwnFiles) -> None:
+    before = listing(live)
+    for _ in range(2):
+        (live / "own" / "program").write_text("changed")
+        (live / "own" / "store" / "own.json").unlink()
+        assert "/own/program" in own.put_right()
+        assert listing(live) == before
+        own.note({"/own/store"})
+
+
+def test_a_record_that_a_command_forged_is_not_used_again(live: Path, own: OwnFiles) -> None:
+    """The same process has its own; the next one, after a SIGKILL, needs a true one."""
+    record = live / "own" / "store" / "own.json"
+    true = record.read_text()
+    record.write_text(true.replace("own/program", "own/progrom"))
+    assert own.put_right() == ()
+    own.note({"/own/store", "/absent"})
+    assert record.read_text() == true
+
+
+def test_a_full_disk_is_told_when_a_command_is_to_begin(live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "sendfile", full)
+    own = OwnFiles(str(live / "own" / "store"), kept=("/own",), live=str(live))
+    own.begin_copying({"/own/store"})
+    with pytest.raises(UnfitError, match="No space left on device"):
+        own.note({"/own/store"})
+
+
+def test_a_record_that_was_forged_between_two_commands_is_not_used_again(live: Path, own: OwnFiles) -> None:
+    folder = live / "own" / "store"
+    true = (folder / "own.json").read_text()
+    assert own.put_right() == ()
+    (folder / "own.last").write_text("{}")
+    own.note({"/own/store", "/absent"})
+    assert (folder / "own.json").read_text() == true
+
+
+def test_copying_ends_when_it_is_not_needed(live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = live / "own" / "store"
+    own = OwnFiles(str(folder), kept=("/own",), live=str(live))
+    stopping, send = Event(), os.sendfile
+
+    def held_up(*arguments: int) -> int:
+        assert stopping.wait(10)
+        return send(*arguments)
+
+    monkeypatch.setattr(os, "sendfile", held_up)
+    own.begin_copying({"/own/store"})
+    Timer(0.05, stopping.set).start()
+    own.stop_copying()
+    assert not (folder / "own.files").exists()

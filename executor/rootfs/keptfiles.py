@@ -1,0 +1,106 @@
+"""Copies of files in one large file, made once: what a container of our image runs on, should a command spoil it.
+
+    FOLDER/own.data     the contents, one after the other
+    FOLDER/own.files    where each is in there, and where links lead; written last
+
+A file for each would be found by the very command that changes all files of a kind.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+from executor.image.replacing import replacing
+
+Place: TypeAlias = tuple[int, int] | str
+"""Where a file's content begins, and its size; or the target of a link."""
+
+
+class KeptFiles:
+    """The copies in `folder` of files below `live`; paths are relative to that."""
+
+    def __init__(self, folder: str, live: str) -> None:
+        self._folder = folder
+        self._data = os.path.join(folder, "own.data")
+        self._list = os.path.join(folder, "own.files")
+        self._live = live
+
+    def exist(self) -> bool:
+        """Whether they were made."""
+        return os.path.exists(self._list)
+
+    def make(self, paths: Iterable[str]) -> None:
+        """Copy the files and links among `paths`, unless another process is faster. Raises OSError.
+
+        Each name of a file has its content. What somebody who was killed has left half done is begun anew.
+        """
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        partial = f"{self._data}.partial"
+        data = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(data, fcntl.LOCK_EX)
+            if self.exist():
+                return
+            os.ftruncate(data, 0)
+            places = dict(self._copied(paths, data))
+            os.rename(partial, self._data)
+            with replacing(self._list) as file:
+                file.write(json.dumps(places).encode())
+        finally:
+            os.close(data)
+
+    def _copied(self, paths: Iterable[str], data: int) -> Iterator[tuple[str, Place]]:
+        end = 0
+        for path in paths:
+            source = os.path.join(self._live, path)
+            mode = os.lstat(source).st_mode
+            if stat.S_ISLNK(mode):
+                yield path, os.readlink(source)
+            elif stat.S_ISREG(mode):
+                size = _append(source, data)
+                yield path, (end, size)
+                end += size
+
+    def places(self) -> Mapping[str, Place]:
+        """What there is: a link's target, a file's place. Nothing when the copies are gone or damaged."""
+        with suppress(OSError, ValueError):
+            found: Mapping[str, Place] = json.loads(Path(self._list).read_bytes())
+            return found
+        return {}
+
+    def restore(self, place: Place, goal: str) -> None:
+        """Make the file or link `goal`, which is not there. Raises OSError."""
+        if isinstance(place, str):
+            os.symlink(place, goal)
+            return
+        start, size = place
+        with open(self._data, "rb") as data, open(goal, "xb") as file:
+            _send(data.fileno(), file.fileno(), start, size)
+
+
+def _append(path: str, target: int) -> int:
+    """Write the file's content to `target`; its size."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        _send(descriptor, target, 0, size)
+    finally:
+        os.close(descriptor)
+    return size
+
+
+def _send(source: int, target: int, start: int, size: int) -> None:
+    end = start + size
+    while start < end:
+        count = os.sendfile(target, source, start, end - start)
+        if not count:
+            raise OSError(errno.EIO, "the file became shorter while it was read")
+        start += count
