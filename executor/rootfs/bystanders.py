@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterator
 
 
 class Bystanders:
-    """The directories in `folder`, whose content never changes. `note` comes before `discard_changed`."""
+    """The directories in `folder`, whose content never changes. `note` comes before `discard_changed`.
 
-    def __init__(self, folder: str) -> None:
+    One that has a file called `record` is compared with that before it is used: there only the file matters.
+    """
+
+    def __init__(self, folder: str, record: str) -> None:
         self._folder = folder
+        self._record = record
         self._inodes: dict[str, int] = {}
 
     def note(self) -> None:
@@ -29,13 +33,19 @@ class Bystanders:
         changed = tuple(
             name
             for name, inode in self._directories()
-            if self._inodes.get(name) == inode and _is_changed(os.path.join(self._folder, name), since)
+            if self._inodes.get(name) == inode and self._is_changed(os.path.join(self._folder, name), since)
         )
         for name in changed:
             folder = scratch("changed")
             os.rename(os.path.join(self._folder, name), os.path.join(folder, name))
             shutil.rmtree(folder, ignore_errors=True)
         return changed
+
+    def _is_changed(self, folder: str, since: int) -> bool:
+        try:
+            return os.lstat(os.path.join(folder, self._record)).st_ctime_ns > since
+        except FileNotFoundError:
+            return _is_changed(folder, since)
 
     def _directories(self) -> Iterator[tuple[str, int]]:
         with os.scandir(self._folder) as entries:

@@ -28,9 +28,11 @@ from executor.rootfs.mountinfo import mount_of
 from executor.rootfs.ownfiles import OwnFiles
 from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable, write_secrets
 from executor.rootfs.recovery import FOLDER, alone
+from executor.rootfs.roottrees import RootTrees
 from executor.rootfs.runmounts import write_scripts
 from executor.rootfs.safepath import resolve
 from executor.rootfs.sealing import seal
+from executor.rootfs.spare import RECORD
 from executor.rootfs.takeover import Takeover
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.scan import Mode, ScanDiff
@@ -59,6 +61,7 @@ class InPlaceDriver:
         self._trees = ChrootDriver(store, ignore=ignore, mode=mode)
         self._trees.forbid_mounts()
         self._gives_way = gives_way
+        self.own_files = OwnFiles(FOLDER, kept=(*_STAYS, "/bin", "/etc"))
 
     def probe(self) -> Probe:
         """Ask the guard, and rename a directory of the store into the folder for what is put aside."""
@@ -68,8 +71,9 @@ class InPlaceDriver:
             return Probe(False, error.message)
         try:
             os.makedirs(FOLDER, mode=0o700, exist_ok=True)
-            if not _can_be_renamed(self.store.scratch("probe")):
-                self._trees.keep_roots_by(_Roots().scratch)
+            movable = _can_be_renamed(self.store.scratch("probe"))
+            scratch = self.store.scratch if movable else _Roots().scratch
+            self._trees.make_trees_by(RootTrees(self.store, scratch, squash=False, shared=not movable))
         except OSError as error:
             return Probe(False, f"{error.filename} cannot be used: {error.strerror}")
         if (mount := mount_of(FOLDER)) and mount.point != "/":
@@ -97,14 +101,24 @@ class InPlaceDriver:
 
     def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> InPlaceRoot:
         """See `Driver.open_root`."""
+        self.own_files.begin_copying(_left_out(self.store.home))
         return InPlaceRoot(self, self._trees.open_root(layers, open_layer))
 
     def opens_at_once(self, layers: Sequence[Layer]) -> bool:
         """See `Driver.opens_at_once`."""
         return self._trees.opens_at_once(layers)
 
+    def await_trees(self) -> None:
+        """Wait until nothing is unpacked in the background: a command could change what is not yet known."""
+        self._trees.await_trees()
+
+    def suspect_trees(self) -> None:
+        """A command could have changed the trees that are ready for other roots."""
+        self._trees.trees.suspect()
+
     def prefetch(self, layers: Sequence[Layer], open_layer: OpenLayer) -> AbstractContextManager[None]:
         """See `Driver.prefetch`."""
+        self.own_files.begin_copying(_left_out(self.store.home))
         return self._trees.prefetch(layers, open_layer)
 
 
@@ -130,6 +144,7 @@ class InPlaceRoot:
             )
             return self._tree.run(request, on_line)
         takeover = Takeover(guard.permit(), FOLDER)
+        self._driver.await_trees()
         with (
             watched(),
             alone(),
@@ -146,14 +161,14 @@ class InPlaceRoot:
     @contextmanager
     def _own_files(self, on_line: OnLine) -> Iterator[None]:
         """The container's own files within the context; what was done to them is undone after it, and told."""
-        own = OwnFiles(FOLDER, kept=(*_STAYS, "/bin", "/etc"))
-        store = self._driver.store
-        layers = Bystanders(os.path.join(store.home, "unpacked"))
+        own, store = self._driver.own_files, self._driver.store
+        layers = Bystanders(os.path.join(store.home, "unpacked"), RECORD)
         layers.note()
-        began = own.note({*_CHANGES, *staying(store.home)}.difference(_STAYS))
+        began = own.note(_left_out(store.home))
         try:
             yield
         finally:
+            self._driver.suspect_trees()
             if changed := own.put_right():
                 on_line("stderr", f"the command changed {changed[0]} of this container: it is as it was again")
             if layers.discard_changed(began, store.scratch):
@@ -193,6 +208,7 @@ class InPlaceRoot:
 
     def close(self) -> None:
         """See `RootFs.close`."""
+        self._driver.own_files.stop_copying()
         self._tree.close()
 
     def __enter__(self) -> Self:
@@ -257,6 +273,11 @@ def staying(home: str) -> set[str]:
 def _is_memory(path: str) -> bool:
     mount = mount_of(path)
     return mount is not None and mount.kind == "tmpfs"
+
+
+def _left_out(home: str) -> set[str]:
+    """The paths of this container whose files change by themselves, or are not the container's."""
+    return {*_CHANGES, *staying(home)}.difference(_STAYS)
 
 
 def _is_a_containers_own(path: str) -> bool:

@@ -4,8 +4,9 @@
     redo  size, mode, owner or mtime differ
     time  mtime differs (kaniko's --snapshot-mode; the last two can miss changes and are the user's choice)
 
-A path whose ctime alone moved (a chown to the owner it has) is compared with the tree it was copied from; where
-that has no word on it any more, the path counts as changed: a layer too large is better than one that lacks it.
+A path whose ctime alone moved (a chown to the owner it has) is compared with a tree as the layers made it, which
+is asked for only then; where that has no word on it any more, the path counts as changed: a layer too large is
+better than one that lacks it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Literal
 from executor.dataclass import dataclass, field, replace
 from executor.image.layer import WHITEOUT_PREFIX, EntryType, LayerEntry
 from executor.snapshot.changes import Change
-from executor.snapshot.entries import describe, same_content
+from executor.snapshot.entries import describe, same_content, xattrs_of
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.index import Facts, Index, take_index
 
@@ -30,12 +31,14 @@ Mode = Literal["full", "redo", "time"]
 class Baseline:
     """A tree as it was: its index, and what is known of entries beyond their facts.
 
-    `pristine` is the tree it was copied from ('' for none); `known` holds the entries that were written into
-    layers since, which the pristine tree does not have like that.
+    `attributes` are those of directories that have any. `pristine` gives a tree that is as this one once was
+    (None: there is none); `known` holds the entries that were written into layers since, which the pristine tree
+    does not have like that.
     """
 
     index: Index
-    pristine: str = ""
+    attributes: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    pristine: Callable[[], str] | None = None
     known: Mapping[str, LayerEntry] = field(default_factory=dict)
 
 
@@ -62,7 +65,7 @@ class ScanDiff:
         self.after: Baseline | None = None
 
     def __iter__(self) -> Iterator[Change]:
-        index = take_index(self._root, self._ignore)
+        index = take_index(self._root, self._ignore, self._before.index)
         changed = self._changed(index)
         gone = _topmost_gone(self._before.index, index)
         known = {name: entry for name, entry in self._before.known.items() if name in index}
@@ -77,7 +80,7 @@ class ScanDiff:
             if entry:
                 known[name] = entry
                 yield self._change(entry, index[name], links)
-        self.after = Baseline(index=index, pristine=self._before.pristine, known=known)
+        self.after = replace(self._before, index=index, known=known)
 
     def is_empty(self) -> bool:
         """True when nothing changed."""
@@ -102,7 +105,7 @@ class ScanDiff:
         changed = {
             name
             for name, facts in index.items()
-            if (old := before.get(name)) != facts
+            if (old := before.get(name)) is not facts
             and not stat.S_ISSOCK(facts.mode)
             and (old is None or differs(name, old, facts))
         }
@@ -111,17 +114,21 @@ class ScanDiff:
     def _differs(self, name: str, before: Facts, now: Facts) -> bool:
         if (before.mode, before.uid, before.gid) != (now.mode, now.uid, now.gid):
             return True
-        directory = stat.S_ISDIR(now.mode)
-        if not directory and (before.mtime, before.size) != (now.mtime, now.size):
+        if stat.S_ISDIR(now.mode):
+            return xattrs_of(os.path.join(self._root, name)) != self._old_attributes(name)
+        if (before.mtime, before.size) != (now.mtime, now.size):
             return True
         entry, old = self._describe(name), self._old_entry(name)
         if entry is None or old is None:
             return True
-        if directory:
-            return entry.xattrs != old.xattrs
         if replace(entry, mtime_ns=0) != replace(old, mtime_ns=0):
             return True
         return entry.type is EntryType.FILE and not self._has_pristine_content(name)
+
+    def _old_attributes(self, name: str) -> Mapping[str, bytes]:
+        """Those that the directory `name` had."""
+        known = self._before.known.get(name)
+        return known.xattrs if known else self._before.attributes.get(name, {})
 
     def _old_entry(self, name: str) -> LayerEntry | None:
         """What the baseline had as `name`, None when nobody knows."""
@@ -129,16 +136,16 @@ class ScanDiff:
             return self._before.known[name]
         if not self._before.pristine:
             return None
-        path = os.path.join(self._before.pristine, name)
+        path = os.path.join(self._before.pristine(), name)
         try:
             return describe(path, name, os.lstat(path), squash=self._squash)
         except OSError:
             return None
 
     def _has_pristine_content(self, name: str) -> bool:
-        if name in self._before.known:
+        if name in self._before.known or not self._before.pristine:
             return False
-        return same_content(os.path.join(self._root, name), os.path.join(self._before.pristine, name))
+        return same_content(os.path.join(self._root, name), os.path.join(self._before.pristine(), name))
 
     def _describe(self, name: str) -> LayerEntry | None:
         path = os.path.join(self._root, name)

@@ -80,6 +80,12 @@ def is_whole(directory: str) -> bool:
     return True
 
 
+def is_of_this_boot(directory: str) -> bool:
+    """Whether the machine has not started anew since `directory` was made or last known to be whole."""
+    known = read_seal(directory)
+    return known is not None and known.boot == _boot()
+
+
 def read_seal(directory: str) -> Seal | None:
     """What is remembered of `directory`, None when nothing is."""
     try:

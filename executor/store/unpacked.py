@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from executor.store.locks import locked
-from executor.store.seals import begin_seal, is_whole, remove_seal
+from executor.store.seals import begin_seal, is_of_this_boot, is_whole, remove_seal
 from executor.store.usage import Usage
 
 
@@ -66,10 +66,13 @@ class UnpackedLayers:
             return self._publish(key, directory)
 
     def take(self, key: str) -> str | None:
-        """Move the directory of `key` out of the store, to be changed and perhaps given back by `adopt`."""
+        """Move the directory of `key` out of the store, to be changed and perhaps given back by `adopt`.
+
+        It is not looked through; one that an earlier run of the machine has left is of no use.
+        """
         with self._locked(key):
-            found = self._sound(key)
-            if found is None:
+            found = self._marked(key)
+            if found is None or not is_of_this_boot(found):
                 return None
             directory = tempfile.mkdtemp(prefix="taken-", dir=self._session)
             os.rename(found, directory)

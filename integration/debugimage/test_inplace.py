@@ -98,6 +98,35 @@ def test_mount_points_and_the_workspace_stay(container: Container, base_host: st
     assert "/workspace of the image cannot be seen" in done.output
 
 
+_SPOIL = "RUN find / -xdev -perm +6000 -type f -exec chmod a-s {} + ; test ! -u /opt/suid"
+_AS_BEFORE = "RUN test -u /opt/suid -a ! -e /srv/left && grep -q root /etc/passwd"
+
+
+def test_what_a_command_does_to_the_tree_of_another_stage_is_undone(container: Container, base_host: str) -> None:
+    base = f"FROM {base_host}/busybox"
+    done = attempt(container, base, _SPOIL, base, _AS_BEFORE, "COPY --from=0 /opt/suid /")
+    assert done.status == 0, done.output
+
+
+def test_the_next_build_finds_its_base_as_it_was(container: Container, base_host: str) -> None:
+    base = f"FROM {base_host}/busybox"
+    leave = "mkdir -p /srv/left/more; echo evil > /etc/passwd; rm -r /opt"
+    for last in (f"RUN {leave}", f"RUN {leave}; exit 3"):
+        done = attempt(container, base, _SPOIL, last)
+        assert done.status == (3 if "exit" in last else 0), done.output
+        done = attempt(container, base, _AS_BEFORE)
+        assert done.status == 0, done.output
+
+
+def test_what_only_looks_changed_is_in_no_layer(container: Container, base_host: str) -> None:
+    """Whoever owns a file already, and is given it: only then the base is unpacked for a comparison."""
+    work = "chown -R 0:0 /etc && chmod 755 /etc && mv /opt /moved && mv /moved /opt"
+    done = attempt(container, f"FROM {base_host}/busybox", f"RUN {work}")
+    assert done.status == 0, done.output
+    assert "done in" in done.output
+    assert "layer of" not in done.output
+
+
 def test_the_tools_of_the_container_run_meanwhile(container: Container, base_host: str) -> None:
     words = argv(container, f"FROM {base_host}/busybox", "RUN touch /started && sleep 3")
     process = subprocess.Popen(container.argv(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bystanders(folder: Path) -> Bystanders:
-    bystanders = Bystanders(str(folder))
+    bystanders = Bystanders(str(folder), "made")
     bystanders.note()
     return bystanders
 
@@ -53,6 +53,19 @@ def test_what_was_changed_is_discarded(folder: Path, bystanders: Bystanders, sin
     assert bystanders.discard_changed(since, lambda prefix: tempfile.mkdtemp(prefix, dir=scratch)) == ("one",)
     assert sorted(path.name for path in folder.iterdir()) == ["two", "two.seal"]
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_of_one_with_a_record_only_that_matters(folder: Path, bystanders: Bystanders, tmp_path: Path, write: bool):
+    record = folder / "one" / "made"
+    record.write_text("how it was")
+    await_next_tick(record.stat().st_ctime_ns)
+    since = record.stat().st_ctime_ns
+    (folder / "one" / "fs" / "bin" / "su").chmod(0o4755)
+    if write:
+        record.write_text("how it should have been")
+    found = bystanders.discard_changed(since, lambda prefix: tempfile.mkdtemp(prefix, dir=tmp_path))
+    assert found == (("one",) if write else ())
 
 
 def test_what_came_or_was_used_meanwhile_stays(folder: Path, bystanders: Bystanders, since: int, tmp_path: Path):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executor.rootfs.copytree import CopyRules, copy_tree
-from executor.rootfs.spare import restore
+from executor.rootfs.spare import Made, read_record, restore, write_record
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.index import take_index
 
@@ -92,11 +92,56 @@ EDITS = {
 def test_an_edit_is_undone(edit, pristine, tmp_path):
     root = tmp_path / "root"
     copy_tree(str(pristine), str(root), CopyRules())
-    index, before = take_index(str(root), IgnoredPaths()), state(root)
+    made, before = Made.of(str(root)), state(root)
     edit(root / "d/b")
     assert state(root) != before or edit is forge
-    assert restore(str(root), str(pristine), index)
+    again = restore(str(root), made, lambda: str(pristine))
     assert state(root) == before
+    assert again == Made.of(str(root))
+
+
+def nowhere():
+    raise AssertionError("nobody needs another tree")
+
+
+def test_what_was_added_is_undone_without_another_tree(pristine, tmp_path):
+    made, before = Made.of(str(pristine)), state(pristine)
+    (pristine / "d" / "new").mkdir()
+    (pristine / "d" / "new" / "file").write_text("new")
+    (pristine / "d").chmod(0o711)
+    (pristine / "empty").rmdir()
+    assert restore(str(pristine), made, nowhere)
+    assert state(pristine) == before
+
+
+def test_an_attribute_of_a_directory_is_too_much(pristine):
+    os.setxattr(pristine / "d", "user.kept", b"1")
+    made = Made.of(str(pristine))
+    (pristine / "d" / "new").mkdir()
+    assert restore(str(pristine), made, nowhere)
+    os.setxattr(pristine / "d", "user.kept", b"2")
+    assert restore(str(pristine), made, nowhere) is None
+
+
+def test_what_is_written_down_is_read_again(pristine, tmp_path):
+    os.setxattr(pristine / "d", "user.kept", b"\xff")
+    os.utime(pristine / "a", (-5, -5))
+    (pristine / os.fsdecode(b"odd\xff\nname")).write_text("")
+    made = Made.of(str(pristine))
+    write_record(str(tmp_path), made)
+    assert read_record(str(tmp_path)) == made
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data[:-1], lambda data: data[:-56], lambda _: b"", lambda _: b"[]\n"]
+)
+def test_a_damaged_record_is_none(spoil, pristine, tmp_path):
+    write_record(str(tmp_path), Made.of(str(pristine)))
+    record = tmp_path / "made"
+    record.write_bytes(spoil(record.read_bytes()))
+    assert read_record(str(tmp_path)) is None
+    record.unlink()
+    assert read_record(str(tmp_path)) is None
 
 
 @settings(max_examples=40, deadline=None)
@@ -108,11 +153,11 @@ def test_edits_in_any_order_are_undone(steps, tmp_path_factory):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(name)
     copy_tree(str(tree), str(root), CopyRules())
-    index, before = take_index(str(root), IgnoredPaths()), state(root)
+    made, before = Made.of(str(root)), state(root)
     for edit, name in steps:
         if (root / name).is_file() and not (root / name).is_symlink():
             EDITS[edit](root / name)
-    assert restore(str(root), str(tree), index)
+    assert restore(str(root), made, lambda: str(tree))
     assert state(root) == before
 
 
@@ -120,6 +165,6 @@ def test_a_changed_hard_link_is_too_much(pristine, tmp_path):
     os.link(pristine / "a", pristine / "twin")
     root = tmp_path / "root"
     copy_tree(str(pristine), str(root), CopyRules())
-    index = take_index(str(root), IgnoredPaths())
+    made = Made.of(str(root))
     write(root / "a")
-    assert not restore(str(root), str(pristine), index)
+    assert restore(str(root), made, lambda: str(pristine)) is None

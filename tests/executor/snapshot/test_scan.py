@@ -11,7 +11,7 @@ import pytest
 
 from executor.image.layer import EntryType
 from executor.snapshot.ignore import IgnoredPaths
-from executor.snapshot.index import take_index
+from executor.snapshot.index import attributes_of, take_index
 from executor.snapshot.scan import Baseline, Mode, ScanDiff
 
 NOTHING = IgnoredPaths()
@@ -32,7 +32,9 @@ def baseline(root: Path, *, copied: bool = True, ignore: IgnoredPaths = NOTHING)
     pristine = root.parent / "pristine"
     if copied:
         shutil.copytree(root, pristine, symlinks=True)
-    return Baseline(index=take_index(str(root), ignore), pristine=str(pristine) if copied else "")
+    index = take_index(str(root), ignore)
+    attributes = attributes_of(str(root), index)
+    return Baseline(index=index, attributes=attributes, pristine=(lambda: str(pristine)) if copied else None)
 
 
 def names(root: Path, before: Baseline, mode: Mode = "full", ignore: IgnoredPaths = NOTHING) -> list[str]:
@@ -120,6 +122,25 @@ def test_modes(touch: str, full: bool, redo: bool, time: bool, tree: Path) -> No
     before = baseline(tree)
     TOUCHES[touch](tree / "f")
     assert [bool(names(tree, before, mode)) for mode in ("full", "redo", "time")] == [full, redo, time]
+
+
+def test_a_directory_that_has_kept_its_attributes_is_not_changed(tree: Path) -> None:
+    os.setxattr(tree / "d", "user.kept", b"1")
+    before = baseline(tree)
+    (tree / "d" / "new").touch()
+    (tree / "d" / "new").unlink()
+    assert names(tree, before) == []
+    os.setxattr(tree / "d", "user.kept", b"2")
+    assert names(tree, before) == ["d"]
+
+
+def test_what_was_the_same_is_never_compared_with_another_tree(tree: Path) -> None:
+    index = take_index(str(tree), NOTHING)
+    before = Baseline(index=index, pristine=lambda: pytest.fail("nothing is in doubt"))
+    shutil.rmtree(tree / "d" / "sub")
+    (tree / "f").write_text("of another size")
+    (tree / "d").chmod(0o700)
+    assert names(tree, before) == ["d", "d/.wh.sub", "f"]
 
 
 def test_without_a_pristine_tree_doubt_is_a_change(tree: Path) -> None:
