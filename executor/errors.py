@@ -4,6 +4,7 @@
     ├── UsageError            2   a wrong flag or flag value
     ├── NotSupportedError     2   valid input that this version does not execute; names the feature
     ├── InvalidFileError      2   a file with faults, all of them listed (Dockerfile, builds file, config.json)
+    │   └── FaultyStepsError  1   instructions that cannot be carried out here and now, found before the first step
     ├── StepError             1   an instruction failed
     │   └── RunError          n   the command of a RUN failed; `executor` exits with its status
     ├── ContextError          1   the build context cannot be had or lacks a file
@@ -112,6 +113,12 @@ class InvalidFileError(Error):
     def __init__(self, diagnostics: Sequence[Diagnostic], *, hint: str = "") -> None:
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(str(d) for d in self.diagnostics), hint=hint)
+
+
+class FaultyStepsError(InvalidFileError):
+    """Instructions that cannot be carried out here and now: told before the first step, all of them."""
+
+    exit_code = 1
 
 
 class StepError(Error):

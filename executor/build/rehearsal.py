@@ -24,11 +24,11 @@ from executor.dockerfile.instructions import Add, Arg, Copy, Env, Onbuild, Run, 
 from executor.dockerfile.marking import fault_in
 from executor.dockerfile.wildcard import has_wildcards
 from executor.dockerfile.words import WordError
-from executor.errors import Diagnostic, Error, InvalidFileError, StepError
+from executor.errors import Diagnostic, Error, FaultyStepsError, StepError
 
 
 def rehearse(plan: BuildPlan, bases: BaseImages, build_args: Mapping[str, str], files: SourceTree) -> None:
-    """Raise InvalidFileError with everything that is wrong with the stages of `plan`; `files` are the context's.
+    """Raise FaultyStepsError with everything that is wrong with the stages of `plan`; `files` are the context's.
 
     A stage that cannot be begun is left out, with those upon it: the build says why.
     """
@@ -37,7 +37,7 @@ def rehearse(plan: BuildPlan, bases: BaseImages, build_args: Mapping[str, str], 
     for planned in plan.stages:
         faults += rehearsal.of_stage(planned)
     if faults:
-        raise InvalidFileError(
+        raise FaultyStepsError(
             sorted(dict.fromkeys(faults), key=lambda found: (found.location.line, found.location.column))
         )
 

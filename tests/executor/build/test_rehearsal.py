@@ -13,7 +13,7 @@ from executor.build.planner import PlanRequest, plan_build
 from executor.build.rehearsal import rehearse
 from executor.dockerfile.ignore import IgnoreMatcher
 from executor.dockerfile.parser import parse
-from executor.errors import InvalidFileError
+from executor.errors import FaultyStepsError, InvalidFileError
 from executor.image.config import ContainerConfig, ImageConfig
 from executor.image.platform import Platform
 from tests.support.trees import write_tree
@@ -45,7 +45,8 @@ def faults(
     bases = cast("BaseImages", Bases(*env, on_build=on_build))
     try:
         rehearse(plan, bases, build_args or {}, SourceTree(str(tmp_path), IgnoreMatcher(ignore)))
-    except InvalidFileError as error:
+    except FaultyStepsError as error:
+        assert error.exit_code == 1
         return [f"{fault.location.line}:{fault.location.column} {fault.message}" for fault in error.diagnostics]
     return []
 
