@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from executor.build.keptimages import KeptImages
 from executor.build.layoutimages import import_image, is_layout
 from executor.build.warmedbases import WarmedBases
 from executor.dataclass import dataclass
@@ -52,7 +53,7 @@ class BaseImages:
         warmed: WarmedBases | None = None,
     ) -> None:
         self._store = store
-        self._client = client
+        self._images = KeptImages(store, client)
         self._local = local_images
         self._sink = sink
         self._warmed = warmed
@@ -91,7 +92,7 @@ class BaseImages:
         parsed = Reference.parse(reference)
         found = self._warmed.find(parsed, platform) if self._warmed else None
         if found is None:
-            found = resolve(self._client, parsed, platform)
+            found = resolve(self._images, parsed, platform)
         image = _base_image(
             reference, found.descriptor.digest, found.manifest_bytes, found.config_bytes, {}, parsed.name
         )

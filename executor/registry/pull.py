@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Protocol
 
 from executor.dataclass import dataclass
 from executor.errors import ImageError
-from executor.events import Warned
+from executor.events import Sink, Warned
 from executor.image.config import config_from_bytes
 from executor.image.descriptor import Descriptor
 from executor.image.manifest import Index, Manifest, parse_manifest
 from executor.image.platform import Platform
 from executor.image.reference import Reference
-from executor.registry.client import FetchedManifest, RegistryClient
+from executor.registry.client import FetchedManifest
 
 _DEEPEST_INDEX = 4
 _LARGEST_CONFIG = 8 * 1024 * 1024
@@ -31,7 +32,21 @@ class ResolvedImage:
     config_bytes: bytes
 
 
-def resolve(client: RegistryClient, reference: Reference, platform: Platform) -> ResolvedImage:
+class ManifestSource(Protocol):
+    """What an image is read from: a RegistryClient, or something that stands before one."""
+
+    @property
+    def sink(self) -> Sink:
+        """Hears of warnings."""
+
+    def get_manifest(self, reference: Reference) -> FetchedManifest:
+        """See `RegistryClient.get_manifest`."""
+
+    def open_blob(self, repository: str, descriptor: Descriptor) -> BinaryIO:
+        """See `RegistryClient.open_blob`."""
+
+
+def resolve(client: ManifestSource, reference: Reference, platform: Platform) -> ResolvedImage:
     """Find the image that `reference` names for `platform` and fetch its manifest and configuration.
 
     A reference to a single image is taken whatever its platform, with a warning, as BuildKit does. Raises
@@ -92,14 +107,14 @@ def _preferences(platform: Platform) -> Iterator[Platform]:
         yield from (Platform(os, "arm", f"v{lower}") for lower in range(level - 1, _LOWEST_ARM - 1, -1))
 
 
-def _read_config(client: RegistryClient, reference: Reference, manifest: Manifest) -> bytes:
+def _read_config(client: ManifestSource, reference: Reference, manifest: Manifest) -> bytes:
     if manifest.config.size > _LARGEST_CONFIG:
         raise ImageError(f"the configuration of {reference} would have {manifest.config.size} bytes")
     with client.open_blob(reference.name, manifest.config) as stream:
         return stream.read()
 
 
-def _warn_of_platform(client: RegistryClient, reference: Reference, config: bytes, platform: Platform) -> None:
+def _warn_of_platform(client: ManifestSource, reference: Reference, config: bytes, platform: Platform) -> None:
     found = config_from_bytes(config).platform
     if not found.serves(platform):
         client.sink(Warned(message=f"{reference} is for {found}, not for {platform} as asked"))

@@ -3,6 +3,7 @@
     HOME/blobs/sha256/<hex>        verified content
     HOME/unpacked/<key>/fs         a layer or a flattened chain of layers, as the drivers need it; see seals.py
     HOME/images/<hex>.json         where the layers of an image built here can be found in registries
+    HOME/names/<hex>.json          what the name of a base image stood for when it was last asked for
     HOME/caches/<key>/<n>          what RUN --mount=type=cache keeps
     HOME/unpushed/<name>/          images that registries still lack: see unpushed.py
     HOME/work/<session>/…          what a running process is making; its owner holds a lock on <session>.lock
@@ -24,13 +25,14 @@ from typing import Self
 from executor.errors import UnfitError
 from executor.store.blobs import BlobStore
 from executor.store.cachemounts import CacheMounts
+from executor.store.names import ImageNames
 from executor.store.provenance import ImageSources
 from executor.store.sessions import new_session, remove_abandoned
 from executor.store.unpacked import UnpackedLayers
 from executor.store.unpushed import UnpushedImages
 from executor.store.usage import Usage
 
-_FOLDERS = ("blobs/sha256", "unpacked", "images", "caches", "unpushed", "work", "locks")
+_FOLDERS = ("blobs/sha256", "unpacked", "images", "names", "caches", "unpushed", "work", "locks")
 
 
 def default_home() -> str:
@@ -57,6 +59,7 @@ class Store:
         self.blobs = BlobStore(os.path.join(home, "blobs"), ingest, self.usage)
         self.unpacked = UnpackedLayers(os.path.join(home, "unpacked"), locks, session, self.usage)
         self.caches = CacheMounts(os.path.join(home, "caches"), locks, session)
+        self.names = ImageNames(os.path.join(home, "names"))
         self.sources = ImageSources(os.path.join(home, "images"))
         self.unpushed = UnpushedImages(os.path.join(home, "unpushed"), self.blobs, session)
 

@@ -138,3 +138,4 @@ def _forget_sources(store: Store) -> None:
         manifest = Path(store.home, "blobs", "sha256", entry.name.removesuffix(".json"))
         if entry.name.endswith(".json") and not manifest.exists():
             Path(entry.path).unlink(missing_ok=True)
+    store.names.forget(lambda digest: os.path.exists(store.blobs.path(digest)))
