@@ -14,8 +14,8 @@ List call(Map options = [:]) {
 }
 
 private Map withDefaults(Map options) {
-    Map defaults = [file: 'builds.yaml', container: 'krunner', reportDir: 'krunner-report', jobs: 1,
-                    only: [], skip: [], shard: '', failFast: false, args: []]
+    Map defaults = [file: 'builds.yaml', container: 'krunner', reportDir: 'krunner-report', jobs: 0,
+                    only: [], skip: [], shard: '', failFast: false, resume: false, args: []]
     for (name in options.keySet()) {
         if (!defaults.containsKey(name)) {
             error "krunner: there is no option '${name}'; there are ${defaults.keySet().join(', ')}"
@@ -35,7 +35,10 @@ private int build(Map wanted) {
 }
 
 private String commandLine(Map wanted) {
-    List words = ['krunner', 'build', '--report-dir', wanted.reportDir, '--jobs', wanted.jobs]
+    List words = ['krunner', 'build', '--report-dir', wanted.reportDir]
+    if (wanted.jobs) {
+        words += ['--jobs', wanted.jobs]
+    }
     for (glob in [wanted.only].flatten()) {
         words += ['--only', glob]
     }
@@ -47,6 +50,9 @@ private String commandLine(Map wanted) {
     }
     if (wanted.failFast) {
         words << '--fail-fast'
+    }
+    if (wanted.resume) {
+        words << '--resume'
     }
     words += wanted.args
     words << wanted.file

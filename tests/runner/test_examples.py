@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ FOREIGN = sorted(
     path for name in ("docker-bake.*", "compose.yaml") for path in (ROOT / "examples").glob(f"**/{name}")
 )
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "jenkins" / "README.md", *(ROOT / "docs").glob("**/*.md")])
+
+BLOCK = re.compile(r"^ *```yaml\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("path", [*EXAMPLES, *FOREIGN], ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -27,15 +30,15 @@ def test_example(path, monkeypatch, capsys):
     assert main(["validate", str(path)]) == 0, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_what_pages_show_is_as_the_schema_says(page, tmp_path):
     """Of contexts and Dockerfiles there is nothing here; what files include is left out."""
-    for text in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+    for text in map(textwrap.dedent, BLOCK.findall(page.read_text())):
         if re.search(r"^version: 1$", text, re.MULTILINE):
             path = tmp_path / "builds.yaml"
             rest = "" if "\nbuilds:" in text else "builds: [{name: any}]\n"
             path.write_text(re.sub(r"^include:.*\n", "", text, flags=re.MULTILINE) + rest)
-            resolved = config.resolve(str(path), {"VERSION": "1.0", "TAG": "1"})
+            resolved = config.resolve(str(path), {"VERSION": "1.0", "TAG": "1", "BUILD_NUMBER": "7"})
             assert resolved.findings.sorted() == []
             assert resolved.entries
 
