@@ -13,6 +13,7 @@ from executor.spec import BuildResult, BuildSpec, Job
 _LATE_IMPORTS = (
     "executor.build.buildcache",
     "executor.build.engine",
+    "executor.build.inputs",
     "executor.build.pushing",
     "isal.igzip",
     "isal.isal_zlib",
