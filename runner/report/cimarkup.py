@@ -1,7 +1,7 @@
 """What CI servers make of certain lines of a log: sections to fold, and notes beside the lines of a file.
 
 GitLab   ESC[0Ksection_start:TIME:NAME[collapsed=true]CR ESC[0KTITLE   …   ESC[0Ksection_end:TIME:NAMECR ESC[0K
-GitHub   ::group::TITLE   …   ::endgroup::   ::error file=FILE,line=LINE,title=TITLE::MESSAGE
+GitHub   ::group::TITLE   …   ::endgroup::   ::error file=FILE,line=LINE,col=COLUMN,title=TITLE::MESSAGE
 These lines stand alone: every line of a build has its image before it, so no build can write one.
 """
 
@@ -18,19 +18,20 @@ from executor.dataclass import dataclass
 from runner.outcome import Outcome
 
 Level: TypeAlias = Literal["error", "warning"]
-_PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::\d+)?\Z")
+_PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?\Z")
 _CLEAR = "\x1b[0K"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """Something about an image that deserves to be seen outside of the log. `line` 0: no line."""
+    """Something about an image that deserves to be seen outside of the log. `line` and `column` 0: none."""
 
     level: Level
     image: str
     message: str
     file: str = ""
     line: int = 0
+    column: int = 0
 
     @classmethod
     def of_outcome(cls, outcome: Outcome) -> Note:
@@ -48,7 +49,8 @@ class Note:
         """Of a warning, whose location is `file:line`, `file:line:column` or empty."""
         place = _PLACE.match(warning.location)
         file, line = (place["file"], int(place["line"])) if place else ("", 0)
-        return cls(level="warning", image=image, message=warning.message, file=file, line=line)
+        column = int(place["column"] or 0) if place else 0
+        return cls(level="warning", image=image, message=warning.message, file=file, line=line, column=column)
 
 
 class Markup(Protocol):
@@ -126,7 +128,8 @@ class GitHubMarkup:
         """An annotation of the run, and of a changed file in the pull request."""
         fields = {"title": note.image}
         if note.file:
-            fields = {"file": self._path(note.file), "line": str(note.line or 1), **fields}
+            column = {"col": str(note.column)} if note.column else {}
+            fields = {"file": self._path(note.file), "line": str(note.line or 1), **column, **fields}
         shown = ",".join(f"{key}={_escaped(value, ':,')}" for key, value in fields.items())
         return f"::{note.level} {shown}::{_escaped(note.message)}"
 

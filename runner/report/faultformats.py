@@ -46,7 +46,8 @@ def _as_json(fault: Diagnostic) -> dict[str, Any]:
 def _note(fault: Diagnostic) -> Note:
     message = f"{fault.message}\n{fault.hint}" if fault.hint else fault.message
     place = fault.location
-    return Note(level="error", image=fault.path or "krunner", message=message, file=place.file, line=place.line)
+    image, file, line, column = fault.path or "krunner", place.file, place.line, place.column
+    return Note(level="error", image=image, message=message, file=file, line=line, column=column)
 
 
 def _code_quality(faults: Sequence[Diagnostic], workspace: str) -> list[dict[str, Any]]:

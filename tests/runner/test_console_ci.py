@@ -133,7 +133,7 @@ class TestGitHub:
             "::group::a: image 1 of 2\n"
             "a | image 1 of 2\n"
             "a | warning: /repo/Dockerfile:7:1: old\n"
-            "::warning file=Dockerfile,line=7,title=a::old\n"
+            "::warning file=Dockerfile,line=7,col=1,title=a::old\n"
             "::endgroup::\n"
             "a | failed: 50% of\n"
             "a | it: no\n"
@@ -164,6 +164,10 @@ class TestGitHub:
             (
                 Note(level="error", image="a", message="a,b:c\r\n", file="/repo/x,y:z%", line=2),
                 "::error file=x%2Cy%3Az%25,line=2,title=a::a,b:c%0D%0A",
+            ),
+            (
+                Note(level="error", image="a", message="m", file="D", line=2, column=7),
+                "::error file=D,line=2,col=7,title=a::m",
             ),
             (
                 Note(level="warning", image="a", message="m", file="/repository/D", line=2),
