@@ -5,6 +5,7 @@ Anything slow to import waits until the flags are known to be good.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -110,10 +111,13 @@ def _run(**values: Any) -> None:
         if values["check"]:
             _check(spec, sink)
         size = parse_size(values["store_size"]) if values["store_size"] else None
+        gc.disable()  # modules are no garbage, and there are many
         from executor.build.engine import build
         from executor.build.storekeeping import trim_store
         from executor.store import default_home
 
+        gc.freeze()
+        gc.enable()
         home = spec.rootfs.home or default_home()  # before the build may look like root in a namespace
         build(spec, sink)
         trim_store(home, size, lambda message: sink(Noted(message=message)))

@@ -20,7 +20,6 @@ from executor.build.copy import (
 from executor.build.copysource import Found, SourceTree, is_remote
 from executor.context.archive import is_archive, open_archive
 from executor.context.base import ContextTree
-from executor.context.git import clone
 from executor.context.giturl import GitSource, is_git_url, parse_git_url
 from executor.context.http import download, file_name
 from executor.dataclass import dataclass, replace
@@ -111,6 +110,8 @@ class _Adder:
             place(found, destination, destination.rules, contents=False)
 
     def _add_repository(self, url: str, folder: str, destination: Destination) -> None:
+        from executor.context.git import clone
+
         source = _as_asked(parse_git_url(url), self._request)
         top = clone(source, folder, self._sink).folder
         choose = SourceTree(top).choose(Found("/", top), (), self.copy.excludes)

@@ -20,7 +20,6 @@ from executor.build.state import StageState
 from executor.cache.content import content_digest
 from executor.cache.key import CacheKey, Command, copy_key, run_key, workdir_key
 from executor.context.base import ContextTree
-from executor.context.git import commit_of
 from executor.context.giturl import is_git_url, parse_git_url
 from executor.context.http import content_of, without_credentials
 from executor.dataclass import dataclass
@@ -181,6 +180,8 @@ def _remote(source: str, step: Add, inputs: Inputs) -> dict[str, Any]:
     folder = inputs.scratch()
     try:
         if is_git_url(source):
+            from executor.context.git import commit_of
+
             return {**facts, "commit": commit_of(parse_git_url(source), folder)}
         return {**facts, "content": content_of(source, folder, inputs.sink)}
     finally:

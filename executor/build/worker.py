@@ -15,6 +15,8 @@ _LATE_IMPORTS = (
     "executor.build.engine",
     "executor.build.inputs",
     "executor.build.pushing",
+    "executor.context.git",
+    "executor.rootfs.inplace",
     "isal.igzip",
     "isal.isal_zlib",
     "zstandard",

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from executor.context.archive import unpack_context, unpack_standard_input
-from executor.context.git import clone
 from executor.context.giturl import is_git_url, parse_context_url
 from executor.context.http import download, without_credentials
 from executor.dataclass import dataclass, replace
@@ -89,6 +88,8 @@ def _fetch(
 ) -> OpenedContext:
     scheme, separator, rest = url.partition("://")
     if is_git_url(url) or scheme == "git":
+        from executor.context.git import clone
+
         source = parse_context_url(url)
         if source.commit_times is not None:
             commit_times = source.commit_times

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from executor.context.git import clone
 from executor.context.giturl import is_git_url, parse_git_url
 from executor.context.http import download, is_http_url, without_credentials
 from executor.dataclass import dataclass
@@ -31,6 +30,8 @@ def fetch_named_context(name: str, value: str, scratch: Callable[[], str], sink:
     """
     try:
         if is_git_url(value):
+            from executor.context.git import clone
+
             return NamedFiles(clone(parse_git_url(value), scratch(), sink).folder, is_local=False)
         if is_http_url(value):
             return NamedFiles(_downloaded(value, scratch(), sink), is_local=False)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
 def did_you_mean(word: str, options: Iterable[str], prefix: str = "") -> str:
     """`did you mean X?` with the option nearest to `word` (case apart), or '' when none is near."""
     by_folded = {option.casefold(): option for option in options}
-    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
-    return f"did you mean {prefix}{by_folded[near[0]]}?" if near else ""
+    near = nearest(word.casefold(), by_folded)
+    return f"did you mean {prefix}{by_folded[near]}?" if near else ""
+
+
+def nearest(word: str, options: Iterable[str], cutoff: float = 0.6) -> str:
+    """The option that is most like `word`, '' when none is as like it as `cutoff` (0 to 1)."""
+    import difflib  # few builds have something to suggest
+
+    near = difflib.get_close_matches(word, tuple(options), n=1, cutoff=cutoff)
+    return near[0] if near else ""
 
 
 def one_of(options: Iterable[str]) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from executor.errors import UnfitError
 from executor.events import DriverChosen, Sink, Warned
 from executor.rootfs.base import Driver
-from executor.rootfs.chroot import ChrootDriver
-from executor.rootfs.inplace import InPlaceDriver
 from executor.rootfs.keeper import RESTORED
 from executor.rootfs.namespaces import Privilege, current_privilege
 from executor.rootfs.overlay import OverlayDriver
@@ -57,6 +55,9 @@ def drivers(store: Store, options: RootfsOptions) -> Iterator[Driver]:
     """
     ignore = IgnoredPaths(options.ignore_paths)
     yield OverlayDriver(store, ignore=ignore)
+    from executor.rootfs.chroot import ChrootDriver  # few builds need to know more than the first
+    from executor.rootfs.inplace import InPlaceDriver
+
     chroot = ChrootDriver(store, ignore=ignore, mode=options.snapshot_mode)
     in_place = InPlaceDriver(store, ignore=ignore, mode=options.snapshot_mode, gives_way=options.driver == "auto")
     yield from (chroot, in_place) if chroot.mounts else (in_place, chroot)

@@ -26,7 +26,16 @@ _LATE = (
         "tenacity",
         "zstandard",
     ),
-    *("bz2", "concurrent.futures.thread", "encodings.idna", "encodings.punycode", "linecache", "lzma", "netrc"),
+    *(
+        "bz2",
+        "concurrent.futures.thread",
+        "difflib",
+        "encodings.idna",
+        "encodings.punycode",
+        "linecache",
+        "lzma",
+        "netrc",
+    ),
     *("platform", "subprocess", "traceback"),
 )
 

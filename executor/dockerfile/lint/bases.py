@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Iterator, Mapping
 
 from executor.dockerfile.expansion import expand_from, expand_word_at
@@ -11,6 +10,7 @@ from executor.dockerfile.instructions import Dockerfile, From, Stage
 from executor.dockerfile.lint.finding import BaseFacts, Finding
 from executor.dockerfile.lint.lookups import Lookups
 from executor.dockerfile.stages import global_variables, stage_by_name
+from executor.dockerfile.suggest import nearest
 from executor.errors import Error, UsageError
 from executor.image.platform import Platform
 from executor.image.reference import Reference
@@ -65,8 +65,8 @@ def arguments(dockerfile: Dockerfile) -> Iterator[Finding]:
     for stage in dockerfile.stages:
         for name in Lookups.of_base(stage.base, dockerfile.directives.escape):
             if name not in declared | PLATFORM_NAMES:
-                near = difflib.get_close_matches(name, declared | PLATFORM_NAMES, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"write ARG {name}=… before the first FROM"
+                near = nearest(name, declared | PLATFORM_NAMES)
+                hint = f"did you mean {near}?" if near else f"write ARG {name}=… before the first FROM"
                 message = f"the argument {name} of FROM is not declared"
                 yield Finding("UndefinedArgInFrom", stage.base, message, hint)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 
@@ -11,6 +10,7 @@ from executor.dockerfile.instructions import Arg, Dockerfile, Env, Expose, Stage
 from executor.dockerfile.lint.bases import PLATFORM_NAMES, parents
 from executor.dockerfile.lint.finding import BaseFacts, Finding, keyword
 from executor.dockerfile.lint.lookups import Lookups
+from executor.dockerfile.suggest import nearest
 
 _SECRET = re.compile(
     r"(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|\Z)", re.IGNORECASE
@@ -83,8 +83,8 @@ class _Scope:
             return None
         if name in global_names:
             hint = f"an ARG before the first FROM is not seen in stages: write ARG {name} in this one"
-        elif near := difflib.get_close_matches(name, self.names, n=1, cutoff=0.8):
-            hint = f"did you mean {near[0]}?"
+        elif near := nearest(name, self.names, cutoff=0.8):
+            hint = f"did you mean {near}?"
         elif self.is_known:
             hint = f"define it by ARG {name} or ENV {name}=…"
         else:
