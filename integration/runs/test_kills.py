@@ -1,4 +1,7 @@
-"""The list is stopped at twenty moments; after each the next run finds nothing in its way and ends the same."""
+"""The list is stopped at twenty moments; after each the next run finds nothing in its way and ends the same.
+
+Every second one is a run that goes on where the one before was stopped.
+"""
 
 from __future__ import annotations
 
@@ -58,19 +61,32 @@ def test_a_run_that_is_stopped_is_no_hindrance(
     before, seconds = undisturbed(place, failing)
     moments = random.Random(int(number))
     at = [moments.uniform(0.05, seconds) for _ in range(_ROUNDS)]
-    for moment in at:
+    for round_, moment in enumerate(at):
         misbehave(failing)
-        _stopped(place, number, moment)
+        _stopped(place, number, moment, *(["--resume"] if round_ % 2 else []))
     after, _ = undisturbed(place, failing)
     assert after == before, f"stopped at {at}"
     assert not _unfinished(place)
 
 
-def _stopped(place: Place, number: signal.Signals, moment: float) -> None:
+def test_what_a_stopped_run_has_pushed_is_not_built_again(killed_place: Place, failing: FakeRegistry) -> None:
+    place = killed_place
+    before, seconds = undisturbed(place, failing)
+    misbehave(failing)
+    _stopped(place, signal.SIGKILL, 0.7 * seconds)
+    done = {name for name, image in results(place).items() if image["status"] == "built" and image["pushed"]}
+    ended = place.krunner("builds.yaml", *_SKIP, "--resume")
+    after = results(place)
+    assert {name: image["status"] for name, image in after.items()} == _STATUSES, ended.output
+    assert {name: image["digest"] for name, image in after.items()} == before
+    assert {name for name, image in after.items() if image["kept"]} == done
+
+
+def _stopped(place: Place, number: signal.Signals, moment: float, *options: str) -> None:
     """Run the list and stop it after some seconds; nothing of it may be left soon after."""
     others = leftovers.descendants(os.getpid())
     process = subprocess.Popen(
-        place.argv("builds.yaml", *_SKIP),
+        place.argv("builds.yaml", *_SKIP, *options),
         cwd=place.folder,
         env=place.environment,
         stdin=subprocess.DEVNULL,

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from integration.support.builders import BIN
 from integration.support.programs import run, wait_until
 from integration.support.registries import serve_registry
+from tests.support.fake_registry import FakeRegistry, Fault
 
 LIST = """
 version: 1
@@ -187,3 +188,37 @@ def test_what_is_printed_as_json_is_as_the_schemas_say(project):
     for name, text in printed.items():
         validator = Draft202012Validator(json.loads(project.krunner("schema", name)))
         assert [error.message for error in validator.iter_errors(json.loads(text))] == [], name
+
+
+def test_what_an_all_or_nothing_list_has_built_is_pushed_when_the_rest_is_built_too(project):
+    project.write("last/Dockerfile", "FROM scratch\nCOPY nothing /\n")
+    process = project.start("--push", "all-or-nothing", "builds.yaml")
+    process.communicate(timeout=100)
+    assert process.returncode == 1
+    held = {name: image["digest"] for name, image in project.images.items() if image["status"] == "not pushed"}
+    assert set(held) == {"base", "web"}
+
+    project.write("last/Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
+    said = project.krunner("--push", "all-or-nothing", "--resume", "builds.yaml")
+    assert "RUN" not in said
+    digests = project.digests
+    assert {name: digests[name] for name in held} == held
+    assert {name: image["status"] for name, image in project.images.items()} == dict.fromkeys(digests, "built")
+    assert project.krunner("push", "--list") == "nothing waits to be pushed\n"
+
+
+def test_an_image_whose_push_failed_is_only_pushed(tmp_path, base_host):
+    with FakeRegistry() as registry:
+        project = Project(tmp_path / "project", registry.host, base_host)
+        registry.faults.append(Fault(method="PUT", path="/v2/base/manifests", status=403, times=1000))
+        process = project.start("builds.yaml")
+        process.communicate(timeout=100)
+        assert process.returncode == 3
+        before = {name: image["digest"] for name, image in project.images.items()}
+        assert [image["status"] for image in project.images.values()] == ["push failed", "built", "built"]
+
+        registry.faults.clear()
+        said = project.krunner("--resume", "builds.yaml")
+        assert "RUN" not in said
+        assert project.kept == {"web", "last"}
+        assert project.digests == before
