@@ -111,7 +111,7 @@ WRONG = "version: 1\nbuilds:\n  - {name: a, context: ok, no_push: true, target: 
 
 def test_annotations_for_github(validate):
     status, out, _ = validate(WRONG, "--format", "github")
-    place = "file=builds.yaml,line=3,title=builds[0].target"
+    place = "file=builds.yaml,line=3,col=51,title=builds[0].target"
     assert (status, out) == (2, f"::error {place}::must be text, not the number '1'%0Aput it in quotes\n")
 
 
