@@ -15,7 +15,9 @@ def instruction_of(text):
 
 
 def fields_of(instruction):
-    names = [name for name in type(instruction).__dataclass_fields__ if name not in ("location", "source")]
+    names = [
+        name for name in type(instruction).__dataclass_fields__ if name not in ("location", "source", "comments")
+    ]
     return {name: getattr(instruction, name) for name in names}
 
 
