@@ -34,10 +34,10 @@ from executor.build.layerwriter import LayerWriter
 from executor.build.mountsupplies import ContextCopies, MountSupplies
 from executor.build.namedcontexts import NamedContexts
 from executor.build.outputs import Outputs
-from executor.build.pickedfiles import picked_tree
 from executor.build.plan import Base, ContextBase, ImageBase, StageBase, StagePlan, source_name
 from executor.build.planner import PlanRequest, plan_build, plan_stage
 from executor.build.rehearsal import rehearse
+from executor.build.roots import Roots
 from executor.build.secrets import Secrets
 from executor.build.sidebyside import GiveUp, is_chain, run_side_by_side
 from executor.build.sshagent import Agents
@@ -59,8 +59,7 @@ from executor.image.layer import Layer
 from executor.image.platform import Platform
 from executor.registry.client import RegistryClient
 from executor.registry.credentials import Keychain
-from executor.rootfs.base import Driver, RootFs
-from executor.rootfs.choose import choose_driver
+from executor.rootfs.base import RootFs
 from executor.rootfs.namespaces import enter_mount_namespace
 from executor.spec import BuildResult, BuildSpec, StepRecord
 from executor.store import Store, default_home
@@ -177,13 +176,11 @@ class Engine:
         )
         self._frontend = frontend
         self._supplies = supplies
-        self._driver: Driver | None = None
         self._give_up: GiveUp | None = None
         self._lock = threading.RLock()
-        self._roots = ExitStack()
+        self._roots = Roots(supplies.store, supplies.bases, supplies.layers, spec.rootfs, sink)
         self._runs: list[StageRun] = []
         self._built: dict[int, _Built] = {}
-        self._image_roots: dict[tuple[str, Platform], RootFs] = {}
         self._platforms = tuple(dict.fromkeys(map(Platform.parse, spec.platforms)))
         self._annotations = parse_annotations(spec.annotations)
         platforms = self._platforms or (Platform.host(),)
@@ -209,7 +206,7 @@ class Engine:
     @property
     def driver_name(self) -> str:
         """The driver in use, '' when the build needed none."""
-        return self._driver.name if self._driver else ""
+        return self._roots.driver_name
 
     def run(self) -> tuple[BuiltImage, tuple[str, ...]]:
         """Build the image, push it and write it where it was asked for; also the names that registries now hold.
@@ -297,13 +294,12 @@ class Engine:
         if is_chain(stages) or triggers or declared:
             return 1
         needs_roots = any(planned.needs_root and self._expects_root(planned) for planned in stages)
-        if needs_roots and self._drive().name == "in-place":
+        if needs_roots and self._roots.driver.name == "in-place":
             return 1  # there is one / only
         return max(2, len(os.sched_getaffinity(0)))
 
     def _start_over(self) -> None:
         self.close()
-        self._image_roots.clear()
         self._built.clear()
         self.records.clear()
 
@@ -324,30 +320,24 @@ class Engine:
         source = self.plan.source_of(reader, stage.plan)
         if isinstance(source, StageBase):
             return self._needed(source.number).run.root
-        return self._image_root(source, stage.plan.target)
+        return self._roots.of_image(source, stage.plan.target)
 
     def copied_tree(self, step: Copy, stage: Stage) -> str:
         """See `Surroundings.copied_tree`: an image that nothing else needs is not unpacked as a whole."""
-        source, platform = self.plan.source_of(step, stage.plan), stage.plan.target
-        if isinstance(source, ImageBase) and not self._is_unpacked(source, platform):
-            layers, open_layer = self._image_layers(source, platform), self._supplies.layers.open
-            if self._driver is None or not self._driver.opens_at_once(layers):
-                picked = picked_tree(self._supplies.store.unpacked, layers, open_layer, step)
-                if picked:
-                    return picked
+        source = self.plan.source_of(step, stage.plan)
+        unpacked = any(planned.base == source and self._needs_base(planned) for planned in self.plan.stages)
+        if isinstance(source, ImageBase) and not unpacked:
+            picked = self._roots.picked(step, source, stage.plan.target)
+            if picked:
+                return picked
         return self.source_root(step, stage).path
-
-    def _is_unpacked(self, source: ImageBase, platform: Platform) -> bool:
-        """Whether the image's files are there in any case."""
-        is_base = any(planned.base == source and self._needs_base(planned) for planned in self.plan.stages)
-        return is_base or (str(source), platform) in self._image_roots
 
     def source_layers(self, reader: Copy | Mount, stage: Stage) -> tuple[Layer, ...]:
         """The layers of that root filesystem."""
         source = self.plan.source_of(reader, stage.plan)
         if isinstance(source, StageBase):
             return self._needed(source.number).state.layers
-        return self._image_layers(source, stage.plan.target)
+        return self._roots.layers_of(source, stage.plan.target)
 
     def close(self) -> None:
         """End what is still being written, and close every root filesystem."""
@@ -362,9 +352,9 @@ class Engine:
         with ExitStack() as stack:
             for planned in self.plan.stages:
                 if isinstance(planned.base, ImageBase):
-                    image = self._supplies.bases.get(planned.base.reference, planned.platform)
+                    self._supplies.bases.get(planned.base.reference, planned.platform)
                     if self._needs_base(planned) and self._expects_root(planned):
-                        stack.enter_context(self._drive().prefetch(image.layers, self._supplies.layers.open))
+                        stack.enter_context(self._roots.prefetch(planned.base, planned.platform))
             yield
 
     def _needs_base(self, planned: StagePlan) -> bool:
@@ -398,7 +388,7 @@ class Engine:
             layers=StageLayers(
                 self.writer,
                 self.sink,
-                self._supplies.outputs.layer_ready if self._reaches_image(planned) else _ignore,
+                self._supplies.outputs.layer_ready if self.plan.reaches_image(planned) else _ignore,
                 number=planned.number,
                 platform=str(planned.platform),
             ),
@@ -442,28 +432,8 @@ class Engine:
     def _open_root(self, base: Base, layers: Sequence[Layer]) -> RootFs:
         parent = self._built[base.number] if isinstance(base, StageBase) else None
         if parent and parent.run.has_root and parent.state.layers == layers:
-            with self._lock:
-                parent.run.settle()
-                return self._roots.enter_context(parent.run.root.fork())
-        return self._roots.enter_context(self._drive().open_root(layers, self._supplies.layers.open))
-
-    def _image_root(self, base: Base, platform: Platform) -> RootFs:
-        key = (str(base), platform)
-        with self._lock:
-            if key not in self._image_roots:
-                root = self._drive().open_root(self._image_layers(base, platform), self._supplies.layers.open)
-                self._image_roots[key] = self._roots.enter_context(root)
-            return self._image_roots[key]
-
-    def _image_layers(self, base: Base, platform: Platform) -> tuple[Layer, ...]:
-        """The layers of an image; scratch has none."""
-        return self._supplies.bases.get(base.reference, platform).layers if isinstance(base, ImageBase) else ()
-
-    def _drive(self) -> Driver:
-        with self._lock:
-            if self._driver is None:
-                self._driver = choose_driver(self._supplies.store, self.spec.rootfs, self.sink)
-            return self._driver
+            return self._roots.fork(parent.run.settled_root)
+        return self._roots.open(layers)
 
     def _needed(self, number: int) -> _Built:
         """A stage by number; one that only an ONBUILD trigger names is built now."""
@@ -476,20 +446,10 @@ class Engine:
     def _stages_for(self, number: int) -> tuple[StagePlan, ...]:
         return tuple(plan_stage(self._frontend.dockerfile, self._request, number))
 
-    def _reaches_image(self, planned: StagePlan) -> bool:
-        """True when the stage's layers become layers of the image, so that their upload can begin at once."""
-        for target in self.plan.targets:
-            wanted: StagePlan | None = target
-            while wanted is not None:
-                if wanted.number == planned.number:
-                    return True
-                wanted = self.plan.stage(wanted.base.number) if isinstance(wanted.base, StageBase) else None
-        return False
-
     def _wants_layers(self, planned: StagePlan) -> bool:
         """Whether the stage's layers go anywhere: into the image, the cache, or the key of a cache mount."""
         return (
-            self._reaches_image(planned)
+            self.plan.reaches_image(planned)
             or self._supplies.cache is not None
             or StageBase(planned.number) in self.plan.cache_sources()
         )

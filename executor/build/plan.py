@@ -107,6 +107,16 @@ class BuildPlan:
         """The planned stage of that number, None when no target needs it."""
         return next((planned for planned in self.stages if planned.number == number), None)
 
+    def reaches_image(self, planned: StagePlan) -> bool:
+        """Whether the stage's layers become layers of an image."""
+        for target in self.targets:
+            wanted: StagePlan | None = target
+            while wanted is not None:
+                if wanted.number == planned.number:
+                    return True
+                wanted = self.stage(wanted.base.number) if isinstance(wanted.base, StageBase) else None
+        return False
+
     def stands_apart(self, planned: StagePlan) -> bool:
         """Whether all files of a stage come by COPY --link and ADD --link, and no other stage looks at them.
 

@@ -184,12 +184,14 @@ class StageRun:
             if self.cache:
                 self.cache.keep_stage(layer)
 
-    def settle(self) -> None:
-        """Take the stage's root as it is, for another stage to begin with: without layers nobody has done so."""
+    def settled_root(self) -> RootFs:
+        """The stage's root, committed as it is, for another stage to begin with: without layers nobody did so."""
         with self._opening:
-            if self._unsettled and self._root is not None:
-                self._root.commit(None)
+            root = self.root
+            if self._unsettled:
+                root.commit(None)
                 self._unsettled = False
+            return root
 
     def _contents(self, instruction: FileStep) -> list[dict[str, Any]] | None:
         """What a COPY --from copies, None when it cannot be told: carrying it out will say why."""
