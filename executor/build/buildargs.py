@@ -24,12 +24,13 @@ from executor.spec import BuildSpec
 EPOCH = "SOURCE_DATE_EPOCH"
 CHECK = "BUILDKIT_DOCKERFILE_CHECK"
 _HOST_NAME = "BUILDKIT_SANDBOX_HOSTNAME"
+_INDEX = "BUILDKIT_MULTI_PLATFORM"
 _OF_CONTEXT = "context"
 _LONGEST_HOST_NAME = 64  # what the kernel takes
 _IN_EFFECT = (
     EPOCH,
     "BUILDKIT_SYNTAX",
-    "BUILDKIT_MULTI_PLATFORM",
+    _INDEX,
     "BUILDKIT_CACHE_MOUNT_NS",
     "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
     CHECK,
@@ -61,6 +62,8 @@ def settled(spec: BuildSpec, dockerfile: Dockerfile, made: int | None = None) ->
     other arguments of the builder with a wrong value.
     """
     host_name(spec.build_args)
+    if len(spec.platforms) > 1 and spec.build_args.get(_INDEX) and not is_set(spec.build_args, _INDEX):
+        raise UsageError(f"{_INDEX} is off, and several platforms are asked for", hint="leave out one of the two")
     given = dict(spec.build_args)
     if spec.source_date_epoch is not None:
         given.setdefault(EPOCH, str(spec.source_date_epoch))

@@ -37,6 +37,16 @@ def test_the_epoch_of_the_context():
     assert of_context(7) == (None, None)
 
 
+def test_several_platforms_are_an_index():
+    platforms = ("linux/amd64", "linux/arm64")
+    for value, count in (("0", 1), ("", 2), ("1", 2)):
+        args = {"BUILDKIT_MULTI_PLATFORM": value}
+        settled(BuildSpec(context="c", build_args=args, platforms=platforms[:count]), parse("FROM scratch\n"))
+    with pytest.raises(UsageError, match="is off, and several platforms"):
+        args = {"BUILDKIT_MULTI_PLATFORM": "false"}
+        settled(BuildSpec(context="c", build_args=args, platforms=platforms), parse("FROM scratch\n"))
+
+
 def test_the_name_of_the_sandbox():
     assert host_name({}) == host_name({"BUILDKIT_SANDBOX_HOSTNAME": ""}) == "buildkitsandbox"
     assert host_name({"BUILDKIT_SANDBOX_HOSTNAME": "a.b"}) == "a.b"
