@@ -16,7 +16,7 @@ from executor.dockerfile.duration import parse_duration
 from executor.errors import Error, InternalError, UsageError
 from executor.eventlines import EventLines, open_events
 from executor.events import BuildFailed, Event, Noted, Sink
-from executor.flags import FLAGS, normalize, refuse_unsupported
+from executor.flags import FLAGS, normalize
 from executor.gitflags import with_git_options
 from executor.leaving import leave_after
 from executor.logsinks import LogFormat, LogSink, wants_color
@@ -67,14 +67,12 @@ def command() -> click.Command:
         FLAGS,
         _run,
         purpose="Build one container image from a Dockerfile and push it.",
-        ending="A flag kaniko has and this version does not execute is refused; docs/flags.md lists them.",
+        ending="docs/flags.md has every flag and what it does.",
     )
 
 
 def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> BuildSpec:
     """The build that the flags ask for. Raises UsageError and NotSupportedError."""
-    for flag in FLAGS:
-        refuse_unsupported(flag, values[flag.field])
     destinations = values["destination"]
     if not (destinations or values["no_push"] or values["check"]):
         raise UsageError("no --destination", hint="name where to push, or add --no-push")
@@ -84,7 +82,7 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
             hint="put the Dockerfile into the archive, or give the context another way",
         )
     return BuildSpec(
-        context=with_git_options(values["context"], values["git"]) if values["git"] else values["context"],
+        context=_context(values),
         context_sub_path=values["context_sub_path"],
         dockerfile=values["dockerfile"],
         target=values["target"],
@@ -121,6 +119,15 @@ def _run(**values: Any) -> None:
         home = spec.rootfs.home or default_home()  # before the build may look like root in a namespace
         build(spec, sink)
         trim_store(home, size, lambda message: sink(Noted(message=message)))
+
+
+def _context(values: Mapping[str, Any]) -> str:
+    context: str = values["context"]
+    if values["bucket"]:
+        from executor.bucketflag import context_of_bucket  # one build in many has this flag
+
+        context = context_of_bucket(values["bucket"], context)
+    return with_git_options(context, values["git"]) if values["git"] else context
 
 
 def _check(spec: BuildSpec, sink: Sink) -> NoReturn:

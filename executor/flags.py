@@ -1,7 +1,6 @@
 """The executor's flags, one row each: kaniko's names and defaults, and what this version does with them.
 
-A row drives the parser, the help text and the table in docs/flags.md. `Support.LATER` rows are refused with an
-error when they are set to anything but their default; none is accepted and ignored.
+A row drives the parser, the help text and the table in docs/flags.md. None is accepted and ignored.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from executor.dataclass import dataclass
-from executor.errors import NotSupportedError
 
 FlagValue = bool | str | int | tuple[str, ...]
 
@@ -21,7 +19,6 @@ class Support(enum.Enum):
 
     DONE = "yes"
     ALWAYS = "accepted: always in effect"
-    LATER = "not yet: refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +60,13 @@ def _many(name: str, help_text: str, support: Support = Support.DONE, **more: ob
     return Flag(name=name, kind="list", help=help_text, default=(), support=support, **more)  # type: ignore[arg-type]
 
 
-_LATER, _ALWAYS = Support.LATER, Support.ALWAYS
+_ALWAYS = Support.ALWAYS
 
 FLAGS: tuple[Flag, ...] = (
-    _text("context", "Directory or URL (dir://, tar://, git://, https://) of the files", "/workspace/", short="c"),
+    _text(
+        "context", "Directory or URL (dir://, tar://, git://, https://, s3://, gs://) of the files",
+        "/workspace/", short="c",
+    ),
     _text("context-sub-path", "Folder of the context to build from"),
     _text(
         "dockerfile", "Dockerfile: a path here or in the context, a URL, or - for standard input",
@@ -153,7 +153,7 @@ FLAGS: tuple[Flag, ...] = (
         name="image-format", kind="text", default="oci", choices=("oci", "docker"),
         help="Media types of the image; layers are the same in both",
     ),
-    _text("bucket", "GCS bucket of the context", short="b", support=_LATER),
+    _text("bucket", "GCS bucket of the context, BUCKET[/PATH], in place of --context", short="b"),
     _many("git", "Options of a git context, branch=NAME or recurse-submodules=false; may be repeated"),
 )  # fmt: skip
 
@@ -190,23 +190,12 @@ def normalize(argv: Sequence[str], flags: Sequence[Flag] = FLAGS) -> list[str]:
     return [f"{long.get(word, word)}=true" if word in switches or word in long else word for word in words]
 
 
-def refuse_unsupported(flag: Flag, value: object) -> None:
-    """Raise NotSupportedError when a flag of a later version is set to anything but its default."""
-    if flag.support is Support.LATER and value != flag.default:
-        origin = f" (or {flag.env})" if flag.env else ""
-        raise NotSupportedError(
-            f"--{flag.name}{origin} is not supported yet",
-            hint="remove it; docs/flags.md lists what each flag does in this version",
-        )
-
-
 def markdown() -> str:
     """The table of docs/flags.md. `python -m executor.flags > docs/flags.md` renews it."""
     rows = [
         "# Flags of `executor`",
         "",
-        "Made from `executor/flags.py`. Names and defaults are kaniko's. A flag marked `not yet` is refused when",
-        "it is set to anything but its default; no flag is accepted and ignored.",
+        "Made from `executor/flags.py`. Names and defaults are kaniko's; no flag is accepted and ignored.",
         "",
         *_table(FLAGS),
         "",

@@ -14,16 +14,11 @@ from typing import Protocol
 
 from executor.context.archive import unpack_context, unpack_standard_input
 from executor.context.giturl import is_git_url, parse_context_url
-from executor.context.http import download, without_credentials
+from executor.context.http import Download, download, download_from, without_credentials
+from executor.context.objectstores.address import is_object_url
 from executor.dataclass import dataclass, replace
-from executor.errors import ContextError, NotSupportedError, UnfitError
+from executor.errors import ContextError, UnfitError
 from executor.events import Noted, Sink
-
-_NOT_YET = {
-    "s3": "S3",
-    "gs": "Google Cloud Storage",
-}
-_AZURE_HOSTS = (".blob.core.windows.net", ".blob.core.chinacloudapi.cn", ".blob.core.usgovcloudapi.net")
 
 
 class IgnoreRules(Protocol):
@@ -69,8 +64,9 @@ def open_context(
 
     Forms: a directory, `dir://`, `tar://file` (any compression), `tar://stdin`, `git://`, `https://….git#ref:folder`
     and other git URLs (with `keep_git_dir` their .git stays, with `commit_times` files are as old as the commit),
-    `http(s)://` of an archive. `scratch` makes an empty directory, which stays until its maker removes it. Raises
-    ContextError when the context cannot be had, NotSupportedError for object stores.
+    `http(s)://` of an archive, and for one in an object store `s3://`, `gs://` and Azure's `https://`. `scratch`
+    makes an empty directory, which stays until its maker removes it. Raises ContextError when the context cannot
+    be had, NotSupportedError for kinds of credentials that are not known.
     """
     try:
         fetched = _fetch(url, scratch, sink, keep_git_dir=keep_git_dir, commit_times=commit_times)
@@ -105,21 +101,19 @@ def _fetch(
         else:
             unpack_context(rest, directory)
         return OpenedContext(directory)
+    if is_object_url(url):
+        from executor.context.objectstores.opening import object_source
+
+        return _unpacked(download_from(object_source(url, os.environ), scratch(), sink), scratch, sink)
     if scheme in ("http", "https"):
-        return _archive_from_url(url, scratch, sink)
-    if scheme in _NOT_YET:
-        raise NotSupportedError(f"a context in {_NOT_YET[scheme]} ({scheme}://) is not supported yet")
+        return _unpacked(download(url, scratch(), sink), scratch, sink)
     raise ContextError(
         f"a context of the unknown kind {scheme}://",
-        hint="use a directory, dir://, tar://, tar://stdin, git://, or the http(s):// of an archive or repository",
+        hint="use a directory, dir://, tar://, tar://stdin, git://, s3://, gs://, http(s):// of an archive",
     )
 
 
-def _archive_from_url(url: str, scratch: Callable[[], str], sink: Sink) -> OpenedContext:
-    host = url.split("/")[2].rpartition("@")[2].partition(":")[0]
-    if host.endswith(_AZURE_HOSTS):
-        raise NotSupportedError("a context in Azure Blob Storage is not supported yet")
-    fetched = download(url, scratch(), sink)
+def _unpacked(fetched: Download, scratch: Callable[[], str], sink: Sink) -> OpenedContext:
     directory = scratch()
     unpack_context(fetched.path, directory, name=fetched.url)
     os.unlink(fetched.path)

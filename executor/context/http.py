@@ -1,12 +1,12 @@
-"""Files from HTTP servers: for contexts that are archives, and for ADD."""
+"""Files from HTTP servers: for contexts that are archives, and for ADD; and from stores that are asked by HTTP."""
 
 from __future__ import annotations
 
 import email.utils
 import hashlib
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from executor.dataclass import dataclass
@@ -34,8 +34,45 @@ class Download:
     mtime: int
 
 
-class _TransferError(ContextError):
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request: its URL, and the headers that tell who asks. None of both is fit for messages."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
+class Source(Protocol):
+    """What a file is downloaded from. `shown` is how messages call it, `redirects` whether those are followed."""
+
+    redirects: bool
+    shown: str
+
+    def ask(self) -> Asked:
+        """The next request. May raise any Error; one that is `retryable` counts as a failed request."""
+
+    def refused(self, response: requests.Response) -> TransferError:
+        """What to raise for an answer other than 2xx."""
+
+
+class TransferError(ContextError):
     """A download that failed; trying again may help when `retryable`."""
+
+
+class _Plain:
+    """A URL that is asked for as it is."""
+
+    redirects = True
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.shown = without_credentials(url)
+
+    def ask(self) -> Asked:
+        return Asked(self._url, {})
+
+    def refused(self, response: requests.Response) -> TransferError:
+        return refusal(response, self.shown)
 
 
 def is_http_url(text: str) -> bool:
@@ -55,24 +92,34 @@ def download(url: str, directory: str, sink: Sink, *, checksum: str = "") -> Dow
     No answer, 408, 429 and 5xx are tried again. Raises ContextError; also when the content is not what `checksum`
     (`sha256:…`) promises. Messages hold no credentials.
     """
+    expected = parse_checksum(checksum) if checksum else ("sha256", "")
+    found, digest = _download(_Plain(url), directory, sink, expected[0])
+    if expected[1] and digest != expected[1]:
+        os.unlink(found.path)
+        raise ContextError(f"{found.url} has the digest {expected[0]}:{digest}, not {checksum}")
+    return found
+
+
+def download_from(source: Source, directory: str, sink: Sink) -> Download:
+    """The same from another `source`; raises what it raises as well."""
+    return _download(source, directory, sink, "sha256")[0]
+
+
+def _download(source: Source, directory: str, sink: Sink, algorithm: str) -> tuple[Download, str]:
+    """Download with retries. Returns the digest in hex too."""
     import tenacity
 
-    expected = parse_checksum(checksum) if checksum else ("sha256", "")
-    shown = without_credentials(url)
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(_TRIES),
         wait=tenacity.wait_random_exponential(max=_LONGEST_WAIT),
-        retry=tenacity.retry_if_exception(lambda error: isinstance(error, _TransferError) and error.retryable),
-        before_sleep=_reporter(shown, sink),
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, TransferError) and error.retryable),
+        before_sleep=_reporter(source.shown, sink),
         reraise=True,
     )
     path = os.path.join(directory, "download")
-    mtime, digest = retrying(_fetch, url, shown, path, expected[0])
-    if expected[1] and digest != expected[1]:
-        os.unlink(path)
-        raise ContextError(f"{shown} has the digest {expected[0]}:{digest}, not {checksum}")
+    mtime, digest = retrying(_fetch, source, path, algorithm)
     os.utime(path, (mtime, mtime))
-    return Download(path=path, url=shown, mtime=mtime)
+    return Download(path=path, url=source.shown, mtime=mtime), digest
 
 
 def content_of(url: str, directory: str, sink: Sink) -> str:
@@ -93,7 +140,7 @@ def _validator(url: str) -> str:
 
     try:
         with requests.head(
-            url, allow_redirects=True, timeout=_CONNECT_AND_READ, verify=_authorities()
+            url, allow_redirects=True, timeout=_CONNECT_AND_READ, verify=certificate_authorities()
         ) as response:
             if not 200 <= response.status_code < 300:
                 return ""
@@ -113,19 +160,31 @@ def without_credentials(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
 
 
-def _fetch(url: str, shown: str, path: str, algorithm: str) -> tuple[int, str]:
+def _fetch(source: Source, path: str, algorithm: str) -> tuple[int, str]:
     """Download once. Returns the time in seconds and the digest in hex."""
     import requests
 
+    asked = source.ask()
     try:
         with requests.get(
-            url, stream=True, timeout=_CONNECT_AND_READ, headers={"Accept-Encoding": "gzip"}, verify=_authorities()
+            asked.url,
+            stream=True,
+            timeout=_CONNECT_AND_READ,
+            headers={"Accept-Encoding": "gzip", **asked.headers},
+            auth=_as_it_is if "Authorization" in asked.headers else None,
+            allow_redirects=source.redirects,
+            verify=certificate_authorities(),
         ) as response:
             if not 200 <= response.status_code < 300:
-                raise _refused(response, shown)
+                raise source.refused(response)
             return _mtime(response.headers.get("Last-Modified", "")), _save(response, path, algorithm)
     except requests.RequestException as error:
-        raise _unreachable(error, shown) from error
+        raise _unreachable(error, source.shown) from error
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """In place of what ~/.netrc may say."""
+    return request
 
 
 def _save(response: requests.Response, path: str, algorithm: str) -> str:
@@ -138,25 +197,30 @@ def _save(response: requests.Response, path: str, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def _refused(response: requests.Response, shown: str) -> _TransferError:
+def refusal(response: requests.Response, shown: str, reason: str = "") -> TransferError:
+    """The error for a status other than 2xx; `reason` is the server's own, where it is known."""
     status = response.status_code
-    error = _TransferError(f"{shown}: the server answered {status} {response.reason}")
+    error = TransferError(f"{shown}: the server answered {status} {reason or response.reason}")
     error.retryable = status in (408, 429) or (status >= 500 and status not in (501, 505))
     return error
 
 
-def _unreachable(error: Exception, shown: str) -> _TransferError:
+def _unreachable(error: Exception, shown: str) -> TransferError:
     import requests
 
-    reason: BaseException = error
-    while (inner := reason.__cause__ or reason.__context__) is not None:
-        reason = inner
-    text = getattr(reason, "strerror", None) or type(reason).__name__
-    found = _TransferError(f"{shown} cannot be downloaded: {text}")
+    found = TransferError(f"{shown} cannot be downloaded: {reason_of(error)}")
     found.retryable = not isinstance(
         error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema | requests.exceptions.SSLError
     )
     return found
+
+
+def reason_of(error: Exception) -> str:
+    """Why there is no answer, in few words and without the URL."""
+    reason: BaseException = error
+    while (inner := reason.__cause__ or reason.__context__) is not None:
+        reason = inner
+    return getattr(reason, "strerror", None) or type(reason).__name__
 
 
 def _mtime(text: str) -> int:
@@ -174,7 +238,8 @@ def parse_checksum(text: str) -> tuple[str, str]:
     return algorithm, value
 
 
-def _authorities() -> bool | str:
+def certificate_authorities() -> bool | str:
+    """What vouches for servers: the file that the environment names, else True for the usual ones."""
     return os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE") or True
 
 

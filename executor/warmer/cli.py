@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from executor.cli import build_args, cache_ttl, logging, registry_options
 from executor.errors import UsageError
-from executor.flags import FLAGS, WARMER_FLAGS, normalize, refuse_unsupported
+from executor.flags import FLAGS, WARMER_FLAGS, normalize
 from executor.leaving import leave_after
 from executor.warmer.request import WarmRequest
 
@@ -42,9 +42,7 @@ def command() -> click.Command:
 
 
 def request_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> WarmRequest:
-    """What the flags ask for. Raises UsageError and NotSupportedError."""
-    for flag in WARMER_FLAGS:
-        refuse_unsupported(flag, values[flag.field])
+    """What the flags ask for. Raises UsageError."""
     if not values["image"] and not values["dockerfile"]:
         raise UsageError("nothing to warm", hint="name images with --image, or Dockerfiles with --dockerfile")
     return WarmRequest(

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from executor.cli import command, main, spec_from_flags
-from executor.errors import NotSupportedError, RunError, UsageError
+from executor.errors import RunError, UsageError
 from executor.events import Warned
 from executor.flags import FLAGS, Support, normalize
 from executor.spec import CacheOptions, LayerOptions, build_spec_from_json
@@ -81,13 +81,6 @@ def test_build_args():
         environ={"B": "from env"},
     )  # fmt: skip
     assert made.build_args == {"A": "1=2", "B": "from env", "D": ""}
-
-
-@pytest.mark.parametrize("flag", [flag for flag in FLAGS if flag.support is Support.LATER], ids=lambda f: f.name)
-def test_flags_of_later_versions_are_refused(flag):
-    word = {"bool": f"--{flag.name}={'false' if flag.default else 'true'}"}.get(flag.kind, f"--{flag.name}=x")
-    with pytest.raises(NotSupportedError, match=f"--{flag.name} .*not supported yet"):
-        spec("--no-push", word)
 
 
 @pytest.mark.parametrize("flag", [flag for flag in FLAGS if flag.support is Support.ALWAYS], ids=lambda f: f.name)
