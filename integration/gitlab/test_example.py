@@ -10,6 +10,7 @@ import junitparser
 import pytest
 import yaml
 
+from integration.support.container import started
 from integration.support.programs import run
 from integration.support.registries import PASSWORD, USER, serve_registry
 
@@ -39,9 +40,12 @@ class Job:
             "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}",
         }
 
-    def run(self, name):
+    def lines(self, name):
         job = self.jobs[name]
-        lines = "\n".join(["set -eo pipefail", *job.get("before_script", []), *job["script"]])
+        return "\n".join(["set -eo pipefail", *job.get("before_script", []), *job["script"], ""])
+
+    def run(self, name):
+        job, lines = self.jobs[name], self.lines(name)
         own = job.get("variables", {})
         given = {key: re.sub(r"\$(\w+)", lambda m: self.variables[m[1]], value) for key, value in own.items()}
         return subprocess.run(
@@ -96,3 +100,32 @@ def test_a_job_that_fails_has_its_reports(job):
     assert (case.is_failure, suite.failures) == (True, 1)
     assert "nothing" in case.result[0].message
     assert job.dotenv() == {}
+
+
+def test_the_job_in_a_container_of_the_image_as_the_runner_runs_it(tmp_path, krunner_images):
+    """The runner gives the lines of the job to the container's /bin/sh on standard input."""
+    with serve_registry(tmp_path / "registry", password=True) as server:
+        job = Job(tmp_path, server.host)
+        given = {
+            key: value for key, value in job.variables.items() if key.startswith(("CI", "GITLAB", "INSECURE"))
+        }
+        own = {"VERSION": given["CI_COMMIT_SHORT_SHA"]}
+        with started(krunner_images, job.checkout) as container:
+            done = subprocess.run(
+                container.interactive("/bin/sh", env={**given, **own}),
+                input=job.lines("images"),
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+        assert done.returncode == 0, done.stderr
+        assert "root filesystem: in-place" in (job.checkout / "krunner-report/logs/web.log").read_text()
+        assert PASSWORD not in done.stdout + done.stderr
+        assert re.findall(r"section_(start|end):\d+:(\w+)", done.stderr) == [
+            ("start", "krunner_web"),
+            ("end", "krunner_web"),
+        ]
+        assert set(job.dotenv()) == {"WEB_IMAGE", "WEB_DIGEST"}
+        (suite,) = junitparser.JUnitXml.fromfile(str(job.checkout / "krunner-report/junit.xml"))
+        assert [(case.name, case.is_passed) for case in suite] == [("web", True)]

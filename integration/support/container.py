@@ -40,11 +40,15 @@ class Container:
     def argv(self, *words: str | Path, env: Mapping[str, str] | None = None) -> list[str]:
         """The command line that runs a command in the container."""
         variables = [f"--env={name}={value}" for name, value in (env or {}).items()]
-        return [str(DOCKER), "--host", self.docker.host, "exec", *variables, self.name, *map(str, words)]
+        return [*self._exec(*variables), *map(str, words)]
 
-    def interactive(self, *words: str | Path) -> list[str]:
+    def interactive(self, *words: str | Path, env: Mapping[str, str] | None = None) -> list[str]:
         """The command line that runs a command in the container and passes its standard input on."""
-        return [str(DOCKER), "--host", self.docker.host, "exec", "--interactive", self.name, *map(str, words)]
+        variables = [f"--env={name}={value}" for name, value in (env or {}).items()]
+        return [*self._exec("--interactive", *variables), *map(str, words)]
+
+    def _exec(self, *options: str) -> list[str]:
+        return [str(DOCKER), "--host", self.docker.host, "exec", *options, self.name]
 
     def run(self, *words: str | Path, env: Mapping[str, str] | None = None) -> Exec:
         """Run a command in the container to its end."""
