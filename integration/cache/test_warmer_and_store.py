@@ -180,7 +180,7 @@ def test_a_base_is_fetched_once_for_a_list_and_for_later_sessions(place: Place) 
         (place.folder / name / "Dockerfile").write_text(
             f'FROM {place.host}/base\nRUN ["busybox", "touch", "/{name}"]\n'
         )
-    place.registry.faults.append(Fault(path="/base/blobs/", method="GET", times=2, trickle=0.000_001))
+    place.registry.faults.append(Fault(path="/base/blobs/", method="GET", times=3, delay=1.0))
     builds = [{"name": name, "context": name, "oci_layout": f"list-{name}"} for name in names]
     document = {"version": 1, "defaults": {"insecure": True, "rootfs": "overlay"}, "builds": builds}
     (place.folder / "builds.yaml").write_text(json.dumps(document))

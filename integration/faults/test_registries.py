@@ -149,10 +149,10 @@ def test_a_push_is_tried_again_as_often_as_asked(attempt: Attempt, fake: FakeReg
 
 
 def test_a_push_that_is_not_allowed_is_told_before_the_build(
-    attempt: Attempt, locked_registry: RegistryServer
+    attempt: Attempt, locked_registry: RegistryServer, base_host: str
 ) -> None:
     attempt.env["DOCKER_CONFIG"] = str(attempt.folder)
-    outcome = attempt("FROM scratch\nCOPY absent /\n", f"--destination={locked_registry.host}/mine")
+    outcome = attempt(f"FROM {base_host}/busybox\nRUN false\n", f"--destination={locked_registry.host}/mine")
     assert outcome.status not in (0, 70), outcome.log
     assert locked_registry.host in outcome.log
-    assert "absent" not in outcome.log
+    assert "RUN false" not in outcome.log
