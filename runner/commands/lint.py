@@ -45,16 +45,20 @@ def command(invocation: Invocation, /, paths: tuple[str, ...], form: FaultFormat
             continue
         found.update(dict.fromkeys(findings))
         error = error or (wants_error and bool(findings))
-    _show([*faults, *found], form)
+    _show(faults, list(found), form, error=error)
     if faults:
         return InvalidFileError.exit_code
     return 1 if error and found else 0
 
 
-def _show(found: Sequence[Diagnostic], form: FaultFormat) -> None:
+def _show(faults: Sequence[Diagnostic], findings: Sequence[Diagnostic], form: FaultFormat, *, error: bool) -> None:
+    """Print what was found; where findings are errors they are shown as such."""
+    found = (*faults, *findings)
+    if error:
+        faults, findings = found, ()
     if form != "text":
         workspace = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or ""
-        print(shown(found, form, workspace), end="")
+        print(shown(faults, form, workspace, findings), end="")
         return
     count = f"{len(found)} {'finding' if len(found) == 1 else 'findings'}" if found else "no findings"
     print(f"{shown(found, form, '')}{count}", file=sys.stderr if found else sys.stdout)

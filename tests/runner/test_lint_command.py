@@ -69,8 +69,17 @@ def test_a_file_of_several_images_is_judged_once(lint):
 
 
 def test_gitlab(lint):
-    (row,) = json.loads(lint("--format", "gitlab", "shell")[1])
-    assert row["location"]["lines"]["begin"] == 2
+    fault, finding = json.loads(lint("--format", "gitlab", "shell", "wrong")[1])
+    assert finding["location"]["lines"]["begin"] == 2
+    assert (finding["check_name"], finding["severity"]) == ("JSONArgsRecommended", "minor")
+    assert (fault["check_name"], fault["severity"]) == ("krunner-validate", "major")
+
+
+def test_github(lint, tmp_path):
+    fault, finding = lint("--format", "github", "shell", "wrong")[1].splitlines()
+    assert fault.startswith(f"::error file={tmp_path}/wrong,line=2,col=1,title=krunner::unknown instruction")
+    assert finding.startswith(f"::warning file={tmp_path}/shell,line=2,col=1,title=JSONArgsRecommended::CMD runs")
+    assert lint("--format", "github", "--error", "shell")[1].startswith("::error file=")
 
 
 def test_no_such_file(lint):
