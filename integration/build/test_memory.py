@@ -6,14 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from integration.support.builders import BIN
-from integration.support.leftovers import descendants
+from integration.support.memory import peaks
 
 _MOST = 100 << 20
 _DOCKERFILE = """\
@@ -24,27 +22,6 @@ RUN for d in $(seq 400); do mkdir -p /many/$d; for f in $(seq 500); do echo $d $
 COPY large /large
 """
 """A layer of 2 GiB, half of which no compressor makes smaller, one of 200,000 files, and one from the context."""
-
-
-def _peaks(process: subprocess.Popen[bytes]) -> Mapping[int, int]:
-    """The largest resident size in bytes of `process` and of its children that run Python, by process id."""
-    found: dict[int, int] = {}
-    while process.poll() is None:
-        for pid in (process.pid, *descendants(process.pid)):
-            found[pid] = max(found.get(pid, 0), _high_water_mark(pid))
-        time.sleep(0.05)
-    return found
-
-
-def _high_water_mark(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-        if "python" not in os.readlink(f"/proc/{pid}/exe"):
-            return 0  # a command of the image
-    except OSError:
-        return 0
-    marks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(marks[0]) * 1024 if marks else 0
 
 
 @pytest.mark.timeout(400)
@@ -67,8 +44,8 @@ def test_memory_does_not_follow_the_layer(base_host: str, work: Path) -> None:
         [BIN / "krunner", "build", "--quiet", f"--report-dir={folder / 'report'}", folder / "builds.yaml"],
         env={**os.environ, "KRUNNER_HOME": str(folder / "home")},
     )
-    peaks = _peaks(process)
+    found = peaks(process)
     shutil.rmtree(folder)
     assert process.returncode == 0
-    assert len([peak for peak in peaks.values() if peak]) >= 2, "a runner and a worker"
-    assert {pid: peak for pid, peak in peaks.items() if peak > _MOST} == {}
+    assert len([peak for peak in found.values() if peak]) >= 2, "a runner and a worker"
+    assert {pid: peak for pid, peak in found.items() if peak > _MOST} == {}
