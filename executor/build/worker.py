@@ -25,8 +25,13 @@ _LATE_IMPORTS = (
 
 def preload() -> None:
     """Import everything that a build needs, so that a fork begins with it."""
+    from executor.rootfs.guard import is_our_image
+    from executor.rootfs.sealing import import_all
+
     for name in _LATE_IMPORTS:
         importlib.import_module(name)
+    if is_our_image():  # where commands may get the root: see sealing.py
+        import_all()
 
 
 def run_job(job: Job, emit: Callable[[dict[str, Any]], None]) -> BuildResult:

@@ -43,6 +43,11 @@ def permit() -> Permit:
     return Permit(root.st_dev, root.st_ino)
 
 
+def is_our_image() -> bool:
+    """Whether the root has the mark of our image; that alone permits nothing."""
+    return os.path.exists(MARKER)
+
+
 def is_container() -> bool:
     """Whether there are signs that this is a container."""
     return any(_signs_of_a_container())

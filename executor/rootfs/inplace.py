@@ -31,7 +31,7 @@ from executor.rootfs.recovery import FOLDER, alone
 from executor.rootfs.roottrees import RootTrees
 from executor.rootfs.runmounts import write_scripts
 from executor.rootfs.safepath import resolve
-from executor.rootfs.sealing import seal
+from executor.rootfs.sealing import begin_sealing, seal
 from executor.rootfs.spare import RECORD
 from executor.rootfs.takeover import Takeover
 from executor.snapshot.ignore import IgnoredPaths
@@ -78,7 +78,6 @@ class InPlaceDriver:
             return Probe(False, f"{error.filename} cannot be used: {error.strerror}")
         if (mount := mount_of(FOLDER)) and mount.point != "/":
             return Probe(False, f"{FOLDER} must be on the file system of /, not on {mount.point}")
-        seal()
         return Probe(True)
 
     def conflict(self, tree: str, cwd: str) -> str:
@@ -101,12 +100,17 @@ class InPlaceDriver:
 
     def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> InPlaceRoot:
         """See `Driver.open_root`."""
-        self.own_files.begin_copying(_left_out(self.store.home))
+        self._expect_commands()
         return InPlaceRoot(self, self._trees.open_root(layers, open_layer))
 
     def opens_at_once(self, layers: Sequence[Layer]) -> bool:
         """See `Driver.opens_at_once`."""
         return self._trees.opens_at_once(layers)
+
+    def _expect_commands(self) -> None:
+        """Do what has to be done before the first command beside what is done until then."""
+        begin_sealing()
+        self.own_files.begin_copying(_left_out(self.store.home))
 
     def await_trees(self) -> None:
         """Wait until nothing is unpacked in the background: a command could change what is not yet known."""
@@ -118,7 +122,7 @@ class InPlaceDriver:
 
     def prefetch(self, layers: Sequence[Layer], open_layer: OpenLayer) -> AbstractContextManager[None]:
         """See `Driver.prefetch`."""
-        self.own_files.begin_copying(_left_out(self.store.home))
+        self._expect_commands()
         return self._trees.prefetch(layers, open_layer)
 
 
@@ -136,6 +140,7 @@ class InPlaceRoot:
 
     def run(self, request: RunRequest, on_line: OnLine) -> int:
         """See `RootFs.run`. Lines that say which paths of the image cannot be seen come before the command's."""
+        seal()
         memory = _SECRETS if _is_memory("/dev") else ""
         refuse_unmountable(request, InPlaceDriver.name, memory)
         if conflict := self._driver.conflict(self.path, request.cwd):

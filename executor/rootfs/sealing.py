@@ -10,6 +10,8 @@ import ctypes
 import functools
 import importlib
 import pkgutil
+from contextlib import suppress
+from threading import Thread
 from types import ModuleType
 
 import executor
@@ -44,10 +46,33 @@ _SERVICES = ((b"hosts", b"files dns"), (b"passwd", b"files"), (b"group", b"files
 
 
 @functools.cache
-def seal() -> None:
-    """Import what is not yet, pin the name services. Once done it stays done, also in forks."""
+def import_all() -> None:
+    """Import what is not yet. Once done it stays done, also in forks."""
     for name in (*_modules(executor), *_LATE):
         importlib.import_module(name)
+
+
+@functools.cache
+def begin_sealing() -> Thread:
+    """Import all in the background: it takes a tenth of a second, which the unpacking of a base leaves.
+
+    No fork may run Python until `seal` has returned: it would begin with the locks of half imported modules.
+    """
+
+    def work() -> None:
+        with suppress(Exception):  # raised again where it is waited for
+            import_all()
+
+    thread = Thread(target=work, name="seal", daemon=True)
+    thread.start()
+    return thread
+
+
+@functools.cache
+def seal() -> None:
+    """Have all imported, pin the name services. Once done it stays done, also in forks."""
+    begin_sealing().join()
+    import_all()
     configure = getattr(ctypes.CDLL(None), "__nss_configure_lookup", None)
     if configure:
         for database, services in _SERVICES:

@@ -74,7 +74,7 @@ def test_the_hook_sees_what_it_is_for(watched: Watched, base_host: str) -> None:
     script = f"mv {sealing} /kaniko/tmp/kept"
     assert watched.container.run("/busybox/sh", "-c", script).status == 0
     try:
-        stub = "def seal():\n    pass\n"
+        stub = "def seal():\n    pass\nbegin_sealing = seal\n"
         (watched.folder / "sealing.py").write_text(stub)
         watched.container.run("/busybox/cp", "/sealed/sealing.py", sealing.replace(".pyc", ".py"))
         words = watched.words(f"FROM {base_host}/busybox", "RUN touch /x")
@@ -116,7 +116,7 @@ def test_a_failing_command_a_missing_one_and_a_missing_file(watched: Watched, ba
     busybox = f"FROM {base_host}/busybox"
     assert watched.build(busybox, "RUN true", "RUN exit 7").status == 7
     assert "not found in $PATH" in watched.build(busybox, "RUN true", 'RUN ["nothing-such"]').output
-    assert watched.build(busybox, "RUN true", "COPY nothing-such /").status == 1
+    assert watched.run(*watched.words(busybox, "RUN true", "COPY nothing-such /"), builds=0).status == 1
     assert watched.build(busybox, "RUN true", "USER nobody-such", "RUN true").status == 1
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 _SCRIPT = """
 import sys
-from executor.rootfs.sealing import seal
+from executor.rootfs.sealing import begin_sealing, seal
+if sys.argv[1:]:
+    begin_sealing()
+    import executor.build.engine
 seal()
 late = []
 sys.addaudithook(lambda event, args: late.append(args[0]) if event == "import" else None)
@@ -22,6 +27,23 @@ print(late)
 """
 
 
-def test_nothing_is_imported_after_sealing() -> None:
-    done = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("beside", [(), ("begun in the background",)])
+def test_nothing_is_imported_after_sealing(beside: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, "-c", _SCRIPT, *beside], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+_BROKEN = """
+import executor.rootfs.sealing as sealing
+sealing._LATE = ("nothing_of_this_name",)
+sealing.begin_sealing()
+try:
+    sealing.seal()
+except ModuleNotFoundError as error:
+    print(error.name)
+"""
+
+
+def test_a_failed_import_is_told_where_it_is_waited_for() -> None:
+    done = subprocess.run([sys.executable, "-c", _BROKEN], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("nothing_of_this_name\n", "")
