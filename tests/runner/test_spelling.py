@@ -150,7 +150,7 @@ def test_spellings(load, theirs, ours):
             "--build-arg and the key `args` are about the same thing",
         ),
         ("no_push: true, flags: [--label=x]", "flags", "--label 'x' is not NAME=VALUE"),
-        ("no_push: true, flags: [--git=branch=x]", "flags", "--git is not supported yet"),
+        ("no_push: true, flags: [--git=nonsense=x]", "flags", "--git=nonsense=x: unknown option"),
     ],
 )
 def test_mistakes(load, entry, path, message):
