@@ -35,7 +35,7 @@ print(*sys.modules)
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
-    """The modules of a build of metadata alone, which needs no root, with a cache and the plain flags of a pipeline."""
+    """The modules of a build of metadata alone, which needs no root, with a cache and a pipeline's plain flags."""
     folder = tmp_path_factory.mktemp("start")
     context = folder / "context"
     context.mkdir()
