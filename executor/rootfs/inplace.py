@@ -24,6 +24,7 @@ from executor.rootfs.chroot import ChrootDriver, ChrootRoot
 from executor.rootfs.confinement import Confinement
 from executor.rootfs.keeper import watched
 from executor.rootfs.lentdev import LentDev
+from executor.rootfs.lentfiles import LentFiles
 from executor.rootfs.mountinfo import mount_of
 from executor.rootfs.ownfiles import OwnFiles
 from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable, write_secrets
@@ -301,12 +302,14 @@ def _unescape(path: str) -> str:
 
 @contextmanager
 def _lent_dev(request: RunRequest) -> Iterator[None]:
-    """The container's own /dev with the request's scripts and secrets; afterwards it is as it was."""
-    dev = LentDev(FOLDER)
+    """The container's own /dev with the request's scripts and secrets; as before afterwards, with /etc/hosts."""
+    dev, files = LentDev(FOLDER), LentFiles(FOLDER)
     dev.lend()
+    files.lend()
     try:
         write_secrets(_SECRETS, request.mounts)
         write_scripts("/dev", request.scripts)
         yield
     finally:
         dev.take_back()
+        files.take_back()

@@ -12,11 +12,12 @@ from contextlib import contextmanager, suppress
 from executor.errors import UnfitError
 from executor.rootfs import guard
 from executor.rootfs.lentdev import LentDev
+from executor.rootfs.lentfiles import LentFiles
 from executor.rootfs.ownfiles import OwnFiles
 from executor.rootfs.takeover import Takeover
 
 FOLDER = f"{guard.HOME}/takeover"
-_RECORDS = ("journal.json", "dev.json", "own.json")
+_RECORDS = ("journal.json", "dev.json", "files.json", "own.json")
 _PATIENCE = 10.0
 """Seconds for a killed process to be gone; one that waits for a disk takes that long."""
 
@@ -65,6 +66,7 @@ def _undo() -> bool:
         _kill_strangers(stays)
         takeover.recover()
     LentDev(FOLDER).take_back()
+    LentFiles(FOLDER).take_back()
     OwnFiles(FOLDER).put_right()
     return True
 
