@@ -48,7 +48,7 @@ def subject(request: pytest.FixtureRequest, work: Path, hosts: Mapping[str, str]
                 yield BuilderSubject(driver="buildah", builder=request.getfixturevalue("buildah"))
             case "in-place":
                 docker = request.getfixturevalue("krunner_images")
-                yield stack.enter_context(_in_a_container(docker, folder))
+                yield stack.enter_context(_in_a_container(docker, folder, agent=work / "ssh"))
             case driver:
                 yield stack.enter_context(_on_this_machine(driver, folder))
 
@@ -62,9 +62,10 @@ def _on_this_machine(driver: str, folder: Path) -> Iterator[Subject]:
 
 
 @contextlib.contextmanager
-def _in_a_container(docker: Docker, folder: Path) -> Iterator[Subject]:
+def _in_a_container(docker: Docker, folder: Path, *, agent: Path) -> Iterator[Subject]:
     (folder / _SERVER.name).write_bytes(_SERVER.read_bytes())
-    with container.started(docker, folder) as box:
+    options = (f"--volume={agent}:/agent", "--env=SSH_AUTH_SOCK=/agent/agent")
+    with container.started(docker, folder, *options) as box:
         argv = box.interactive("/kaniko/python/bin/python3.11", "-IXutf8", f"/workspace/{_SERVER.name}")
         with preloaded.started(argv, folder=folder, seen_as="/workspace") as server:
             yield ExecutorSubject(driver="in-place", server=server, folder=folder, seen_as="/workspace")

@@ -64,6 +64,7 @@ _LINK_TO_MEMORY = (
 )
 _NO_SOCKET = "in-place: nothing may be mounted, and a socket cannot be copied: refused by name"
 _NO_NAMESPACE = "in-place: commands have no namespaces of their own; what needs one is refused by name"
+_OWN_HOSTS = "in-place: /etc/hosts is the container's own, and can be written to where the container's user can"
 _NO_MEMORY = "in-place: nothing may be mounted, a tmpfs is a directory, and one with a size is refused by name"
 _IN_PLACE = (
     ("mount-bind-workdir-itself", "tree:/ro:exists", _COPIED),
@@ -81,6 +82,9 @@ _IN_PLACE = (
     ),
     *((case, "fails", _NO_NAMESPACE) for case in ("mount-network-none", "mount-in-history", "read-run-killed")),
     ("mounts-network-none-no-interface", "fails", _NO_NAMESPACE),
+    ("run-kill-term-to-itself", "fails", _NO_NAMESPACE),
+    ("run-is-process-1", "tree:*", _NO_NAMESPACE),
+    ("run-appends-to-hosts", "tree:/s:*", _OWN_HOSTS),
     ("mounts-tmpfs-mode", "tree:/s:*", _NO_MEMORY),
     ("mounts-tmpfs-size", "fails", _NO_MEMORY),
 )

@@ -17,7 +17,7 @@ from integration.support.images import read_layout
 from integration.support.preloaded import Done, Preloaded
 from integration.support.programs import ProgramError
 
-DRIVERS = ("overlay", "chroot")
+DRIVERS = ("overlay", "chroot", "in-place")
 
 _PLACE = re.compile(r"Dockerfile:(\d+)")
 _ERROR = re.compile(r"^ERRO (.*)$", re.MULTILINE)
