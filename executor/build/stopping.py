@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from executor import hangup
 from executor.errors import StoppedError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE = 10.0
-"""Seconds for unwinding. A thread that hangs on a dead connection must not keep the process alive: what it leaves
-are scratch files, which the next session removes."""
+"""Seconds for unwinding. A thread that hangs all the same must not keep the process alive: what it leaves are
+scratch files, which the next session removes."""
 
 
 class StopFlag:
@@ -49,17 +50,20 @@ def stopping_on_signals(flag: StopFlag) -> Iterator[None]:
         for other in _SIGNALS:
             signal.signal(other, _ignored)
         flag.set(number)
+        hangup.hang_up(number)
         watchdog = threading.Timer(_PATIENCE, os._exit, (128 + number,))
         watchdog.daemon = True
         watchdog.start()
         raise StoppedError(number)
 
+    hangup.begin()
     before = {number: signal.signal(number, stop) for number in _SIGNALS}
     try:
         yield
         # what a handler raises is lost where Python cannot pass it on, as in a hook of fork
         flag.check()
     finally:
+        hangup.begin()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from executor import hangup
 from executor.errors import Error
 from executor.events import RetryScheduled, Sink
 from executor.spec import RetryPolicy
@@ -32,7 +33,7 @@ class Retrying:
     """
 
     def __init__(
-        self, policy: RetryPolicy, sink: Sink, action: str, *, sleep: Callable[[float], None] = time.sleep
+        self, policy: RetryPolicy, sink: Sink, action: str, *, sleep: Callable[[float], None] = hangup.pause
     ) -> None:
         self._policy = policy
         self._sink = sink
@@ -86,7 +87,8 @@ class Retrying:
 
 def is_temporary(error: BaseException) -> bool:
     """True for an error that a later try may not meet, and that may be tried again soon enough."""
-    return isinstance(error, Error) and error.retryable and _retry_after(error) <= LONGEST_RETRY_AFTER
+    temporary = isinstance(error, Error) and error.retryable and _retry_after(error) <= LONGEST_RETRY_AFTER
+    return temporary and not hangup.is_over()
 
 
 def _failure(state: RetryCallState) -> BaseException | None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from executor import hangup
 from executor.errors import RegistryError
 from executor.registry.hosts import Purpose, allows_http, api_host, verifies_tls
 from executor.registry.http import FAILURES, Body, Connections, Response
@@ -127,6 +128,7 @@ class Transport:
                 self._proxied.close()
 
     def _request(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> Response:
+        hangup.check()
         usual = COMMIT_SECONDS if method in ("PUT", "PATCH") else READ_SECONDS
         return self._connections(url).request(
             method, url, headers={**_HEADERS, **headers}, body=body or None, silence=self._silence or usual

@@ -1,0 +1,100 @@
+"""A process that is being stopped waits for no peer."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from executor import hangup
+from executor.errors import Error, RegistryError, StoppedError
+from executor.image.reference import Reference
+from executor.registry.client import RegistryClient
+from executor.registry.credentials import Keychain
+from executor.spec import RegistryOptions, RetryPolicy
+from tests.support.fake_registry import FakeRegistry, Fault
+
+_HANG = 8.0  # longer than any of these may take
+
+
+@pytest.fixture(autouse=True)
+def begun() -> Iterator[None]:
+    hangup.begin()
+    yield
+    hangup.begin()
+
+
+def stopped_soon(work, when) -> Exception | None:
+    """What `work` raises in a thread, when this process is told to stop as soon as `when` holds."""
+    raised: list[Exception] = []
+
+    def run() -> None:
+        try:
+            work()
+        except (Error, OSError) as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while not when():
+        time.sleep(0.005)
+    hangup.hang_up(15)
+    thread.join(4)
+    assert not thread.is_alive(), "it still waits"
+    return raised[0] if raised else None
+
+
+def client(retries: int = 3) -> RegistryClient:
+    options = RegistryOptions(insecure=True, insecure_pull=True)
+    return RegistryClient(
+        options, Keychain({}), lambda _event: None, "pull", retry=RetryPolicy(retries=retries, initial_wait=_HANG)
+    )
+
+
+def test_a_registry_that_does_not_answer() -> None:
+    with FakeRegistry() as registry, client() as calls:
+        registry.faults.append(Fault(path="/manifests/", delay=_HANG))
+        reference = Reference.parse(f"{registry.host}/a:1")
+        error = stopped_soon(
+            lambda: calls.get_manifest(reference), lambda: any("manifests" in r.path for r in registry.requests)
+        )
+        assert isinstance(error, StoppedError | RegistryError)
+
+
+def test_a_host_that_accepts_no_more_connections() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(address)
+        error = stopped_soon(lambda: socket.create_connection(address, _HANG), lambda: True)
+        for each in waiting:
+            each.close()
+    assert isinstance(error, OSError)
+
+
+def test_a_wait_before_another_try() -> None:
+    tried = threading.Event()
+    with FakeRegistry() as registry, client() as calls:
+        registry.faults.append(Fault(path="/manifests/", status=503, times=100, headers={"Retry-After": "60"}))
+        calls.sink = lambda _event: tried.set()
+        reference = Reference.parse(f"{registry.host}/a:1")
+        error = stopped_soon(lambda: calls.get_manifest(reference), tried.is_set)
+    assert isinstance(error, StoppedError)
+    assert error.exit_code == 143
+
+
+def test_nothing_is_called_any_more_until_the_next_build() -> None:
+    with FakeRegistry() as registry, client(retries=0) as calls:
+        reference = Reference.parse(f"{registry.host}/a:1")
+        hangup.hang_up(2)
+        with pytest.raises(StoppedError):
+            calls.get_manifest(reference)
+        hangup.begin()
+        with pytest.raises(RegistryError) as caught:
+            calls.get_manifest(reference)
+    assert caught.value.status == 404
