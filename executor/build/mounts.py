@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
@@ -21,6 +20,7 @@ from executor.dataclass import dataclass, field
 from executor.dockerfile.instructions import Mount, Run
 from executor.dockerfile.runflags import is_read_only, parse_bool, parse_size
 from executor.errors import Error, StepError
+from executor.removal import remove_tree
 from executor.rootfs.base import BindMount, CommandMount, SecretMount, TmpfsMount
 from executor.rootfs.copytree import CopyRules, copy_tree
 from executor.rootfs.safepath import resolve
@@ -196,7 +196,7 @@ class _Preparation:
 
     def _scratch(self) -> str:
         folder = self.stage.around.scratch("mount")
-        self.stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        self.stack.callback(remove_tree, folder)
         return folder
 
 

@@ -12,7 +12,7 @@ from executor.build.clock import Clock
 from executor.build.layerwriter import LayerWriter
 from executor.build.mountsupplies import MountSupplies
 from executor.build.plan import StagePlan, first_line
-from executor.build.stagelayers import StageLayers
+from executor.build.stagelayers import StageLayers, depth_explained
 from executor.build.state import StageState
 from executor.context.base import ContextTree
 from executor.dataclass import dataclass, field, replace
@@ -246,7 +246,8 @@ class StageRun:
                 stage=stage, position=position, total=len(instructions), instruction=text, platform=platform
             )
         )
-        yield
+        with depth_explained(instructions[position - 1].location):
+            yield
         seconds = round(time.monotonic() - started, 3)
         record = StepRecord(stage=stage, instruction=text, seconds=seconds, cached=self._cached)
         if self._made:

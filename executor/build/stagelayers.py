@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 
 from executor.build.laterlayers import LaterLayers, done
 from executor.build.layerwriter import LayerWriter
 from executor.dataclass import dataclass
+from executor.errors import Location, StepError
 from executor.events import LayerWritten, Sink
 from executor.image.layer import Layer
 from executor.rootfs.base import RootFs, SetAside
@@ -19,6 +22,18 @@ from executor.snapshot.changes import Change
 _FEW = 64
 _LITTLE = 1 << 20
 """Fewer changes with less content, in bytes, are written at once: that is done before a thread would begin."""
+
+
+@contextmanager
+def depth_explained(location: Location | None = None) -> Iterator[None]:
+    """Raise StepError where a command made a tree that is deeper than any path is long, or than we can follow."""
+    try:
+        yield
+    except (RecursionError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            raise
+        message = "directories are nested too deep: no path may have more than 4095 bytes"
+        raise StepError(message, location=location) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +100,8 @@ class StageLayers:
 
     def _write(self, changes: Iterable[Change], position: int, *, meanwhile: bool = False) -> Layer | None:
         started = time.monotonic()
-        layer = self._writer.write(changes, self.later.check)
+        with depth_explained():
+            layer = self._writer.write(changes, self.later.check)
         if layer:
             self._sink(
                 LayerWritten(

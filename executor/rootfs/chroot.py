@@ -6,7 +6,6 @@ Works without mounts. Without root it holds a tree all of whose entries belong t
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from threading import Thread
@@ -15,6 +14,7 @@ from typing import Self
 from executor.dataclass import replace
 from executor.errors import Error, InternalError, UnfitError
 from executor.image.layer import Layer, LayerEntry
+from executor.removal import remove_tree
 from executor.rootfs import process, syscalls
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
 from executor.rootfs.confinement import Confinement
@@ -197,7 +197,7 @@ class ChrootRoot:
                 tree = restored(tree)
             if tree:
                 self._driver.trees.keep(tree)
-        shutil.rmtree(self._tree.folder, ignore_errors=True)
+        remove_tree(self._tree.folder)
 
     def _added(self) -> int:
         """The bytes that the build added to its base."""

@@ -16,6 +16,7 @@ from typing import Self
 
 from executor.errors import Error, InternalError, UnfitError
 from executor.image.layer import EntryType, Layer, LayerEntry
+from executor.removal import remove_tree
 from executor.rootfs import process, syscalls
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest, SetAside
 from executor.rootfs.confining import confined
@@ -84,7 +85,7 @@ class OverlayDriver:
                 )
             )
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
     def _try_overlay(self, overlay: OverlayMount) -> None:
         try:
@@ -122,7 +123,7 @@ class _Lower:
             if self.keep:
                 with suppress(OSError, Error):  # it can be unpacked again
                     self.keep()
-            shutil.rmtree(self._owned, ignore_errors=True)
+            remove_tree(self._owned)
 
 
 class _SetAside:
@@ -219,7 +220,7 @@ class OverlayRoot:
         for lower in self._lowers:
             lower.release()
         self._lowers.clear()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        remove_tree(self._scratch)
 
     def __enter__(self) -> Self:
         return self

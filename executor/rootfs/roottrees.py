@@ -13,7 +13,6 @@ a flat tree is made only for who asks what a file was like.
 from __future__ import annotations
 
 import os
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from threading import Lock, RLock
 from executor.dataclass import dataclass, replace
 from executor.errors import UnfitError
 from executor.image.layer import Layer
+from executor.removal import remove_tree
 from executor.rootfs.base import OpenLayer
 from executor.rootfs.copytree import CopyRules, copy_tree
 from executor.rootfs.layerdirs import TREE, chain_ids, new_tree
@@ -129,7 +129,7 @@ class RootTrees:
             os.rename(tree.path, os.path.join(kept, TREE))
             self._store.unpacked.adopt(tree.spare, kept)
         except OSError:  # then the next one has to be made anew
-            shutil.rmtree(kept, ignore_errors=True)
+            remove_tree(kept)
 
     def flattened(self, layers: Sequence[Layer], open_layer: OpenLayer) -> str:
         """The store's tree of `layers`, which never changes; made from the longest beginning that is there."""
@@ -173,7 +173,7 @@ class RootTrees:
             if kept := self._restored(keys[count - 1], pristine):
                 copy_tree(kept.path, tree, CopyRules())
                 self.keep(kept)
-                shutil.rmtree(kept.folder, ignore_errors=True)
+                remove_tree(kept.folder)
                 return count
         return 0
 
@@ -185,7 +185,7 @@ class RootTrees:
             os.unlink(os.path.join(folder, RECORD))
             return restored(RootTree(folder=folder, made=made, pristine=pristine, spare=f"{key}-spare"))
         if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
         return None
 
     def _keys(self, layers: Sequence[Layer]) -> list[str]:
@@ -199,10 +199,10 @@ class RootTrees:
         try:
             yield folder
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
             raise UnfitError(f"cannot make a root: {error.strerror}: {error.filename}") from error
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
             raise
 
 
@@ -210,7 +210,7 @@ def restored(tree: RootTree) -> RootTree | None:
     """The tree as it was made, after whatever was done to it; None when that is not to be had, and it is gone."""
     made = restore(tree.path, tree.made, tree.pristine or _nowhere)
     if made is None:
-        shutil.rmtree(tree.folder, ignore_errors=True)
+        remove_tree(tree.folder)
         return None
     return replace(tree, made=made)
 

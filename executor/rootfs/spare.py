@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import stat
 from array import array
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from itertools import chain
 
 from executor.dataclass import dataclass, field
 from executor.image.replacing import replacing
+from executor.removal import remove_tree
 from executor.rootfs.copytree import CopyRules, copy_tree
 from executor.snapshot.entries import xattrs_of
 from executor.snapshot.ignore import IgnoredPaths
@@ -139,6 +139,6 @@ def _remove(path: str) -> None:
     if not os.path.lexists(path):
         return
     if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
+        remove_tree(path)
     else:
         os.unlink(path)

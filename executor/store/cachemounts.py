@@ -11,12 +11,12 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Literal
 
+from executor.removal import remove_tree
 from executor.store.locks import locked
 
 _MODE = 0o755
@@ -70,7 +70,7 @@ class CacheMounts:
                     fill(made)
                     os.rename(made, path)
                 except BaseException:
-                    shutil.rmtree(made, ignore_errors=True)
+                    remove_tree(made)
                     raise
         return path
 

@@ -16,13 +16,13 @@ prune.py keeps it within a size.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from executor.errors import UnfitError
+from executor.removal import remove_tree
 from executor.store.blobs import BlobStore
 from executor.store.cachemounts import CacheMounts
 from executor.store.names import ImageNames
@@ -82,6 +82,11 @@ class Store:
                 hint="name a folder on a disk with room in KRUNNER_HOME",
             ) from error
 
+    @property
+    def session(self) -> str:
+        """The working folder of this process."""
+        return self._session
+
     def scratch(self, prefix: str) -> str:
         """A new empty directory for this process, on the store's file system, removed at `close` at the latest."""
         return tempfile.mkdtemp(prefix=f"{prefix}-", dir=self._session)
@@ -89,7 +94,7 @@ class Store:
     def close(self) -> None:
         """Remove what this process was making and give up the session's lock."""
         if self._lock >= 0:
-            shutil.rmtree(self._session, ignore_errors=True)
+            remove_tree(self._session)
             Path(f"{self._session}.lock").unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = -1

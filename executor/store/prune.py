@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from executor.dataclass import dataclass
+from executor.removal import remove_tree
 from executor.spec import PruneResult, PruneSpec
 from executor.store.layout import Store
 from executor.store.locks import locked
@@ -126,7 +126,7 @@ def _remove(store: Store, thing: _Thing, began: float) -> bool:
     except OSError:  # in use, gone already, or not ours
         return False
     if os.path.isdir(gone):
-        shutil.rmtree(gone, ignore_errors=True)
+        remove_tree(gone)
     else:
         os.unlink(gone)
     return True

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from executor.removal import remove_tree
 
 _LOCK = ".lock"
 
@@ -39,7 +40,7 @@ def remove_abandoned(work: str) -> None:
         except BlockingIOError:
             continue  # its owner lives
         else:
-            shutil.rmtree(lock_file.removesuffix(_LOCK), ignore_errors=True)
+            remove_tree(lock_file.removesuffix(_LOCK))
             Path(lock_file).unlink(missing_ok=True)
         finally:
             os.close(descriptor)

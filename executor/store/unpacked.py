@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from executor.removal import remove_tree
 from executor.store.locks import locked
 from executor.store.seals import begin_seal, is_of_this_boot, is_whole, remove_seal
 from executor.store.usage import Usage
@@ -53,7 +53,7 @@ class UnpackedLayers:
                 fill(directory)
                 return self._publish(key, directory)
             except BaseException:
-                shutil.rmtree(directory, ignore_errors=True)
+                remove_tree(directory)
                 raise
 
     def adopt(self, key: str, directory: str) -> str:
@@ -61,7 +61,7 @@ class UnpackedLayers:
         with self._locked(key):
             found = self._sound(key)
             if found:
-                shutil.rmtree(directory, ignore_errors=True)
+                remove_tree(directory)
                 return found
             return self._publish(key, directory)
 
@@ -91,7 +91,7 @@ class UnpackedLayers:
             return path
         gone = tempfile.mkdtemp(prefix="damaged-", dir=self._session)
         os.rename(path, gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        remove_tree(gone)
         return None
 
     def _is_whole(self, key: str, path: str) -> bool:

@@ -25,6 +25,7 @@ from executor.image.digest import Digest
 from executor.image.layout import MARKER, Layout, blob_path, index_bytes, named, read_layout
 from executor.image.manifest import Index
 from executor.image.reference import Reference
+from executor.removal import remove_tree
 from executor.store.blobs import BlobStore
 
 _RECORD = "push.json"
@@ -160,7 +161,7 @@ class UnpushedImages:
         gone = tempfile.mkdtemp(prefix="settled-", dir=self._scratch)
         with contextlib.suppress(FileNotFoundError):
             os.rename(os.path.join(self._root, name), gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        remove_tree(gone)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

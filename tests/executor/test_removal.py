@@ -1,0 +1,44 @@
+"""Directories are removed however deep they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from executor.removal import remove_tree
+
+
+def nest(folder: Path, depth: int) -> None:
+    """Make `depth` directories, each in the one before, with a file and a link in every hundredth."""
+    here = os.open(folder, os.O_RDONLY)
+    for level in range(depth):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        if level % 100 == 0:
+            os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+            os.symlink("/nowhere", "link", dir_fd=here)
+            os.mkdir("other", dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+
+
+@pytest.mark.parametrize("depth", [0, 3, 1500, 6000])
+def test_it_is_gone(tmp_path: Path, depth: int) -> None:
+    (tmp_path / "kept").write_text("kept")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "beside").symlink_to(tmp_path / "kept")
+    nest(tmp_path / "tree", depth)
+    remove_tree(str(tmp_path / "tree"))
+    assert os.listdir(tmp_path) == ["kept"]
+
+
+def test_what_is_none_is_left(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("folder")
+    for name in ("file", "link", "absent"):
+        remove_tree(str(tmp_path / name))
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder", "link"]
