@@ -178,7 +178,7 @@ class Engine:
         self._supplies = supplies
         self._give_up: GiveUp | None = None
         self._lock = threading.RLock()
-        self._roots = Roots(supplies.store, supplies.bases, supplies.layers, spec.rootfs, sink)
+        self._roots = Roots(supplies.store, supplies.bases, supplies.layers, spec, sink)
         self._runs: list[StageRun] = []
         self._built: dict[int, _Built] = {}
         self._platforms = tuple(dict.fromkeys(map(Platform.parse, spec.platforms)))

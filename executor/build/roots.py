@@ -16,20 +16,18 @@ from executor.image.layer import Layer
 from executor.image.platform import Platform
 from executor.rootfs.base import Driver, RootFs
 from executor.rootfs.choose import choose_driver
-from executor.spec import RootfsOptions
+from executor.spec import BuildSpec
 from executor.store import Store
 
 
 class Roots:
     """Roots of layers and of images that are copied from. Safe for the threads of stages side by side."""
 
-    def __init__(
-        self, store: Store, bases: BaseImages, layers: LayerSource, options: RootfsOptions, sink: Sink
-    ) -> None:
+    def __init__(self, store: Store, bases: BaseImages, layers: LayerSource, spec: BuildSpec, sink: Sink) -> None:
         self._store = store
         self._bases = bases
         self._layers = layers
-        self._options = options
+        self._spec = spec
         self._sink = sink
         self._lock = threading.RLock()
         self._driver: Driver | None = None
@@ -41,7 +39,9 @@ class Roots:
         """The driver, chosen when it is first asked for."""
         with self._lock:
             if self._driver is None:
-                self._driver = choose_driver(self._store, self._options, self._sink)
+                self._driver = choose_driver(
+                    self._store, self._spec.rootfs, self._sink, written=self._spec.context_excludes
+                )
             return self._driver
 
     @property

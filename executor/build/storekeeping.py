@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from executor.errors import Error
+from executor.rootfs.guard import keep_to_oneself
 from executor.rootfs.namespaces import enter_mount_namespace
 from executor.rootfs.trial import try_in_child
 from executor.spec import PruneResult, PruneSpec
@@ -46,6 +47,7 @@ def store_session(home: str, size: int | None) -> Iterator[str]:
     Gives a folder for what builds share during the session, '' when the store cannot be used.
     """
     shared = ""
+    keep_to_oneself()
     with contextlib.ExitStack() as stack:
         stack.callback(trim_store, home, size)
         with contextlib.suppress(Error):  # the builds will say what is wrong

@@ -25,13 +25,14 @@ _LATE_IMPORTS = (
 
 def preload() -> None:
     """Import everything that a build needs, so that a fork begins with it."""
-    from executor.rootfs.guard import is_our_image
+    from executor.rootfs.guard import is_our_image, keep_to_oneself
     from executor.rootfs.sealing import import_all
 
     for name in _LATE_IMPORTS:
         importlib.import_module(name)
     if is_our_image():  # where commands may get the root: see sealing.py
         import_all()
+    keep_to_oneself()
 
 
 def run_job(job: Job, emit: Callable[[dict[str, Any]], None]) -> BuildResult:

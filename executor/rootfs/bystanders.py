@@ -1,67 +1,101 @@
-"""The unpacked layers of a store that lies where a command can reach it: what it changed must not be used again.
+"""What a command in place can reach beside its own image: unpacked layers of the store, roots of other stages.
 
-`RUN find / -xdev -perm /6000 -exec chmod a-s {} +` means its own image and finds the others too.
+`RUN find / -xdev -perm /6000 -exec chmod a-s {} +` means its own image and finds the others too. What it changed
+of layers must not be used again; what it changed of another stage cannot be made again, and ends the build.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+
+from executor.image.replacing import replacing
+from executor.removal import remove_tree
 
 
 class Bystanders:
-    """The directories in `folder`, whose content never changes. `note` comes before `discard_changed`.
+    """The directories in some folders, whose content does not change while a command runs.
 
-    One that has a file called `record` is compared with that before it is used: there only the file matters.
+    FOLDER/others.json says which there are in `layers`, for the process that has to look after a SIGKILL. One of
+    them that has a file called `record` is compared with that before it is used: there only the file matters.
     """
 
     def __init__(self, folder: str, record: str) -> None:
-        self._folder = folder
+        self._path = os.path.join(folder, "others.json")
         self._record = record
-        self._inodes: dict[str, int] = {}
+        self._layers = ""
+        self._inodes: Mapping[str, int] | None = None
+        self._stages: Collection[str] = ()
+        self._since = 0
 
-    def note(self) -> None:
-        """Remember which there are."""
-        self._inodes = dict(self._directories())
+    def note(self, layers: str, stages: Collection[str] = ()) -> None:
+        """Remember the directories in the folder `layers`, and the directories `stages`."""
+        self._layers, self._inodes, self._stages = layers, dict(_directories(layers)), stages
+        with replacing(self._path) as file:
+            file.write(json.dumps({"layers": layers, "inodes": self._inodes}).encode())
+        self._since = os.stat(self._path).st_ctime_ns
 
-    def discard_changed(self, since: int, scratch: Callable[[str], str]) -> tuple[str, ...]:
-        """Remove those changed after the time `since` (ns), in a directory that `scratch` makes; their names.
+    def changed_stage(self) -> str:
+        """The first of the directories `stages` in which something was changed since, '' when there is none."""
+        return next((path for path in self._stages if _is_changed(path, self._since)), "")
+
+    def discard_changed(self) -> tuple[str, ...]:
+        """Remove the layers that were changed since; their names. After this all is forgotten.
 
         Those that are not the same as when they were noted are somebody else's and left alone.
         """
+        if self._inodes is None and not self._read():
+            return ()
+        known = self._inodes or {}
         changed = tuple(
             name
-            for name, inode in self._directories()
-            if self._inodes.get(name) == inode and self._is_changed(os.path.join(self._folder, name), since)
+            for name, inode in _directories(self._layers)
+            if known.get(name) == inode and self._is_spoiled(os.path.join(self._layers, name))
         )
         for name in changed:
-            folder = scratch("changed")
-            os.rename(os.path.join(self._folder, name), os.path.join(folder, name))
-            shutil.rmtree(folder, ignore_errors=True)
+            path = os.path.join(self._layers, name)
+            os.rename(path, f"{path}.changed")  # nobody may find it half removed
+            remove_tree(f"{path}.changed")
+        with suppress(FileNotFoundError):
+            os.unlink(self._path)
+        self._inodes = None
         return changed
 
-    def _is_changed(self, folder: str, since: int) -> bool:
+    def _is_spoiled(self, folder: str) -> bool:
         try:
-            return os.lstat(os.path.join(folder, self._record)).st_ctime_ns > since
+            return os.lstat(os.path.join(folder, self._record)).st_ctime_ns > self._since
         except FileNotFoundError:
-            return _is_changed(folder, since)
+            return _is_changed(folder, self._since)
 
-    def _directories(self) -> Iterator[tuple[str, int]]:
-        with os.scandir(self._folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    yield entry.name, entry.inode()
+    def _read(self) -> bool:
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                noted = json.load(file)
+            self._since = os.stat(self._path).st_ctime_ns
+        except FileNotFoundError:
+            return False
+        self._layers, self._inodes = noted["layers"], noted["inodes"]
+        return True
+
+
+def _directories(folder: str) -> Iterator[tuple[str, int]]:
+    """Name and inode number of each."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield entry.name, entry.inode()
 
 
 def _is_changed(folder: str, since: int) -> bool:
-    """Whether anything below `folder` was changed after `since`. Somebody may be removing it meanwhile."""
-    try:
-        with os.scandir(folder) as entries:
-            return any(
-                entry.stat(follow_symlinks=False).st_ctime_ns > since
-                or (entry.is_dir(follow_symlinks=False) and _is_changed(entry.path, since))
-                for entry in entries
-            )
-    except FileNotFoundError:
-        return False
+    """Whether anything below `folder` was changed after `since` (ns). Somebody may be removing it meanwhile."""
+    waiting = [folder]
+    while waiting:
+        with suppress(FileNotFoundError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.stat(follow_symlinks=False).st_ctime_ns > since:
+                    return True
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+    return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from executor.errors import UnfitError
 from executor.events import DriverChosen, Sink, Warned
@@ -23,15 +23,16 @@ _HINTS = {
 }
 
 
-def choose_driver(store: Store, options: RootfsOptions, sink: Sink) -> Driver:
+def choose_driver(store: Store, options: RootfsOptions, sink: Sink, *, written: Collection[str] = ()) -> Driver:
     """A driver that works in this process as it is now (see `namespaces.enter_mount_namespace`).
 
-    Tells `sink` which, and why not those before it. Raises UnfitError when the one asked for, or none, works.
+    `written` are paths that others write to while an image is built. Tells `sink` which driver, and why not those
+    before it. Raises UnfitError when the one asked for, or none, works.
     """
     if recover():
         sink(Warned(message=RESTORED))
     refusals: list[str] = []
-    for driver in drivers(store, options):
+    for driver in drivers(store, options, written):
         if options.driver not in ("auto", driver.name):
             continue
         if options.beside and driver.name == "in-place":
@@ -48,7 +49,7 @@ def choose_driver(store: Store, options: RootfsOptions, sink: Sink) -> Driver:
     )
 
 
-def drivers(store: Store, options: RootfsOptions) -> Iterator[Driver]:
+def drivers(store: Store, options: RootfsOptions, written: Collection[str] = ()) -> Iterator[Driver]:
     """All drivers, in the order in which `auto` tries them.
 
     Where nothing may be mounted in-place comes before chroot, whose commands find an empty /proc then.
@@ -59,7 +60,13 @@ def drivers(store: Store, options: RootfsOptions) -> Iterator[Driver]:
     from executor.rootfs.inplace import InPlaceDriver
 
     chroot = ChrootDriver(store, ignore=ignore, mode=options.snapshot_mode)
-    in_place = InPlaceDriver(store, ignore=ignore, mode=options.snapshot_mode, gives_way=options.driver == "auto")
+    in_place = InPlaceDriver(
+        store,
+        ignore=ignore,
+        mode=options.snapshot_mode,
+        gives_way=options.driver == "auto",
+        written=written,
+    )
     yield from (chroot, in_place) if chroot.mounts else (in_place, chroot)
 
 

@@ -19,9 +19,12 @@ from executor.rootfs.base import CommandMount, RunRequest
 from executor.rootfs.commandmounts import attach
 from executor.rootfs.propagation import make_mounts_private
 from executor.rootfs.runmounts import RunMount, mount_all, mount_proc
+from executor.rootfs.strays import mark
 
 # The capabilities Docker gives to a container; what is left out cannot be had inside, by set-uid programs neither.
 _CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
+_DISPENSABLE = (29, 8)
+"""CAP_AUDIT_WRITE, CAP_SETPCAP: what builds do without, and where engines differ in what they give."""
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -135,8 +138,10 @@ def _become(
         if confinement.namespaces:
             mount_proc(confinement.mounts)
         _enter_root(confinement)
+        if not confinement.namespaces:
+            mark(os.getppid())
         os.umask(0o022)
-        _take_identity(request)
+        _take_identity(request, alone=confinement.namespaces)
         syscalls.die_with_parent(signal.SIGKILL)
         _enter_cwd(request.cwd)
         _default_signals()
@@ -166,7 +171,7 @@ def _enter_root(confinement: Confinement) -> None:
         os.chdir("/")
 
 
-def _take_identity(request: RunRequest) -> None:
+def _take_identity(request: RunRequest, *, alone: bool) -> None:
     identity = request.identity
     try:
         # the primary group too, as with BuildKit: what a file's mode denies to it then holds after setgid as well
@@ -175,12 +180,21 @@ def _take_identity(request: RunRequest) -> None:
         if identity.groups:
             raise _Refusal("unfit", "cannot take supplementary groups in this user namespace") from None
     with suppress(PermissionError):  # without CAP_SETPCAP; then there is little to drop
-        syscalls.limit_capabilities(_CAPABILITIES)
+        syscalls.limit_capabilities(_CAPABILITIES if alone else _CAPABILITIES - _spared())
     try:
         os.setgid(identity.gid)
         os.setuid(identity.uid)
     except OSError as error:
         raise _Refusal("unfit", f"cannot become {identity.uid}:{identity.gid}: {error.strerror}") from error
+
+
+def _spared() -> frozenset[int]:
+    """The first of the capabilities to do without that there is.
+
+    A process may look into another (its memory, environment, open files) only if it has all that this one has, and
+    the builder and the shells of the container are there for a command without a namespace of its own to see.
+    """
+    return frozenset(next(([each] for each in _DISPENSABLE if syscalls.has_capability(each)), []))
 
 
 def _enter_cwd(cwd: str) -> None:

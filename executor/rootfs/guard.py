@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from executor.dataclass import dataclass
 from executor.errors import UnfitError
+from executor.rootfs import syscalls
 
 HOME = "/kaniko"
 MARKER = f"{HOME}/.krunner-image"
@@ -31,6 +32,10 @@ class Permit:
     def check(self) -> None:
         """Raise UnfitError unless this is still the container that the permit was given in."""
         _refuse(_what_is_missing())
+        self.check_root()
+
+    def check_root(self) -> None:
+        """Raise UnfitError unless `/` is still the same: enough to bring it back, whatever a command removed."""
         now = os.stat("/")
         if (now.st_dev, now.st_ino) != (self.device, self.inode):
             _refuse("/ is not the root that leave was given for")
@@ -46,6 +51,15 @@ def permit() -> Permit:
 def is_our_image() -> bool:
     """Whether the root has the mark of our image; that alone permits nothing."""
     return os.path.exists(MARKER)
+
+
+def keep_to_oneself() -> None:
+    """In a container of our image, hide memory, environment and files of this process, and of its forks.
+
+    They hold credentials, and a command in place runs as the same user. See also `confinement`.
+    """
+    if os.geteuid() == 0 and is_our_image():
+        syscalls.forbid_reading()
 
 
 def is_container() -> bool:

@@ -11,24 +11,25 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Self
 
-from executor.errors import UnfitError
+from executor.errors import StepError, UnfitError
 from executor.image.layer import Layer
 from executor.rootfs import guard, process
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
 from executor.rootfs.bystanders import Bystanders
 from executor.rootfs.chroot import ChrootDriver, ChrootRoot
 from executor.rootfs.confinement import Confinement
+from executor.rootfs.footholds import Footholds
 from executor.rootfs.keeper import watched
 from executor.rootfs.lentdev import LentDev
 from executor.rootfs.lentfiles import LentFiles
 from executor.rootfs.mountinfo import mount_of
 from executor.rootfs.ownfiles import OwnFiles
 from executor.rootfs.plainmounts import plain_mounts, refuse_unmountable, write_secrets
-from executor.rootfs.recovery import FOLDER, alone
+from executor.rootfs.recovery import FOLDER, WayBack, alone
 from executor.rootfs.roottrees import RootTrees
 from executor.rootfs.runmounts import write_scripts
 from executor.rootfs.safepath import resolve
@@ -55,10 +56,21 @@ class InPlaceDriver:
     name = "in-place"
 
     def __init__(
-        self, store: Store, *, ignore: IgnoredPaths | None = None, mode: Mode = "full", gives_way: bool = False
+        self,
+        store: Store,
+        *,
+        ignore: IgnoredPaths | None = None,
+        mode: Mode = "full",
+        gives_way: bool = False,
+        written: Collection[str] = (),
     ) -> None:
-        """With `gives_way` a command runs by chroot when the image has something where our own has to stay."""
+        """With `gives_way` a command runs by chroot when the image has something where our own has to stay.
+
+        `written` are paths of this container that stay, too: others write to them meanwhile.
+        """
         self.store = store
+        self.open_trees: set[str] = set()
+        self._written = frozenset(map(os.path.abspath, written))
         self._trees = ChrootDriver(store, ignore=ignore, mode=mode)
         self._trees.forbid_mounts()
         self._gives_way = gives_way
@@ -79,6 +91,7 @@ class InPlaceDriver:
             return Probe(False, f"{error.filename} cannot be used: {error.strerror}")
         if (mount := mount_of(FOLDER)) and mount.point != "/":
             return Probe(False, f"{FOLDER} must be on the file system of /, not on {mount.point}")
+        guard.keep_to_oneself()
         return Probe(True)
 
     def conflict(self, tree: str, cwd: str) -> str:
@@ -86,7 +99,7 @@ class InPlaceDriver:
 
         Raises UnfitError when the command would work in a directory of this container itself, as its workspace.
         """
-        stays = [path for path in sorted(staying(self.store.home)) if not _is_a_containers_own(path)]
+        stays = [path for path in sorted(self.staying()) if not _is_a_containers_own(path)]
         found = next((path for path in stays if os.path.lexists(resolve(tree, path))), "")
         if found and self._gives_way:
             by_chroot = self._trees.probe()
@@ -98,6 +111,14 @@ class InPlaceDriver:
                 hint="mount it elsewhere in the container, or use --rootfs=chroot",
             )
         return ""
+
+    def staying(self) -> frozenset[str]:
+        """The paths of this container that no image may take."""
+        return self._written - {"/"} | staying(self.store.home)
+
+    def left_out(self) -> frozenset[str]:
+        """The paths of this container whose files change by themselves, or are not the container's."""
+        return (self.staying() | {*_CHANGES}).difference(_STAYS)
 
     def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> InPlaceRoot:
         """See `Driver.open_root`."""
@@ -111,7 +132,7 @@ class InPlaceDriver:
     def _expect_commands(self) -> None:
         """Do what has to be done before the first command beside what is done until then."""
         begin_sealing()
-        self.own_files.begin_copying(_left_out(self.store.home))
+        self.own_files.begin_copying(self.left_out())
 
     def await_trees(self) -> None:
         """Wait until nothing is unpacked in the background: a command could change what is not yet known."""
@@ -133,6 +154,7 @@ class InPlaceRoot:
     def __init__(self, driver: InPlaceDriver, tree: ChrootRoot) -> None:
         self._driver = driver
         self._tree = tree
+        driver.open_trees.add(tree.path)
 
     @property
     def path(self) -> str:
@@ -149,43 +171,79 @@ class InPlaceRoot:
                 "stderr", f"{conflict} of the image is in use in this container: running by chroot, without /proc"
             )
             return self._tree.run(request, on_line)
-        takeover = Takeover(guard.permit(), FOLDER)
         self._driver.await_trees()
         with (
-            watched(),
-            alone(),
+            alone() as turn,
             _prompt_turns(),
-            self._own_files(on_line),
+            self._way_back(turn, request, on_line) as way,
             plain_mounts(self.path, os.path.dirname(self.path), request.mounts, memory),
-            self._in_place(takeover) as hidden,
-            _lent_dev(request),
+            self._in_place(way) as hidden,
         ):
             for path in sorted(hidden.difference(_A_CONTAINERS_OWN)):
                 on_line("stderr", f"{path} of the image cannot be seen: this container needs its own")
+            write_secrets(_SECRETS, request.mounts)
+            write_scripts("/dev", request.scripts)
             return process.run(request, Confinement(root="/", namespaces=False), on_line)
 
     @contextmanager
-    def _own_files(self, on_line: OnLine) -> Iterator[None]:
-        """The container's own files within the context; what was done to them is undone after it, and told."""
-        own, store = self._driver.own_files, self._driver.store
-        layers = Bystanders(os.path.join(store.home, "unpacked"), RECORD)
-        layers.note()
-        began = own.note(_left_out(store.home))
+    def _way_back(self, turn: bytes, request: RunRequest, on_line: OnLine) -> Iterator[WayBack]:
+        """What brings `/` back, watched over by a keeper; after the context the container's own is as it was."""
+        home = os.path.realpath(self._driver.store.home)
+        layers, scratch = os.path.join(home, "unpacked"), os.path.dirname(self.path)
+        own, others = self._driver.own_files, Bystanders(FOLDER, RECORD)
+        dev, files = LentDev(FOLDER), LentFiles(FOLDER)
+        own.note(self._driver.left_out())
         try:
-            yield
-        finally:
-            self._driver.suspect_trees()
-            if changed := own.put_right():
-                on_line("stderr", f"the command changed {changed[0]} of this container: it is as it was again")
-            if layers.discard_changed(began, store.scratch):
-                on_line("stderr", "the command changed unpacked layers of other images: they are unpacked again")
+            others.note(layers, tuple(self._other_stages()))
+            dev.lend()
+            files.lend()
+        except OSError as error:
+            raise UnfitError(f"cannot note what a command may change: {error.strerror}") from error
+        with closing(Footholds((guard.HOME, FOLDER, layers, scratch))) as footholds:
+            takeover = Takeover(guard.permit(), FOLDER)
+            way = WayBack(takeover=takeover, dev=dev, files=files, own=own, others=others, footholds=footholds)
+            with watched(way.descriptors, lambda journal: way.undo_alone(turn, journal)) as takeover.tell:
+                try:
+                    yield way
+                finally:
+                    self._driver.suspect_trees()
+                    if takeover.unfinished() is None:  # else it could not be ended, and says why
+                        way.repair()
+                        self._see_to(way, request, on_line)
+
+    def _see_to(self, way: WayBack, request: RunRequest, on_line: OnLine) -> None:
+        """Tell what the command did to others than its image; raise StepError when the build cannot go on."""
+        if way.changed:
+            on_line("stderr", f"the command changed {way.changed[0]} of this container: it is as it was again")
+        if way.others.discard_changed():
+            on_line("stderr", "the command changed unpacked layers of other images: they are unpacked again")
+        if harm := self._harm(way):
+            raise StepError(
+                f"the command {harm}: in place it reaches more than its image",
+                hint="keep /kaniko out of what it removes or changes, or use --rootfs=chroot",
+                location=request.location,
+            )
+
+    def _harm(self, way: WayBack) -> str:
+        """What was done that the build cannot go on with, '' when nothing was."""
+        if lost := next((path for path in way.lost if not FOLDER.startswith(path)), ""):
+            return f"removed {lost}, which the build works in"
+        if way.takeover.moved:
+            return f"renamed {way.takeover.moved[0]}, where this container has a mount"
+        return "changed files of another stage" if way.others.changed_stage() else ""
+
+    def _other_stages(self) -> Iterator[str]:
+        """What other stages of this build have, and contexts: directories that commands must not change."""
+        yield from sorted(self._driver.open_trees - {self.path})
+        with os.scandir(self._driver.store.session) as entries:
+            yield from (entry.path for entry in entries if entry.name.startswith("context-"))
 
     @contextmanager
-    def _in_place(self, takeover: Takeover) -> Iterator[frozenset[str]]:
+    def _in_place(self, way: WayBack) -> Iterator[frozenset[str]]:
         """The tree in place of `/`; what of it cannot be seen. Signals wait while things move."""
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
-            hidden = takeover.begin(self.path, staying(self._driver.store.home))
+            hidden = way.takeover.begin(self.path, self._driver.staying())
             try:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
                 yield frozenset(hidden)
@@ -193,7 +251,7 @@ class InPlaceRoot:
                 try:
                     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
                 finally:
-                    self._tree.renamed(takeover.end())
+                    self._tree.renamed(way.go())
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
@@ -214,6 +272,7 @@ class InPlaceRoot:
 
     def close(self) -> None:
         """See `RootFs.close`."""
+        self._driver.open_trees.discard(self.path)
         self._driver.own_files.stop_copying()
         self._tree.close()
 
@@ -281,11 +340,6 @@ def _is_memory(path: str) -> bool:
     return mount is not None and mount.kind == "tmpfs"
 
 
-def _left_out(home: str) -> set[str]:
-    """The paths of this container whose files change by themselves, or are not the container's."""
-    return {*_CHANGES, *staying(home)}.difference(_STAYS)
-
-
 def _is_a_containers_own(path: str) -> bool:
     return path in _A_CONTAINERS_OWN or path.startswith(("/dev/", "/proc/", "/sys/"))
 
@@ -298,18 +352,3 @@ def _unescape(path: str) -> str:
         .encode("latin-1")
         .decode("utf-8", "surrogateescape")
     )
-
-
-@contextmanager
-def _lent_dev(request: RunRequest) -> Iterator[None]:
-    """The container's own /dev with the request's scripts and secrets; as before afterwards, with /etc/hosts."""
-    dev, files = LentDev(FOLDER), LentFiles(FOLDER)
-    dev.lend()
-    files.lend()
-    try:
-        write_secrets(_SECRETS, request.mounts)
-        write_scripts("/dev", request.scripts)
-        yield
-    finally:
-        dev.take_back()
-        files.take_back()

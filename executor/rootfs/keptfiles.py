@@ -3,7 +3,8 @@
     FOLDER/own.data     the contents, one after the other
     FOLDER/own.files    where each is in there, and where links lead; written last
 
-A file for each would be found by the very command that changes all files of a kind.
+A file for each would be found by the very command that changes all files of a kind. While a command runs both are
+held, open and in memory: it may remove FOLDER.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from typing import TypeAlias
 
 from executor.image.replacing import replacing
 
-Place: TypeAlias = tuple[int, int] | str
-"""Where a file's content begins, and its size; or the target of a link."""
+Place: TypeAlias = tuple[int, int, int] | str
+"""Where a file's content begins, its size, and its time of modification in ns; or the target of a link."""
 
 
 class KeptFiles:
@@ -32,6 +33,41 @@ class KeptFiles:
         self._data = os.path.join(folder, "own.data")
         self._list = os.path.join(folder, "own.files")
         self._live = live
+        self._held = -1
+        self._places: Mapping[str, Place] = {}
+
+    @property
+    def descriptors(self) -> frozenset[int]:
+        """What is held open."""
+        return frozenset({self._held} - {-1})
+
+    def made(self) -> int:
+        """When they were made, in ns; 0 when they were not."""
+        with suppress(FileNotFoundError):
+            return os.stat(self._list).st_mtime_ns
+        return 0
+
+    def forget(self) -> None:
+        """They are of no more use."""
+        for path in (self._list, self._data):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def hold(self) -> None:
+        """Hold what there is, whatever becomes of the files."""
+        self.release()
+        with suppress(OSError, ValueError):
+            self._places = json.loads(Path(self._list).read_bytes())
+            self._held = os.open(self._data, os.O_RDONLY | os.O_CLOEXEC)
+
+    def release(self) -> None:
+        """Let go of them; those that were changed since they were made are forgotten."""
+        if self._held >= 0:
+            os.close(self._held)
+        self._held, self._places = -1, {}
+        with suppress(FileNotFoundError):
+            if os.stat(self._data).st_mtime_ns > self.made():
+                self.forget()
 
     def exist(self) -> bool:
         """Whether they were made."""
@@ -65,36 +101,33 @@ class KeptFiles:
             if stat.S_ISLNK(mode):
                 yield path, os.readlink(source)
             elif stat.S_ISREG(mode):
-                size = _append(source, data)
-                yield path, (end, size)
+                size, modified = _append(source, data)
+                yield path, (end, size, modified)
                 end += size
 
     def places(self) -> Mapping[str, Place]:
-        """What there is: a link's target, a file's place. Nothing when the copies are gone or damaged."""
-        with suppress(OSError, ValueError):
-            found: Mapping[str, Place] = json.loads(Path(self._list).read_bytes())
-            return found
-        return {}
+        """What is held: a link's target, a file's place."""
+        return self._places
 
     def restore(self, place: Place, goal: str) -> None:
         """Make the file or link `goal`, which is not there. Raises OSError."""
         if isinstance(place, str):
             os.symlink(place, goal)
             return
-        start, size = place
-        with open(self._data, "rb") as data, open(goal, "xb") as file:
-            _send(data.fileno(), file.fileno(), start, size)
+        start, size, _ = place
+        with open(goal, "xb") as file:
+            _send(self._held, file.fileno(), start, size)
 
 
-def _append(path: str, target: int) -> int:
-    """Write the file's content to `target`; its size."""
+def _append(path: str, target: int) -> tuple[int, int]:
+    """Write the file's content to `target`; its size, and its time of modification."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        size = os.fstat(descriptor).st_size
-        _send(descriptor, target, 0, size)
+        status = os.fstat(descriptor)
+        _send(descriptor, target, 0, status.st_size)
     finally:
         os.close(descriptor)
-    return size
+    return status.st_size, status.st_mtime_ns
 
 
 def _send(source: int, target: int, start: int, size: int) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TypeAlias
 
 from executor.errors import UnfitError
 from executor.image.replacing import replacing
+from executor.removal import remove_tree
 
 _FOLDERS = ("", "shm", "mqueue")
 _Node: TypeAlias = tuple[int, int, int, int, str]  # mode, uid, gid, device, target of a link
@@ -26,18 +27,18 @@ class LentDev:
     def __init__(self, folder: str, dev: str = "/dev") -> None:
         self._record = os.path.join(folder, "dev.json")
         self._dev = dev
+        self._lent: dict[str, _Node] | None = None
 
     def lend(self) -> None:
-        """Write down how it is now."""
+        """Write down how it is now, and remember it: a command may remove the record."""
+        self._lent = dict(self._nodes())
         with replacing(self._record) as file:
-            file.write(json.dumps(dict(self._nodes())).encode())
+            file.write(json.dumps(self._lent).encode())
 
     def take_back(self) -> None:
         """Make it what it was when it was lent. Raises UnfitError naming what that is not possible for."""
-        try:
-            with open(self._record, encoding="utf-8") as file:
-                before: dict[str, _Node] = {path: tuple(node) for path, node in json.load(file).items()}
-        except FileNotFoundError:
+        before = self._lent or self._recorded()
+        if before is None:
             return
         try:
             self._remove_what_is_new(before)
@@ -50,7 +51,16 @@ class LentDev:
                 f"/dev could not be brought back as it was: {error.strerror}: {error.filename}",
                 hint="start a new container",
             ) from error
-        os.unlink(self._record)
+        self._lent = None
+        with suppress(FileNotFoundError):
+            os.unlink(self._record)
+
+    def _recorded(self) -> dict[str, _Node] | None:
+        try:
+            with open(self._record, encoding="utf-8") as file:
+                return {path: tuple(node) for path, node in json.load(file).items()}
+        except FileNotFoundError:
+            return None
 
     def _nodes(self) -> Iterator[tuple[str, _Node]]:
         """Names are relative to the directory; what is no longer there when it is looked at is left out."""
@@ -86,6 +96,6 @@ class LentDev:
 
 def _remove(path: str) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
     elif os.path.lexists(path):
         os.unlink(path)

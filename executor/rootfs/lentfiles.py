@@ -22,23 +22,21 @@ class LentFiles:
 
     def __init__(self, folder: str) -> None:
         self._record = os.path.join(folder, "files.json")
+        self._lent: dict[str, str] | None = None
 
     def lend(self) -> None:
-        """Write down what is in those that are mounted."""
+        """Write down what is in those that are mounted, and remember it: a command may remove the record."""
         contents = {}
         for path in sorted(_FILES.intersection(mount.point for mount in mounts())):
             with suppress(OSError):
                 contents[path] = _content(path).decode("latin-1")
+        self._lent = contents
         with replacing(self._record) as file:
             file.write(json.dumps(contents).encode())
 
     def take_back(self) -> None:
         """Write into them what was in them. Raises UnfitError naming the one for which that is not possible."""
-        try:
-            with open(self._record, encoding="utf-8") as file:
-                contents: dict[str, str] = json.load(file)
-        except FileNotFoundError:
-            return
+        contents = self._lent if self._lent is not None else self._recorded()
         for path, text in contents.items():
             content = text.encode("latin-1")
             try:
@@ -51,7 +49,17 @@ class LentFiles:
                     f"{path} of this container could not be brought back: {error.strerror}",
                     hint="start a new container",
                 ) from error
-        os.unlink(self._record)
+        self._lent = None
+        with suppress(FileNotFoundError):
+            os.unlink(self._record)
+
+    def _recorded(self) -> dict[str, str]:
+        try:
+            with open(self._record, encoding="utf-8") as file:
+                contents: dict[str, str] = json.load(file)
+        except FileNotFoundError:
+            return {}
+        return contents
 
 
 def _content(path: str) -> bytes:

@@ -10,8 +10,9 @@ from executor.dataclass import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """A mount: where, the file system's kind (`ext4`, `overlay`, …), and the mount's own options."""
+    """A mount: its number, where, the file system's kind (`ext4`, `overlay`, …), and the mount's own options."""
 
+    number: int
     point: str
     kind: str
     options: tuple[str, ...]
@@ -29,8 +30,10 @@ def mounts(text: str | None = None) -> Iterator[Mount]:
             text = file.read()
     for line in text.splitlines():
         fields, _, rest = line.partition(" - ")
-        _, _, _, _, point, options = fields.split()[:6]
-        yield Mount(point=_unescaped(point), kind=rest.split()[0], options=tuple(options.split(",")))
+        number, _, _, _, point, options = fields.split()[:6]
+        yield Mount(
+            number=int(number), point=_unescaped(point), kind=rest.split()[0], options=tuple(options.split(","))
+        )
 
 
 def mount_of(path: str, text: str | None = None) -> Mount | None:

@@ -2,7 +2,7 @@
 
 What was in a place lies aside meanwhile. The root is a working folder of this process, so that a process that is
 killed leaves nothing: the next session removes root and copies, and the kept source of a cache was never moved.
-A socket cannot be copied and is refused. So is a secret, whose bytes would be on a disk, unless the command sees a
+A socket gets a further name. A secret, whose bytes would be on a disk, is refused, unless the command sees a
 directory in memory: then a link leads into it.
 """
 
@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from executor.errors import NotSupportedError, StepError, UnfitError
+from executor.removal import remove_tree
 from executor.rootfs.base import BindMount, CommandMount, RunRequest, SecretMount, TmpfsMount
 from executor.rootfs.commandmounts import covering, wants_directory
 from executor.rootfs.copytree import CopyRules, copy_tree
@@ -46,8 +47,6 @@ def _refusal(mount: CommandMount) -> tuple[str, str] | None:
             return f"a secret as a file ({mount.target})", "take the secret as a variable (env=NAME), or "
         case TmpfsMount(size=size) if size:
             return f"a tmpfs with a size ({mount.target})", "leave out the size, or "
-        case BindMount() if _is_socket(mount.source):
-            return f"a socket ({mount.target})", ""
         case _:
             return None
 
@@ -84,7 +83,7 @@ def _placed(root: str, scratch: str, mount: CommandMount, secret: str) -> Iterat
                 _keep(host, mount.source, os.path.join(aside, "before"))
     finally:
         stubs.remove()
-        shutil.rmtree(aside, ignore_errors=True)
+        remove_tree(aside)
 
 
 def _keep(host: str, source: str, aside: str) -> None:
@@ -95,7 +94,7 @@ def _keep(host: str, source: str, aside: str) -> None:
         if error.errno != errno.EXDEV:
             raise
         copied = f"{source}.copied"
-        shutil.rmtree(copied, ignore_errors=True)
+        remove_tree(copied)
         copy_tree(host, copied, CopyRules())
         shutil.rmtree(source)
         os.rename(copied, source)
@@ -111,6 +110,8 @@ def _refuse_other_kind(host: str, mount: CommandMount) -> None:
 
 def _fill(host: str, mount: CommandMount, secret: str) -> None:
     match mount:
+        case BindMount() if _is_socket(mount.source):
+            _link(mount.source, host)
         case BindMount():
             copy_tree(mount.source, host, CopyRules())
         case TmpfsMount():
@@ -133,6 +134,16 @@ def write_secrets(folder: str, mounts: Sequence[CommandMount]) -> None:
             file.write(mount.content)
         os.chown(path, mount.uid, mount.gid)
         os.chmod(path, mount.mode & 0o777)
+
+
+def _link(source: str, host: str) -> None:
+    """A further name; on another file system a link, which serves who may read the folder of the source."""
+    try:
+        os.link(source, host)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        os.symlink(source, host)
 
 
 def _is_socket(path: str) -> bool:

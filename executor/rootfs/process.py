@@ -13,14 +13,15 @@ import codecs
 import os
 import selectors
 import signal
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Self
 
 from executor.errors import StepError, UnfitError
 from executor.events import Stream
 from executor.rootfs.base import AbandonedError, OnLine, RunRequest
 from executor.rootfs.confinement import Confinement, guard
+from executor.rootfs.strays import kill_strays
 
 _LONGEST_LINE = 64 * 1024
 _READ = 64 * 1024
@@ -39,12 +40,14 @@ def run(request: RunRequest, confinement: Confinement, on_line: OnLine) -> int:
         try:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             pipes.close_write_ends()
-            _pass_on(pipes.read_ends, on_line, request.give_up)
+            _pass_on(pipes.read_ends, on_line, request.give_up, None if confinement.namespaces else guard_pid)
             failure = _read_all(pipes.failure)
             status = os.waitstatus_to_exitcode(os.waitpid(guard_pid, 0)[1])
         except BaseException:
             pipes.close_write_ends()
             _stop(guard_pid, pipes.pid)
+            if not confinement.namespaces:
+                kill_strays(guard_pid)
             raise
     _raise_failure(failure)
     return status if status >= 0 else 128 - status
@@ -73,23 +76,41 @@ class _Pipes:
             os.close(descriptor)
 
 
-def _pass_on(descriptors: Mapping[int, Stream], on_line: OnLine, give_up: int | None) -> None:
-    """Feed lines to `on_line` until every writer is gone. Raises AbandonedError when `give_up` can be read."""
+def _pass_on(
+    descriptors: Mapping[int, Stream], on_line: OnLine, give_up: int | None, guard_pid: int | None
+) -> None:
+    """Feed lines to `on_line` until every writer is gone. Raises AbandonedError when `give_up` can be read.
+
+    The command may have killed the guard `guard_pid`; then its work is done when that has ended.
+    """
     lines = {descriptor: LineSplitter() for descriptor in descriptors}
-    with selectors.DefaultSelector() as selector:
-        for descriptor in descriptors:
+    with selectors.DefaultSelector() as selector, _ending(guard_pid) as ended:
+        for descriptor in (*descriptors, *(each for each in (give_up, ended) if each is not None)):
             selector.register(descriptor, selectors.EVENT_READ)
-        if give_up is not None:
-            selector.register(give_up, selectors.EVENT_READ)
-        while len(selector.get_map()) > (give_up is not None):
+        while selector.get_map().keys() & descriptors.keys():
             for key, _ in selector.select():
                 if key.fd == give_up:
                     raise AbandonedError
+                if key.fd == ended:
+                    selector.unregister(key.fd)
+                    kill_strays(guard_pid or 0)
+                    continue
                 data = os.read(key.fd, _READ)
                 if not data:
                     selector.unregister(key.fd)
                 for line in lines[key.fd].split(data):
                     on_line(descriptors[key.fd], line)
+
+
+@contextmanager
+def _ending(process_id: int | None) -> Iterator[int | None]:
+    """A descriptor that can be read when a child has ended."""
+    descriptor = None if process_id is None else os.pidfd_open(process_id)
+    try:
+        yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 class LineSplitter:

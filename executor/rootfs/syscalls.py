@@ -41,6 +41,7 @@ RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_CAPBSET_READ = 23
 _PR_CAPBSET_DROP = 24
 _PR_SET_CHILD_SUBREAPER = 36
@@ -169,8 +170,18 @@ def raise_loopback() -> None:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
 
 
+def forbid_reading() -> None:
+    """Let only processes with CAP_SYS_PTRACE see this one's memory, environment and open files; forks as well."""
+    _check(_libc.prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(0), 0, 0, 0))
+
+
+def has_capability(number: int) -> bool:
+    """Whether a program of root's that this process becomes may have a capability."""
+    return bool(_libc.prctl(_PR_CAPBSET_READ, ctypes.c_ulong(number), 0, 0, 0) == 1)
+
+
 def limit_capabilities(keep: frozenset[int]) -> None:
     """Drop every capability not in `keep` from the bounding set, so that no later exec gains it."""
     for number in range(64):
-        if number not in keep and _libc.prctl(_PR_CAPBSET_READ, ctypes.c_ulong(number), 0, 0, 0) == 1:
+        if number not in keep and has_capability(number):
             _check(_libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0))

@@ -8,6 +8,7 @@ Some paths stay (mount points, /kaniko, the workspace…), and the folders above
 Where the tree has a link in place of such a folder (/var/run, with a mount below), links to its target's entries
 stand in the folder.
 FOLDER/journal.json says how far it came, so that after a SIGKILL at any point the next process can bring `/` back.
+It is in memory too: a command may remove FOLDER.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal, Protocol
 
 from executor.dataclass import asdict, dataclass, replace
 from executor.errors import UnfitError
 from executor.image.replacing import replacing
+from executor.removal import remove_tree
+from executor.rootfs.mountinfo import mounts
 from executor.rootfs.safepath import inside, resolve
 from executor.snapshot.index import Facts, await_next_tick, facts_of
 
@@ -35,10 +39,14 @@ class Check(Protocol):
     def check(self) -> None:
         """Raise UnfitError when `/` must not be changed."""
 
+    def check_root(self) -> None:
+        """Raise UnfitError when `/` is not the one that leave was given for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Journal:
-    """A takeover in progress. `folders` maps a folder whose children move to the metadata of its own children.
+    """A takeover in progress. `folders` maps a folder whose children move to the metadata of its own children,
+    `mounts` what stays and is a mount to its number.
 
     Paths are relative to `/` ('' is itself); a folder's own is under the name ''.
     """
@@ -46,6 +54,7 @@ class _Journal:
     phase: Literal["aside", "inside", "back"]
     tree: str
     stays: tuple[str, ...]
+    mounts: Mapping[str, int]
     folders: Mapping[str, Mapping[str, _Metadata]]
 
     @classmethod
@@ -62,11 +71,24 @@ class _Journal:
         return path not in self.stays and path not in self.folders
 
 
+def _nothing() -> object:
+    """Nothing is to be repaired."""
+
+
+def _nobody(_journal: bytes) -> object:
+    """Nobody wants to know."""
+
+
 class Takeover:
-    """Exchanges the content of the root `live`. `folder` is on its file system and stays. One at a time."""
+    """Exchanges the content of the root `live`. `folder` is on its file system and stays. One at a time.
+
+    `tell` gets each state of the journal, one line of JSON, after it was written: `learn` understands it.
+    """
 
     def __init__(self, permit: Check, folder: str, live: str = "/") -> None:
+        self.tell: Callable[[bytes], object] = _nobody
         self._permit = permit
+        self._journal: _Journal | None = None
         self._live = live
         self._aside = os.path.join(folder, "aside")
         self._discarded = os.path.join(folder, "discarded")
@@ -74,6 +96,8 @@ class Takeover:
         self._moved: dict[str, tuple[Facts, Facts]] = {}
         self._renamed: dict[str, tuple[Facts, Facts]] = {}
         self._linked: dict[str, str] = {}
+        self.moved: tuple[str, ...] = ()
+        """The folders (absolute) that had mounts in them and were renamed. They are where they were again."""
 
     def begin(self, tree: str, stays: Iterable[str]) -> tuple[str, ...]:
         """Put `tree` in place; the paths of it that cannot be seen because something stays there.
@@ -82,43 +106,54 @@ class Takeover:
         """
         self._permit.check()
         present = [path for path in _topmost(stays) if os.path.lexists(self._at(path))]
-        journal = _Journal(phase="aside", tree=tree, stays=tuple(present), folders=self._folders(present))
-        self._write(journal)
+        journal = _Journal(
+            phase="aside",
+            tree=tree,
+            stays=tuple(present),
+            mounts={path: number for number, path in self._mounts() if path in present},
+            folders=self._folders(present),
+        )
         try:
+            self._write(journal)
             self._put_aside(journal)
             journal = replace(journal, phase="inside")
             self._write(journal)
             hidden = tuple(self._bring_in(journal))
             await_next_tick(max((now.ctime for _, now in self._moved.values()), default=0))
         except OSError as error:
-            self._finish(journal, tree)
+            self._finish(journal, tree, _nothing)
             raise UnfitError(f"cannot make room in /: {error.strerror}: {error.filename}") from error
         return hidden
 
-    def end(self) -> Mapping[str, tuple[Facts, Facts]]:
-        """Take the tree out and bring back what was there.
+    def end(self, repair: Callable[[], object] = _nothing) -> Mapping[str, tuple[Facts, Facts]]:
+        """Take the tree out and bring back what was there; `repair` is called before that is compared.
 
         Gives the tree's entries that moved and were not touched in `/`: their facts before and now.
         Raises UnfitError naming what could not be brought back as it was; `recover` then tries again.
         """
-        journal = self._read()
+        journal = self._current()
         if journal:
-            self._finish(journal, journal.tree)
+            self._finish(journal, journal.tree, repair)
         return self._renamed
 
-    def recover(self) -> bool:
+    def recover(self, repair: Callable[[], object] = _nothing) -> bool:
         """Undo what a killed process left; True when there was something. What the tree had is thrown away."""
-        journal = self._read()
+        journal = self._current()
         if journal is None:
             return False
         os.makedirs(self._discarded, exist_ok=True)
-        self._finish(journal, self._discarded)
-        shutil.rmtree(self._discarded, ignore_errors=True)
+        self._finish(journal, self._discarded, repair)
+        remove_tree(self._discarded)
         return True
+
+    def learn(self, line: bytes) -> None:
+        """Take over where another process was, which told this of its journal."""
+        document = json.loads(line)
+        self._journal = _Journal.from_json(document) if document else None
 
     def unfinished(self) -> tuple[str, ...] | None:
         """The absolute paths that stay in the takeover that a killed process left; None when there is none."""
-        journal = self._read()
+        journal = self._current()
         return tuple(f"/{path}" for path in journal.stays) if journal else None
 
     def _folders(self, stays: Iterable[str]) -> dict[str, dict[str, _Metadata]]:
@@ -186,21 +221,49 @@ class Takeover:
         _move(source, goal)
         self._moved[name] = before, facts_of(os.lstat(goal))
 
-    def _finish(self, journal: _Journal, tree: str) -> None:
-        self._permit.check()
+    def _finish(self, journal: _Journal, tree: str, repair: Callable[[], object]) -> None:
+        self._permit.check_root()
         problems: list[str] = []
         if journal.phase == "inside":
+            self.moved = tuple(self._return_folders(journal))
             problems += self._take_out(journal, tree)
             journal = replace(journal, phase="back")
-            self._write(journal)
+            try:
+                self._write(journal)
+            except OSError:  # the command left no room on the disk
+                self._amend(journal)
         problems += self._put_back(journal)
+        self._describe(journal)
+        repair()
+        self._describe(journal)  # what was repaired may have changed a folder's time
         problems += self._differences(journal)
         if problems:
             raise UnfitError(
                 f"/ could not be brought back as it was: {problems[0]}",
                 hint="start a new container: what follows in this one could be built on leftovers",
             )
-        os.unlink(self._journal_path)
+        self._journal = None
+        with suppress(FileNotFoundError):  # the command removed it
+            os.unlink(self._journal_path)
+        self.tell(b"null")
+
+    def _mounts(self) -> list[tuple[int, str]]:
+        """Number and relative path of each mount below `live`."""
+        live = self._live.rstrip("/")
+        return [(m.number, m.point[len(live) + 1 :]) for m in mounts() if m.point.startswith(f"{live}/")]
+
+    def _return_folders(self, journal: _Journal) -> Iterator[str]:
+        """Rename back folders with mounts in them, which are busy themselves, but not what they are in."""
+        for number, path in self._mounts():
+            before = next((before for before, known in journal.mounts.items() if known == number), path)
+            if before != path:
+                was, now = _without_common_end(before, path)
+                place = self._at(was)
+                if os.path.lexists(place):
+                    _remove(place)
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                os.rename(self._at(now), place)
+                yield f"/{was}"
 
     def _take_out(self, journal: _Journal, tree: str) -> Iterator[str]:
         yield from self._unlink()
@@ -228,8 +291,11 @@ class Takeover:
             for name in os.listdir(kept) if os.path.isdir(kept) else ():
                 if name in own and journal.moves(folder, name):
                     yield from _tried(os.path.join(kept, name), os.path.join(here, name))
-            _apply(here, own[""])
         yield from _leftovers(self._aside)
+
+    def _describe(self, journal: _Journal) -> None:
+        for folder, own in journal.folders.items():
+            _apply(self._at(folder), own[""])
 
     def _differences(self, journal: _Journal) -> Iterator[str]:
         for folder, own in journal.folders.items():
@@ -240,7 +306,7 @@ class Takeover:
                     yield f"{path} is gone"
                 elif name not in own:
                     yield f"{path} was not there"
-                elif journal.moves(folder, name) and now[name] != own[name]:
+                elif journal.moves(folder, name) and now[name][:3] != own[name][:3]:  # others may write to it
                     yield f"{path} is another one"
 
     def _at(self, folder: str, name: str = "") -> str:
@@ -251,8 +317,26 @@ class Takeover:
 
     def _write(self, journal: _Journal) -> None:
         os.makedirs(os.path.dirname(self._journal_path), mode=0o700, exist_ok=True)
+        line = json.dumps(asdict(journal)).encode()
         with replacing(self._journal_path) as file:
-            file.write(json.dumps(asdict(journal)).encode())
+            file.write(line)
+        self._journal = journal
+        self.tell(line)
+
+    def _amend(self, journal: _Journal) -> None:
+        """Write the later phase into the journal as it is, which takes no room; its name is not longer."""
+        self._journal = journal
+        with suppress(OSError), open(self._journal_path, "r+b") as file:
+            before = json.dumps(asdict(replace(journal, phase="inside"))).encode()
+            after = json.dumps(asdict(journal)).encode()
+            if file.read() == before:
+                file.seek(0)
+                file.write(after.replace(b'"back"', b'"back"  ', 1))
+        self.tell(json.dumps(asdict(journal)).encode())
+
+    def _current(self) -> _Journal | None:
+        """The journal as this process knows it, else as it was left."""
+        return self._journal or self._read()
 
     def _read(self) -> _Journal | None:
         try:
@@ -269,6 +353,15 @@ def _topmost(paths: Iterable[str]) -> Iterator[str]:
         if not last or parts[: len(last)] != last:
             last = parts
             yield "/".join(parts)
+
+
+def _without_common_end(one: str, other: str) -> tuple[str, str]:
+    """Two paths without the last parts that are the same in both; at least the first of each is left."""
+    parts, others = one.split("/"), other.split("/")
+    while len(parts) > 1 and len(others) > 1 and parts[-1] == others[-1]:
+        parts.pop()
+        others.pop()
+    return "/".join(parts), "/".join(others)
 
 
 def _join(folder: str, name: str) -> str:
@@ -298,7 +391,7 @@ def _has_content(path: str) -> bool:
 
 def _remove(path: str) -> None:
     if _is_directory(path):
-        shutil.rmtree(path)
+        remove_tree(path)
     elif os.path.lexists(path):
         os.unlink(path)
 

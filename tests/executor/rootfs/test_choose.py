@@ -18,7 +18,7 @@ class Works:
 
 @pytest.fixture
 def chosen(monkeypatch):
-    monkeypatch.setattr(choose, "drivers", lambda _store, _options: [Works("in-place"), Works("chroot")])
+    monkeypatch.setattr(choose, "drivers", lambda _store, _options, _written: [Works("in-place"), Works("chroot")])
     monkeypatch.setattr(choose, "recover", lambda: False)
     return lambda **options: choose.choose_driver(None, RootfsOptions(**options), lambda _event: None).name
 

@@ -61,6 +61,17 @@ def test_it_is_put_right_by_another_process_once(dev: Path, lent: LentDev, tmp_p
     LentDev(str(tmp_path), str(dev)).take_back()
     assert listing(dev) == before
     (dev / "later").write_text("")
+    LentDev(str(tmp_path), str(dev)).take_back()
+    assert (dev / "later").exists()
+
+
+def test_the_record_may_be_gone(dev: Path, lent: LentDev, tmp_path: Path) -> None:
+    before = listing(dev)
+    (dev / "fd").unlink()
+    (tmp_path / "dev.json").unlink()
+    lent.take_back()
+    assert listing(dev) == before
+    (dev / "later").write_text("")
     lent.take_back()
     assert (dev / "later").exists()
 

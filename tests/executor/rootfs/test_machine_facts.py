@@ -135,10 +135,14 @@ def test_why_nothing_can_be_mounted(number: int, privileges: Privileges, words: 
     [
         (
             errno.EINVAL,
-            Mount(point="/", kind="overlay", options=()),
+            Mount(number=1, point="/", kind="overlay", options=()),
             "/store is on the container's own overlayfs, which cannot hold an upper directory",
         ),
-        (errno.EINVAL, Mount(point="/store", kind="nfs4", options=()), "/store is on nfs4, which cannot hold"),
+        (
+            errno.EINVAL,
+            Mount(number=1, point="/store", kind="nfs4", options=()),
+            "/store is on nfs4, which cannot hold",
+        ),
         (errno.ENODEV, None, "this kernel has no overlayfs"),
         (errno.EPERM, None, "lets no user namespace mount overlayfs"),
         (errno.EROFS, None, "overlayfs refuses /store: Read-only file system"),

@@ -22,6 +22,7 @@ def live(tmp_path: Path) -> Path:
     for name in ("own/lib/a.pyc", "own/lib/b.pyc", "own/program", "own/store/layer", "srv/data"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
+    (root / "srv" / "large").write_text("x" * 100_000)
     (root / "own" / "twin").hardlink_to(root / "own" / "program")
     (root / "own" / "link").symlink_to("program")
     (root / "own" / "program").chmod(0o751)
@@ -84,11 +85,64 @@ def test_everything_that_is_kept_is_gone(live: Path, own: OwnFiles) -> None:
 
 def test_what_cannot_be_repaired_is_named_each_time(live: Path, own: OwnFiles) -> None:
     (live / "srv" / "data").unlink()
+    (live / "srv" / "large").unlink()
     (live / "own" / "lib" / "a.pyc").unlink()
     for _ in range(2):
-        with pytest.raises(UnfitError, match="a command changed /srv/data of this container"):
+        with pytest.raises(UnfitError, match="a command changed /srv/large of this container"):
             own.put_right()
     assert (live / "own" / "lib" / "a.pyc").read_text() == "own/lib/a.pyc"
+    assert (live / "srv" / "data").read_text() == "srv/data"
+
+
+def test_folders_that_are_left_out_keep_owner_and_mode(live: Path, own: OwnFiles) -> None:
+    (live / "own" / "store").chmod(0o711)
+    own.note({"/own/store"})
+    (live / "own" / "store").chmod(0)
+    assert own.put_right() == ()
+    assert (live / "own" / "store").stat().st_mode & 0o7777 == 0o711
+
+
+def test_a_log_that_somebody_writes_is_left_alone(live: Path, own: OwnFiles) -> None:
+    with (live / "srv" / "data").open("a") as log:
+        own.put_right()
+        own.note({"/own/store"})
+        log.write("more")
+        log.flush()
+        assert own.put_right() == ()
+    own.note({"/own/store"})
+    (live / "own" / "program").write_text("longer than it was")
+    assert "/own/program" in own.put_right()
+    own.note({"/own/store"})
+    (live / "srv" / "data").write_text("shorter")
+    with pytest.raises(UnfitError, match="/srv/data"):
+        own.put_right()
+
+
+def test_archive_and_record_may_be_gone_too(live: Path, own: OwnFiles) -> None:
+    before = listing(live)
+    shutil.rmtree(live / "own")
+    own.put_right()
+    assert listing(live) == before
+    assert list((live / "own" / "store").iterdir()) == []
+    own.note({"/own/store"})
+    (live / "own" / "program").unlink()
+    assert own.put_right()
+    assert listing(live) == before
+
+
+def test_what_was_written_later_is_not_replaced_by_what_was_before(live: Path, own: OwnFiles) -> None:
+    own.put_right()
+    for path in (live / "own" / "program", live / "srv" / "data"):
+        path.write_text(path.read_text().upper())  # of the same length
+    own.note({"/own/store"})
+    (live / "own" / "program").unlink()
+    assert "/own/program" in own.put_right()
+    assert (live / "own" / "program").read_text() == "OWN/PROGRAM"
+    os.utime(live / "srv" / "data", ns=(0, 0))
+    own.note({"/own/store"})
+    (live / "srv" / "data").unlink()
+    with pytest.raises(UnfitError, match="/srv/data"):
+        own.put_right()
 
 
 def test_another_process_can_do_it(live: Path, own: OwnFiles) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +17,14 @@ from executor.snapshot.index import facts_of
 
 class Allowed:
     def check(self) -> None: ...
+    def check_root(self) -> None: ...
 
 
 class Refused:
     def check(self) -> None:
+        raise UnfitError("no")
+
+    def check_root(self) -> None:
         raise UnfitError("no")
 
 
@@ -113,6 +118,75 @@ def test_what_a_command_did_is_found_in_the_tree(live: Path, tree: Path, takeove
     assert (tree / "opt" / "made").read_text() == "new"
     assert (tree / "var" / "run" / "pid").read_text() == "1"
     assert (tree / "var").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_way_back_needs_no_journal_on_disk(live: Path, tree: Path, takeover: Takeover) -> None:
+    before, image = listing(live), listing(tree)
+    takeover.begin(str(tree), STAYS)
+    (live / "kaniko" / "takeover" / "journal.json").unlink()
+    takeover.end()
+    assert listing(live) == before
+    assert listing(tree) == image
+
+
+def test_a_disk_without_room_does_not_stop_the_way_back(
+    live: Path, tree: Path, takeover: Takeover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = listing(live)
+    takeover.begin(str(tree), STAYS)
+
+    def full(_path: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("executor.rootfs.takeover.replacing", full)
+    monkeypatch.setattr(takeover, "_put_back", killed)
+    with pytest.raises(Killed):
+        takeover.end()
+    assert takeover.unfinished() is not None
+    monkeypatch.undo()
+    next_process = Takeover(Allowed(), str(live / "kaniko" / "takeover"), str(live))
+    assert next_process.recover()
+    assert listing(live) == before
+
+
+def killed(_journal: object) -> None:
+    raise Killed
+
+
+def test_who_was_told_of_the_journal_brings_back_too(live: Path, tree: Path, takeover: Takeover) -> None:
+    before = listing(live)
+    told: list[bytes] = []
+    takeover.tell = told.append
+    takeover.begin(str(tree), STAYS)
+    (live / "kaniko" / "takeover" / "journal.json").unlink()
+    other = Takeover(Allowed(), str(live / "kaniko" / "takeover"), str(live))
+    assert other.unfinished() is None
+    other.learn(told[-1])
+    assert "/kaniko" in (other.unfinished() or ())
+    assert other.recover()
+    assert listing(live) == before
+    takeover = Takeover(Allowed(), str(live / "kaniko" / "takeover"), str(live))
+    takeover.tell = told.append
+    takeover.begin(str(live / "kaniko"), STAYS)
+    takeover.end()
+    other.learn(told[-1])
+    assert other.unfinished() is None
+
+
+def test_what_was_put_aside_may_be_repaired_by_others(live: Path, tree: Path, takeover: Takeover) -> None:
+    before = listing(live)
+    status = (live / "bin" / "sh").stat(), (live / "bin").stat()
+    takeover.begin(str(tree), STAYS)
+    shutil.rmtree(live / "kaniko" / "takeover")
+
+    def repair() -> None:
+        write(live, bin__sh="own", etc__mtab="own")
+        for path, was in zip((live / "bin" / "sh", live / "bin"), status, strict=True):
+            os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+        os.utime(live / "etc" / "mtab", ns=(before["etc/mtab"][1],) * 2)
+
+    takeover.end(repair)
+    assert listing(live) == before
 
 
 def test_folders_of_the_container_do_not_get_into_the_tree(live: Path, tree: Path, takeover: Takeover) -> None:
