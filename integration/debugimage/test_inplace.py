@@ -72,7 +72,7 @@ def argv(container: Container, *lines: str) -> tuple[str | Path, ...]:
 @pytest.mark.parametrize("case", run.CASES, ids=lambda case: case.name)
 def test_builds_the_same_image(case: Case, container: Container, docker: Docker, base_host: str) -> None:
     expected = reference_image(docker, case, hosts={})
-    ours = build(container, case, dockerfile=case.dockerfile, hosts={REGISTRY_NAME: base_host})
+    ours = build(container, case.at({REGISTRY_NAME: base_host}))
     found = [*compare_trees(ours.tree, expected.tree), *compare_configs(ours.config, expected.config)]
     known = known_for(case.name, "in-place", "docker")
     assert not [str(one) for one in found if not any(row.covers(one) for row in known)]

@@ -109,9 +109,10 @@ class Container:
 
 
 @contextlib.contextmanager
-def started(docker: Docker, workspace: Path, *options: str) -> Iterator[Container]:
-    """A container that sleeps; removed afterwards."""
-    words = ["run", "--detach", "--init", "--network=host", f"--volume={workspace}:/workspace", *options]
+def started(docker: Docker, workspace: Path, *options: str, init: bool = True) -> Iterator[Container]:
+    """A container that sleeps; removed afterwards. Without `init` the sleep itself is process 1."""
+    words = ["run", "--detach", f"--init={init}".lower(), "--network=host", f"--volume={workspace}:/workspace"]
+    words += options
     name = docker.run(*words, "--entrypoint=sleep", "krunner:debug", "86400").strip()
     try:
         yield Container(docker=docker, name=name, workspace=workspace)

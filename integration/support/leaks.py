@@ -17,10 +17,11 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 def spellings(secret: str) -> set[bytes]:
-    """The secret as it stands, in Base64 (wherever it begins in a longer text), and in URLs."""
+    """The secret as it stands, in Base64 (wherever it begins in a longer text), in hex, and in URLs."""
     raw = secret.encode()
     inner = {base64.b64encode(b"x" * shift + raw)[4 if shift else 0 : -4] for shift in range(3)}
-    return {raw, quote(secret, safe="").encode(), quote_plus(secret).encode(), *inner}
+    hexes = {raw.hex().encode(), raw.hex().upper().encode()}
+    return {raw, quote(secret, safe="").encode(), quote_plus(secret).encode(), *inner, *hexes}
 
 
 def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
