@@ -242,3 +242,20 @@ def test_a_list_with_failures(container: Container, base_host: str) -> None:
     assert done.status == 1
     assert "3 failed" in done.output
     assert "5 built" in done.output
+
+
+def test_reports_and_logs_are_written_in_the_root_meanwhile(container: Container, base_host: str) -> None:
+    lines = ["version: 1", "defaults: {insecure: true, no_push: true, context: .}", "builds:"]
+    for name in ("one", "two"):
+        text = f"FROM {base_host}/busybox\\nRUN echo {name}; sleep 1; test ! -e /events.jsonl && test ! -e /log"
+        lines.append(f'  - {{name: {name}, dockerfile_inline: "{text}"}}')
+    (container.workspace / "reports.yaml").write_text("\n".join(lines))
+    words = "krunner --rootfs=in-place --report-dir=/reports --events-file=/events.jsonl reports.yaml"
+    done = container.run("/bin/sh", "-c", f"{words} > /log 2>&1; echo $? >> /log; cat /log")
+    left = container.run(
+        "/bin/sh", "-c", "ls /reports; tail -n1 /events.jsonl; rm -rf /reports /events.jsonl /log"
+    )
+    assert done.output.splitlines()[-1] == "0", done.output
+    assert "2 built" in done.output
+    assert "result.json" in left.output
+    assert '"RunFinished"' in left.output
