@@ -56,6 +56,7 @@ class OwnFiles:
         self._stopped = False
         self._failure: OSError | None = None
         self._inodes: dict[str, int] = {}
+        self._times: dict[str, int] = {}
 
     @property
     def descriptors(self) -> frozenset[int]:
@@ -126,8 +127,10 @@ class OwnFiles:
             self.begin_copying(record.left_out)
 
     def _folders(self, names: frozenset[str]) -> dict[str, tuple[int, int, int]]:
-        """The directories among what is left out. Their times change by themselves."""
-        return {name: _facts(os.lstat(self._at(name)))[:3] for name in names if os.path.isdir(self._at(name))}
+        """The directories among what is left out. Their times change by themselves, and are not recorded."""
+        found = {name: _facts(os.lstat(self._at(name))) for name in names if os.path.isdir(self._at(name))}
+        self._times = {name: facts[4] for name, facts in found.items()}
+        return {name: facts[:3] for name, facts in found.items()}
 
     def _describe(self, folders: Mapping[str, tuple[int, int, int]]) -> None:
         for path, owned in folders.items():
@@ -239,9 +242,7 @@ class OwnFiles:
         for path in changed:
             if path in before and stat.S_ISDIR(before[path][0]):
                 _make_directory(self._at(path))
-        for path in record.folders:
-            if not os.path.lexists(self._at(path)):
-                _make_directory(self._at(path))
+        self._make_folders(record)
         places = self._copies.places()
         for path in changed:
             if path in places and path in before and not stat.S_ISDIR(before[path][0]):
@@ -250,6 +251,13 @@ class OwnFiles:
         for path in sorted(touched, reverse=True):
             with suppress(OSError):
                 _apply(self._at(path), before[path])
+
+    def _make_folders(self, record: _Record) -> None:
+        for path in record.folders:
+            if not os.path.lexists(self._at(path)):
+                _make_directory(self._at(path))
+                if path in self._times:
+                    os.utime(self._at(path), ns=(self._times[path],) * 2)
 
     def _restore(self, path: str, facts: _Facts, place: Place) -> None:
         goal = self._at(path)
