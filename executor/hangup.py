@@ -19,7 +19,9 @@ class _State:
 
     def __init__(self) -> None:
         self.over = threading.Event()
+        self.ended = threading.Event()
         self.number = 0
+        self.thread: threading.Thread | None = None
 
 
 _state = _State()
@@ -27,8 +29,11 @@ _state = _State()
 
 def begin() -> None:
     """Let peers be talked to, from the beginning of a build."""
-    global _state  # noqa: PLW0603 - as a signal, it is the whole process's
-    _state = _State()
+    global _state
+    before, _state = _state, _State()
+    before.ended.set()
+    if before.thread:
+        before.thread.join()
 
 
 def hang_up(number: int) -> None:
@@ -37,7 +42,8 @@ def hang_up(number: int) -> None:
     May be called in a signal handler.
     """
     _state.number = number
-    threading.Thread(target=_shut_down, args=(_state,), name="hang-up", daemon=True).start()
+    _state.thread = threading.Thread(target=_shut_down, args=(_state,), name="hang-up", daemon=True)
+    _state.thread.start()
 
 
 def is_over() -> bool:
@@ -61,11 +67,11 @@ def pause(seconds: float) -> None:
 def _shut_down(state: _State) -> None:
     """A thread may be about to connect: so again and again."""
     state.over.set()  # not in the handler: what it interrupts may hold the event's lock
-    while state is _state:
+    while not state.ended.is_set():
         for name in os.listdir("/proc/self/fd"):
             with suppress(OSError):
                 _shut_down_one(int(name))
-        threading.Event().wait(_AGAIN_SECONDS)
+        state.ended.wait(_AGAIN_SECONDS)
 
 
 def _shut_down_one(descriptor: int) -> None:

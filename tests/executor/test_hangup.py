@@ -89,12 +89,12 @@ def test_a_wait_before_another_try() -> None:
 
 
 def test_nothing_is_called_any_more_until_the_next_build() -> None:
-    with FakeRegistry() as registry, client(retries=0) as calls:
+    with FakeRegistry() as registry:
         reference = Reference.parse(f"{registry.host}/a:1")
         hangup.hang_up(2)
-        with pytest.raises(StoppedError):
+        with client(retries=0) as calls, pytest.raises(StoppedError):
             calls.get_manifest(reference)
         hangup.begin()
-        with pytest.raises(RegistryError) as caught:
+        with client(retries=0) as calls, pytest.raises(RegistryError) as caught:
             calls.get_manifest(reference)
     assert caught.value.status == 404
