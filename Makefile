@@ -36,7 +36,7 @@ check: venv ## formatting, lint, types, import rules and the unit tests: no root
 	$(BIN)/pytest tests -n 2 -q
 
 fuzz: venv ## the properties of the Dockerfile's language, lint and .dockerignore over 10,000 inputs each
-	$(BIN)/pytest tests/executor/dockerfile -n 2 -q --hypothesis-profile=fuzz
+	$(BIN)/pytest tests/executor/dockerfile -n 2 -q --hypothesis-profile=fuzz -o timeout=1800
 
 format: venv ## format the code and fix what the linter can fix
 	$(BIN)/ruff format $(PATHS)
