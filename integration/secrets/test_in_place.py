@@ -51,7 +51,7 @@ class Place:
     def found(self, **texts: str) -> list[str]:
         """Where secrets are: in the container's root, memory, processes and volume, the registry, and texts."""
         memory = self.container.run(
-            "/busybox/sh", "-c", "cat /dev/shm/* /dev/mqueue/* 2> /dev/null; ls -R /dev/shm"
+            "/busybox/sh", "-c", "cat /dev/shm/* /dev/mqueue/* /dev/krunner-secrets/* 2> /dev/null; ls -R /dev/shm"
         )
         environments = [
             Path(f"/proc/{each.pid}/environ").read_text(errors="replace") for each in self.inhabitants.of("")
