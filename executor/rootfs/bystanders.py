@@ -39,7 +39,8 @@ class Bystanders:
 
     def changed_stage(self) -> str:
         """The first of the directories `stages` in which something was changed since, '' when there is none."""
-        return next((path for path in self._stages if _is_changed(path, self._since)), "")
+        changed = (path for path in self._stages if _ctime(path) > self._since or _is_changed(path, self._since))
+        return next(changed, "")
 
     def discard_changed(self) -> tuple[str, ...]:
         """Remove the layers that were changed since; their names. After this all is forgotten.
@@ -86,6 +87,14 @@ def _directories(folder: str) -> Iterator[tuple[str, int]]:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 yield entry.name, entry.inode()
+
+
+def _ctime(path: str) -> float:
+    """When it was changed; of one that is gone: at any time."""
+    try:
+        return os.lstat(path).st_ctime_ns
+    except FileNotFoundError:
+        return float("inf")
 
 
 def _is_changed(folder: str, since: int) -> bool:

@@ -106,7 +106,7 @@ _COMMANDS = {
     "removes what was put aside": ("rm -rf /kaniko/takeover", 0, _REPAIRED),
     "moves what was put aside": ("mv /kaniko/takeover /x; mkdir /kaniko/takeover", 0, ""),
     "removes the store": ("rm -rf /kaniko/store", 1, _REMOVED),
-    "empties the store": ("find /kaniko/store -type f -exec rm {} + ; true", 0, "unpacked again"),
+    "empties the store": ("find /kaniko/store -type f -exec rm {} + ; true", 0, ""),
     "removes everything": ("rm -rf /* 2> /dev/null; true", 1, _REMOVED),
     "renames everything": ('for name in /*; do mv $name $name.x; done 2> /dev/null; true', 1, _BEYOND),
     "takes every mode away": ("chmod -R 000 / 2> /dev/null; true", 0, _REPAIRED),
@@ -158,7 +158,7 @@ def test_the_builder_is_killed_while(victim: Victim, everything: bool) -> None:
         assert not victim.as_before()
         found = victim.inhabitants.of("/kaniko/executor")
         for each in found if everything else found[:1]:
-            subprocess.run(["kill", "-KILL", str(each.pid)], check=True)
+            subprocess.run(["kill", "-KILL", str(each.pid)], check=False)  # one may end with another
         process.communicate(timeout=30)
         assert process.returncode == 137
     finally:

@@ -22,7 +22,7 @@ CHANGES = [
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "unpacked"
-    for name in ("one/fs/bin/su", "two/fs/bin/su", "two.seal", "../stage/fs/bin/su"):
+    for name in ("one/fs/bin/su", "two/fs/bin/su", "two.seal", "../stage/fs/bin/su", "../stage/file"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("")
     return folder
@@ -65,7 +65,7 @@ def test_of_one_with_a_record_only_that_matters(folder: Path, tmp_path: Path, wr
     assert bystanders.discard_changed() == (("one",) if write else ())
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", [*CHANGES, lambda fs: (fs.parent / "file").unlink()])
 def test_a_stage_that_was_changed_is_named(bystanders: Bystanders, change, tmp_path: Path):
     assert bystanders.changed_stage() == ""
     change(tmp_path / "stage" / "fs")

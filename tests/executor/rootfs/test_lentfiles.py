@@ -18,7 +18,8 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "hosts"
     path.write_bytes(b"127.0.0.1 localhost \xff\n")
     monkeypatch.setattr(lentfiles, "_FILES", frozenset({str(path), str(tmp_path / "not-mounted")}))
-    monkeypatch.setattr(lentfiles, "mounts", lambda: [Mount(number=1, point=str(path), kind="ext4", options=("rw",))])
+    mount = Mount(number=1, point=str(path), kind="ext4", options=("rw",))
+    monkeypatch.setattr(lentfiles, "mounts", lambda: [mount])
     return path
 
 
