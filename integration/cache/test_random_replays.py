@@ -14,6 +14,10 @@ from integration.support.registries import RegistryServer
 
 __all__ = ["builds"]
 
+LISTING = (
+    "find / -xdev ! -path /listing | sort"
+    """ | while read p; do stat -c '%n %a %u:%g %F' "$p"; readlink "$p"; done > /listing; true"""
+)
 PATHS = ("/a", "/a/b", "/a/b/c", "/d", "/d/e", "/d/e/f", "/etc/x", "/l")
 CONTEXT: dict[str, Node] = {
     "tree/plain": File(content="plain"),
@@ -48,13 +52,8 @@ class Author:
         ]
 
     def changed(self, lines: list[str]) -> list[str]:
-        """The same with a new step somewhere behind a FROM."""
-        at = self._random.randrange(2, len(lines))
-        return (
-            [*lines[:at], self.step(0), *lines[at:]]
-            if not lines[at].startswith("FROM")
-            else [*lines, self.step(0)]
-        )
+        """The same with a new step at the end, and one that writes down what commands see of all that was made."""
+        return [*lines, self.step(0), f"RUN {LISTING}"]
 
     def step(self, stage: int) -> str:
         """An instruction that changes files."""
