@@ -125,6 +125,7 @@ def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend, stop:
     push_client = RegistryClient(spec.registry, keychain, sink, "push", retry=spec.output.push_retry)
     outputs = Outputs(spec, store, layers, push_client, sink)
     with ExitStack() as stack:
+        stack.callback(pull_client.close)
         stack.callback(bases.close)
         stack.callback(outputs.close)
         cache: BuildCache | None = None

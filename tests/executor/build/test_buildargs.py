@@ -42,9 +42,9 @@ def test_several_platforms_are_an_index():
     for value, count in (("0", 1), ("", 2), ("1", 2)):
         args = {"BUILDKIT_MULTI_PLATFORM": value}
         settled(BuildSpec(context="c", build_args=args, platforms=platforms[:count]), parse("FROM scratch\n"))
+    off = BuildSpec(context="c", build_args={"BUILDKIT_MULTI_PLATFORM": "false"}, platforms=platforms)
     with pytest.raises(UsageError, match="is off, and several platforms"):
-        args = {"BUILDKIT_MULTI_PLATFORM": "false"}
-        settled(BuildSpec(context="c", build_args=args, platforms=platforms), parse("FROM scratch\n"))
+        settled(off, parse("FROM scratch\n"))
 
 
 def test_the_name_of_the_sandbox():
