@@ -1,7 +1,8 @@
 """What one more file, path or block costs the loops that see them all: calls the interpreter counts, not seconds.
 
 The bounds are what the loops need today. A change that raises one slows down every build: find another way, or
-raise the bound here and say why. Lower it after a change for the better.
+raise the bound here and say why. Lower it after a change for the better. Half a call is let pass: what is done
+once, such as waiting for the clock, counts a little.
 """
 
 import gc
@@ -225,7 +226,7 @@ def test_calls_for_one_more(name, bound, tmp_path):
         check=False,
     )
     assert counted.returncode == 0, counted.stderr
-    assert float(counted.stdout) <= bound, f"{counted.stdout.strip()} calls where {bound} were enough"
+    assert float(counted.stdout) < bound + 0.5, f"{counted.stdout.strip()} calls where {bound} were enough"
 
 
 @pytest.mark.parametrize("size", [16 << 20, 256 << 20])
