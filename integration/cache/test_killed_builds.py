@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -18,6 +19,7 @@ from executor.store import Store
 from integration.cache.test_warmer_and_store import Place, place
 from integration.support.flatten import Tree, flatten
 from integration.support.images import read_layout
+from integration.support.leftovers import descendants
 
 __all__ = ["place"]
 
@@ -97,8 +99,11 @@ def test_others_do_not_notice(place: Place) -> None:
 def test_a_list_whose_workers_are_killed_leaves_a_store_for_the_next(place: Place) -> None:
     names, chance = contexts(place), random.Random(place.executor.driver)
     home = place.folder / "home"
-    builds = [{"name": name, "context": name, "oci_layout": f"list-{name}"} for name in names]
-    defaults = {"insecure": True, "rootfs": place.executor.driver}
+    builds = [  # with a destination, since images without a name stay beside each other in a layout
+        {"name": name, "context": name, "oci_layout": f"list-{name}", "destinations": [f"{place.host}/{name}"]}
+        for name in names
+    ]
+    defaults = {"insecure": True, "no_push": True, "rootfs": place.executor.driver}
     (place.folder / "builds.yaml").write_text(json.dumps({"version": 1, "defaults": defaults, "builds": builds}))
     words = place.krunner(f"{place.folder}/builds.yaml", "--jobs=3", "--report-dir=")
     for _ in range(5):
@@ -110,7 +115,11 @@ def test_a_list_whose_workers_are_killed_leaves_a_store_for_the_next(place: Plac
             start_new_session=True,
         )
         time.sleep(0.5 + chance.random() * 2.5)
+        workers = descendants(session.pid)  # they have sessions of their own
         os.killpg(session.pid, signal.SIGKILL)
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
         session.wait()
     place.done(words)
     for name in names:

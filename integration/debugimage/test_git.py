@@ -73,7 +73,7 @@ def test_a_context_with_a_password(container: Container, web: Web) -> None:
     )
     assert done.status == 0, done.output
     assert _TOKEN not in done.output
-    assert sizes(layout, "/all/") == {"/all/Dockerfile": 25, "/all/file": 8}
+    assert sizes(layout, "/all/") == {"/all/Dockerfile": 25, "/all/file": 8, "/all/module/part": 11}
 
 
 def test_adding_a_repository_between_commands(container: Container, web: Web, base_host: str) -> None:
@@ -103,7 +103,7 @@ def sizes(layout: Path, below: str) -> dict[str, int]:
 def test_without_the_password_the_message_says_so(container: Container, web: Web) -> None:
     done = container.run("executor", f"--context={web.url}/app.git", "--no-push")
     assert done.status == 1
-    assert "app.git: git fetch failed" in done.output
+    assert "app.git: git ls-remote failed" in done.output
 
 
 def test_git_trusts_what_the_image_trusts(container: Container, tls_registry: RegistryServer) -> None:
