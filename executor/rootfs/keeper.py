@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from executor.errors import UnfitError
+from executor.errors import InternalError, UnfitError
 
 _ALL_IS_WELL = b"."
 _CHUNK = 64 * 1024
@@ -86,6 +86,9 @@ def _attempt(action: Callable[[], object]) -> tuple[int, str]:
         return 0, RESTORED if action() else ""
     except UnfitError as error:
         return error.exit_code, f"{error.message}\n    hint: {error.hint}"
+    except Exception as error:  # noqa: BLE001 - the keeper has nobody else to tell
+        bug = InternalError(f"/ could not be brought back: {type(error).__name__}: {error}")
+        return bug.exit_code, bug.message
 
 
 def _say(_status: int, text: str) -> None:

@@ -94,12 +94,19 @@ class WayBack:
 
         True when it was this that brought `/` back.
         """
-        with suppress(BlockingIOError), _lock(fcntl.LOCK_EX | fcntl.LOCK_NB) as descriptor:
-            if os.pread(descriptor, _TURN_BYTES, 0) in (turn, b""):  # nobody had it in between
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            with suppress(BlockingIOError), _lock(fcntl.LOCK_EX | fcntl.LOCK_NB) as descriptor:
+                if not _is_turn(descriptor, turn):
+                    return False
                 if journal:
                     self.takeover.learn(journal)
                 self.undo()
                 return True
+            with _turns() as descriptor:
+                if not _is_turn(descriptor, turn):
+                    return False
+            time.sleep(0.005)  # what the killed process had forked keeps its lock until that is gone too
         return False
 
 
@@ -131,13 +138,25 @@ def alone() -> Iterator[bytes]:
 @contextmanager
 def _lock(operation: int) -> Iterator[int]:
     """Hold the lock, which ends with its process. Raises BlockingIOError when it must not wait but has to."""
+    with _turns() as descriptor:
+        fcntl.flock(descriptor, operation)
+        yield descriptor
+
+
+@contextmanager
+def _turns() -> Iterator[int]:
+    """The file that is locked, which has the name of the last turn in it."""
     os.makedirs(FOLDER, mode=0o700, exist_ok=True)
     descriptor = os.open(f"{FOLDER}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, operation)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _is_turn(descriptor: int, turn: bytes) -> bool:
+    """Whether nobody has had a turn since `turn`."""
+    return os.pread(descriptor, _TURN_BYTES, 0) in (turn, b"")
 
 
 def _take_turn(descriptor: int) -> bytes:
