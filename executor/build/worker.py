@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -38,10 +39,13 @@ def preload() -> None:
 def run_job(job: Job, emit: Callable[[dict[str, Any]], None]) -> BuildResult:
     """Build or push in this process, which has one thread, and give every event to `emit`.
 
-    Raises what `engine.build` and `pushing.push` raise, after the BuildFailed event that tells of it.
+    It is stopped when the process that it was forked from has ended: nobody would hear of it any more. Raises what `engine.build` and `pushing.push` raise, after the BuildFailed event that tells of it.
     """
     from executor.build.engine import build
     from executor.build.pushing import push
+    from executor.rootfs.syscalls import die_with_parent
+
+    die_with_parent(signal.SIGTERM)
 
     def sink(event: events.Event) -> None:
         emit(events.to_json(event))

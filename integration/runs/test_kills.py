@@ -82,6 +82,26 @@ def test_what_a_stopped_run_has_pushed_is_not_built_again(killed_place: Place, f
     assert {name for name, image in after.items() if image["kept"]} == done
 
 
+def test_workers_end_with_the_process_that_they_were_forked_from(killed_place: Place) -> None:
+    place, others = killed_place, leftovers.descendants(os.getpid())
+    text = f"FROM {place.environment['BASE']}/busybox\nRUN sleep 100\n"
+    builds = [{"name": "long", "context": ".", "dockerfile_inline": text, "no_push": True, "insecure": True}]
+    (place.folder / "long.yaml").write_text(json.dumps({"version": 1, "builds": builds}))
+    process = subprocess.Popen(
+        place.argv("long.yaml", "--report-dir="),
+        cwd=place.folder,
+        env=place.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(lambda: "sleep 100" in leftovers.descendants(process.pid).values(), "the command")
+    os.killpg(process.pid, signal.SIGKILL)  # a worker has a session of its own
+    process.wait()
+    wait_until(lambda: not leftovers.descendants(os.getpid()).keys() - others.keys(), "end of all processes")
+    assert not leftovers.mounts(below=place.folder.parent)
+
+
 def _stopped(place: Place, number: signal.Signals, moment: float, *options: str) -> None:
     """Run the list and stop it after some seconds; nothing of it may be left soon after."""
     others = leftovers.descendants(os.getpid())
