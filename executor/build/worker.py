@@ -39,7 +39,8 @@ def preload() -> None:
 def run_job(job: Job, emit: Callable[[dict[str, Any]], None]) -> BuildResult:
     """Build or push in this process, which has one thread, and give every event to `emit`.
 
-    It is stopped when the process that it was forked from has ended: nobody would hear of it any more. Raises what `engine.build` and `pushing.push` raise, after the BuildFailed event that tells of it.
+    It is stopped when the process that it was forked from has ended: nobody would hear of it any more. Raises what
+    `engine.build` and `pushing.push` raise, after the BuildFailed event that tells of it.
     """
     from executor.build.engine import build
     from executor.build.pushing import push
