@@ -62,7 +62,8 @@ _COPIED = "in-place: nothing may be mounted, what is bound is copied, and may be
 _LINK_TO_MEMORY = (
     "in-place: nothing may be mounted, a secret's file is a link to one in memory, which root may write to"
 )
-_NO_SOCKET = "in-place: nothing may be mounted, and a socket cannot be copied: refused by name"
+_LINK_TO_SOCKET = "in-place: nothing may be mounted, an agent's socket is a link to one in memory"
+_FEWER_CAPABILITIES = "in-place: commands lack CAP_AUDIT_WRITE, so that they cannot look into the builder"
 _NO_NAMESPACE = "in-place: commands have no namespaces of their own; what needs one is refused by name"
 _OWN_HOSTS = "in-place: /etc/hosts is the container's own, and can be written to where the container's user can"
 _NO_MEMORY = "in-place: nothing may be mounted, a tmpfs is a directory, and one with a size is refused by name"
@@ -75,11 +76,9 @@ _IN_PLACE = (
     ("mounts-secret-file", "tree:/s:*", _LINK_TO_MEMORY),
     ("mounts-secret-owner-and-mode", "tree:/s:*", _LINK_TO_MEMORY),
     ("mounts-secret-is-read-only", "tree:/w:exists", _LINK_TO_MEMORY),
-    *((f"mounts-ssh-{case}", "fails", _NO_SOCKET) for case in ("default", "default-mode", "not-in-next")),
-    *(
-        (f"mounts-ssh-{case}", "fails", _NO_SOCKET)
-        for case in ("owner-and-mode", "required", "target", "variable")
-    ),
+    ("mounts-ssh-target", "tree:/s:*", _LINK_TO_SOCKET),
+    ("run-capabilities", "tree:/caps:*", _FEWER_CAPABILITIES),
+    ("run-capabilities-of-user", "tree:/tmp/caps:*", _FEWER_CAPABILITIES),
     *((case, "fails", _NO_NAMESPACE) for case in ("mount-network-none", "mount-in-history", "read-run-killed")),
     ("mounts-network-none-no-interface", "fails", _NO_NAMESPACE),
     ("run-kill-term-to-itself", "fails", _NO_NAMESPACE),

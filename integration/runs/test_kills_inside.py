@@ -54,7 +54,7 @@ class World:
         found = [str(name) for name in differences(look_at(self.container), self.before)]
         found += [f"process {each.line}" for each in self.inhabitants.of("krunner", "sleep 1000")]
         left = self.container.run("/busybox/ls", "/kaniko/takeover").output.split()
-        return found + [name for name in left if name not in ("lock", "own.tar")]
+        return found + [name for name in left if name not in ("lock", "own.data", "own.files", "own.last")]
 
 
 def images(folder: Path) -> Mapping[str, Mapping[str, str]]:
