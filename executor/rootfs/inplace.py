@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
@@ -23,6 +22,7 @@ from executor.rootfs.bystanders import Bystanders
 from executor.rootfs.chroot import ChrootDriver, ChrootRoot
 from executor.rootfs.confinement import Confinement
 from executor.rootfs.footholds import Footholds
+from executor.rootfs.heldsignals import HeldSignals
 from executor.rootfs.keeper import watched
 from executor.rootfs.lentdev import LentDev
 from executor.rootfs.lentfiles import LentFiles
@@ -47,7 +47,6 @@ _SECRETS = "/dev/krunner-secrets"
 _ROOTS = f"{FOLDER}/roots"
 _A_CONTAINERS_OWN = frozenset({"/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})
 _SWITCH_INTERVAL = 2e-5
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class InPlaceDriver:
@@ -175,9 +174,11 @@ class InPlaceRoot:
         with (
             alone() as turn,
             _prompt_turns(),
+            HeldSignals() as held,
             self._way_back(turn, request, on_line) as way,
             plain_mounts(self.path, os.path.dirname(self.path), request.mounts, memory),
             self._in_place(way) as hidden,
+            held.released(),
         ):
             for path in sorted(hidden.difference(_A_CONTAINERS_OWN)):
                 on_line("stderr", f"{path} of the image cannot be seen: this container needs its own")
@@ -240,20 +241,12 @@ class InPlaceRoot:
 
     @contextmanager
     def _in_place(self, way: WayBack) -> Iterator[frozenset[str]]:
-        """The tree in place of `/`; what of it cannot be seen. Signals wait while things move."""
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        """The tree in place of `/`; what of it cannot be seen."""
+        hidden = way.takeover.begin(self.path, self._driver.staying())
         try:
-            hidden = way.takeover.begin(self.path, self._driver.staying())
-            try:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-                yield frozenset(hidden)
-            finally:
-                try:
-                    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-                finally:
-                    self._tree.renamed(way.go())
+            yield frozenset(hidden)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            self._tree.renamed(way.go())
 
     def changes(self) -> ScanDiff:
         """See `RootFs.changes`."""
