@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from executor.build.diagnose import diagnose
+from executor.build.worker import preload
 from executor.rootfs import namespaces
 from integration.drivers.children import run_in_child
 from integration.support.builders import BIN, DOCKER, Docker
@@ -170,7 +171,8 @@ def others_home() -> Iterator[str]:
 
 
 def become_somebody() -> None:
-    """Give up root in this (forked) process."""
+    """Give up root in this (forked) process; before that import all, which may be root's alone to read."""
+    preload()
     os.setgroups([])
     os.setresgid(_SOMEBODY, _SOMEBODY, _SOMEBODY)
     os.setresuid(_SOMEBODY, _SOMEBODY, _SOMEBODY)
