@@ -62,6 +62,9 @@ def stopping_on_signals(flag: StopFlag) -> Iterator[None]:
         yield
         # what a handler raises is lost where Python cannot pass it on, as in a hook of fork
         flag.check()
+    except Exception:
+        flag.check()  # and where it interrupts the start of a thread, threading raises something else
+        raise
     finally:
         hangup.begin()
         for number, handler in before.items():

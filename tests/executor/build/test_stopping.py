@@ -1,0 +1,37 @@
+"""A stop is a stop, whatever it interrupts makes of it."""
+
+import signal
+
+import pytest
+
+from executor.build.stopping import StopFlag, stopping_on_signals
+from executor.errors import StoppedError
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """The process is not ended after a while, as that of a build would be."""
+    monkeypatch.setattr("executor.build.stopping._PATIENCE", 1_000_000.0)
+
+
+def interrupted(error):
+    """Be stopped in the middle of something that raises `error` then."""
+    with stopping_on_signals(StopFlag()):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except StoppedError:
+            raise error from None
+
+
+def test_a_stop_that_becomes_another_error_is_a_stop():
+    with pytest.raises(StoppedError):
+        interrupted(KeyError("a thread that was just started"))
+
+
+def test_errors_without_a_stop_stay():
+    def fail():
+        with stopping_on_signals(StopFlag()):
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
