@@ -1,6 +1,6 @@
 """Build one image: resolve bases, build the stages that the target needs, assemble the image, hand it out.
 
-`build` is the whole of it; `Build` holds what the stages share while it goes on.
+`build` is the whole of it; `Engine` holds what the stages share while it goes on.
 """
 
 from __future__ import annotations
