@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -18,6 +19,7 @@ from executor.spec import RegistryOptions, RetryPolicy
 from tests.support.fake_registry import FakeRegistry, Fault
 
 _HANG = 8.0  # longer than any of these may take
+_SYN_SENT = 2
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +29,7 @@ def begun() -> Iterator[None]:
     hangup.begin()
 
 
-def stopped_soon(work, when) -> Exception | None:
+def stopped_soon(work: Callable[[], object], when: Callable[[], bool]) -> Exception | None:
     """What `work` raises in a thread, when this process is told to stop as soon as `when` holds."""
     raised: list[Exception] = []
 
@@ -47,6 +49,11 @@ def stopped_soon(work, when) -> Exception | None:
     return raised[0] if raised else None
 
 
+def tcp_state(connection: socket.socket) -> int:
+    """The first byte of the kernel's struct tcp_info."""
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+
 def client(retries: int = 3) -> RegistryClient:
     options = RegistryOptions(insecure=True, insecure_pull=True)
     return RegistryClient(
@@ -64,16 +71,38 @@ def test_a_registry_that_does_not_answer() -> None:
         assert isinstance(error, StoppedError | RegistryError)
 
 
-def test_a_host_that_accepts_no_more_connections() -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        address = full.getsockname()
-        waiting = [socket.socket() for _ in range(4)]
-        for each in waiting:
-            each.setblocking(False)
-            each.connect_ex(address)
-        error = stopped_soon(lambda: socket.create_connection(address, _HANG), lambda: True)
-        for each in waiting:
-            each.close()
+@pytest.fixture
+def full() -> Iterator[tuple[str, int]]:
+    """The address of a host that accepts no more connections."""
+    with ExitStack() as open_sockets:
+        server = open_sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = open_sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield server.getsockname()
+
+
+def test_a_host_that_accepts_no_more_connections(full: tuple[str, int]) -> None:
+    with socket.socket() as own:
+        own.settimeout(_HANG)
+        error = stopped_soon(lambda: own.connect(full), lambda: tcp_state(own) == _SYN_SENT)
+    assert isinstance(error, OSError)
+
+
+def test_a_connection_about_to_be_made(full: tuple[str, int]) -> None:
+    """What is shut down before it connects seems to have connected at once, but carries nothing."""
+    stopped = threading.Event()
+
+    def call(own: socket.socket) -> None:
+        assert stopped.wait(_HANG)
+        time.sleep(0.2)  # more than one round of shutting down
+        own.connect(full)
+        own.sendall(b"GET / HTTP/1.1\r\n\r\n")
+
+    with socket.socket() as own:
+        own.settimeout(_HANG)
+        error = stopped_soon(lambda: call(own), lambda: stopped.set() or True)
     assert isinstance(error, OSError)
 
 
