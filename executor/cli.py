@@ -16,12 +16,12 @@ from executor.dockerfile.duration import parse_duration
 from executor.errors import Error, InternalError, UsageError
 from executor.eventlines import EventLines, open_events
 from executor.events import BuildFailed, Event, Noted, Sink
-from executor.flags import FLAGS, normalize
-from executor.gitflags import with_git_options
 from executor.leaving import leave_after
 from executor.logsinks import LogFormat, LogSink, wants_color
-from executor.plainflags import plain_values
-from executor.secretflags import parse_agents, parse_secrets
+from executor.options.flags import FLAGS, normalize
+from executor.options.gitflags import with_git_options
+from executor.options.plainflags import plain_values
+from executor.options.secretflags import parse_agents, parse_secrets
 from executor.sizes import parse_size
 from executor.spec import (
     BuildSpec,
@@ -53,14 +53,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if values is not None:
         _run(**values)
         return
-    from executor.commandline import run_command
+    from executor.options.commandline import run_command
 
     run_command(command(), words)
 
 
 def command() -> click.Command:
     """The click command made from the table of flags."""
-    from executor.commandline import command_of
+    from executor.options.commandline import command_of
 
     return command_of(
         "executor",
@@ -124,7 +124,7 @@ def _run(**values: Any) -> None:
 def _context(values: Mapping[str, Any]) -> str:
     context: str = values["context"]
     if values["bucket"]:
-        from executor.bucketflag import context_of_bucket  # one build in many has this flag
+        from executor.options.bucketflag import context_of_bucket  # one build in many has this flag
 
         context = context_of_bucket(values["bucket"], context)
     return with_git_options(context, values["git"]) if values["git"] else context
@@ -132,7 +132,7 @@ def _context(values: Mapping[str, Any]) -> str:
 
 def _check(spec: BuildSpec, sink: Sink) -> NoReturn:
     """Tell what the rules find, and exit: with 0, unless the file itself asks for an error."""
-    from executor.build.checking import check, warning
+    from executor.build.lookahead.checking import check, warning
 
     checked = check(spec)
     for found in checked.findings:

@@ -1,4 +1,4 @@
-"""What this machine or container lets a build do, as frozen values: found by `executor.build.diagnose`.
+"""What this machine or container lets a build do, as frozen values: found by `executor.build.survey.diagnose`.
 
 No secret is in them: of credentials they name the files and the registries. No I/O here.
 """

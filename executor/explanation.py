@@ -1,4 +1,4 @@
-"""What a build would do with each step, as frozen values: found by `executor.build.explain`. No I/O here."""
+"""What a build would do with each step, as frozen values: `build.survey.explain` finds it. No I/O here."""
 
 from __future__ import annotations
 

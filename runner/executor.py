@@ -14,14 +14,14 @@ from executor.diagnosis import Diagnosis
 from executor.errors import Diagnostic, Error, Location
 from executor.explanation import Explanation
 from executor.spec import BuildSpec, PruneResult, PruneSpec, WaitingImage
-from runner.changes import ReadsAny
-from runner.plan import BaseImages
-from runner.worker import JobEntry
-from runner.zygote import EntryLoader
+from runner.planning.changes import ReadsAny
+from runner.planning.plan import BaseImages
+from runner.run.worker import JobEntry
+from runner.run.zygote import EntryLoader
 
 
 def _diagnose(home: str) -> Diagnosis:
-    from executor.build.diagnose import diagnose
+    from executor.build.survey.diagnose import diagnose
 
     return diagnose(home)
 
@@ -39,37 +39,37 @@ def _store_session(home: str, size: int | None) -> AbstractContextManager[str]:
 
 
 def _stages(spec: BuildSpec) -> str:
-    from executor.build.inspect import stages
+    from executor.build.survey.inspect import stages
 
     return stages(spec)
 
 
 def _required_mounts(spec: BuildSpec) -> tuple[tuple[str, str, Location], ...]:
-    from executor.build.inspect import required_mounts
+    from executor.build.survey.inspect import required_mounts
 
     return required_mounts(spec)
 
 
 def _unreachable(spec: BuildSpec, local: Collection[str]) -> list[tuple[str, str, Error]]:
-    from executor.build.reach import unreachable
+    from executor.build.survey.reach import unreachable
 
     return unreachable(spec, local)
 
 
 def _explain(spec: BuildSpec) -> Explanation:
-    from executor.build.explain import explain
+    from executor.build.survey.explain import explain
 
     return explain(spec)
 
 
 def _holds(spec: BuildSpec, digest: str) -> bool:
-    from executor.build.reach import holds
+    from executor.build.survey.reach import holds
 
     return holds(spec, digest)
 
 
 def _reads_any(spec: BuildSpec, files: Collection[str]) -> bool:
-    from executor.build.inspect import reads_any
+    from executor.build.survey.inspect import reads_any
 
     return reads_any(spec, files)
 
@@ -89,13 +89,13 @@ def _no_session(_home: str, _size: int | None) -> AbstractContextManager[str]:
 
 
 def _waiting_images(home: str) -> tuple[WaitingImage, ...]:
-    from executor.build.pushing import waiting_images
+    from executor.build.output.pushing import waiting_images
 
     return waiting_images(home)
 
 
 def _check(spec: BuildSpec) -> tuple[tuple[Diagnostic, ...], bool]:
-    from executor.build.checking import check
+    from executor.build.lookahead.checking import check
 
     checked = check(spec)
     return checked.findings, checked.error
@@ -141,7 +141,7 @@ def _load_entry() -> JobEntry:
 
 
 def _base_images(spec: BuildSpec) -> tuple[str, ...]:
-    from executor.build.inspect import base_images
+    from executor.build.survey.inspect import base_images
 
     return base_images(spec)
 
@@ -155,14 +155,14 @@ INSTALLED = Executor(
 
 
 def given_flags(words: Sequence[str]) -> dict[str, Any]:
-    """See executor.flagwords."""
-    from executor.flagwords import given_flags
+    """See executor.options.flagwords."""
+    from executor.options.flagwords import given_flags
 
     return given_flags(words)
 
 
 def overlaid(spec: BuildSpec, given: Mapping[str, Any]) -> BuildSpec:
-    """See executor.flagwords."""
-    from executor.flagwords import overlaid
+    """See executor.options.flagwords."""
+    from executor.options.flagwords import overlaid
 
     return overlaid(spec, given)

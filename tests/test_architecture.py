@@ -51,7 +51,12 @@ def test_only_registry_and_context_touch_the_network():
     allowed = ("executor/registry/", "executor/context/")
     found = importers("requests", "urllib3", "http.client", "socket", "urllib.request")
     # these talk to this machine only: the runner to its own processes, the others to an agent and to the kernel
-    local = ("runner/", "executor/build/sshagent.py", "executor/rootfs/syscalls.py", "executor/hangup.py")
+    local = (
+        "runner/",
+        "executor/build/supplies/sshagent.py",
+        "executor/rootfs/kernel/syscalls.py",
+        "executor/hangup.py",
+    )
     assert {path for path in found if not path.startswith((*allowed, *local))} == set()
     assert {path for path in importers("requests", "urllib3") if path.startswith("runner/")} == set()
 
@@ -64,9 +69,8 @@ def test_dataclasses_are_made_cheaply():
 @pytest.mark.parametrize(
     "pattern",
     [
-        "executor/dockerfile/*.py", "executor/build/plan.py", "executor/build/planner.py",
-        "executor/build/namedcontexts.py", "executor/build/metadata.py", "executor/build/state.py",
-        "executor/image/*.py",
+        "executor/dockerfile/*.py", "executor/image/*.py", "executor/build/state/[ms]*.py",
+        *(f"executor/build/plan/{name}.py" for name in ("buildplan", "planner", "namedcontexts")),
     ],
 )  # fmt: skip
 def test_pure_modules_touch_neither_disk_nor_processes(pattern):
@@ -125,6 +129,8 @@ def test_commands_import_nothing_slow(module):
 
 
 def test_flags_page_is_current():
-    from executor.flags import markdown
+    from executor.options.flags import markdown
 
-    assert (ROOT / "docs" / "flags.md").read_text() == markdown(), "run: python -m executor.flags > docs/flags.md"
+    assert (ROOT / "docs" / "flags.md").read_text() == markdown(), (
+        "run: python -m executor.options.flags > docs/flags.md"
+    )

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from executor.build.picking import pick
-from executor.build.wantedpaths import file_at
+from executor.build.copying.picking import pick
+from executor.build.copying.wantedpaths import file_at
 from executor.cache.content import content_digest
 from executor.dockerfile.ignore import IgnoreMatcher
 from executor.image.compression import decompress, gzip_compressor
 from executor.image.layer import EntryType, LayerEntry
 from executor.image.tar import write_layer
-from executor.rootfs.copytree import CopyRules, copy_tree
-from executor.rootfs.unpack import apply_layer, unpack_overlay_layer
+from executor.rootfs.files.copytree import CopyRules, copy_tree
+from executor.rootfs.files.unpack import apply_layer, unpack_overlay_layer
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.index import take_index
 from executor.snapshot.overlaydiff import Overlay, OverlayDiff

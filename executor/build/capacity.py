@@ -7,10 +7,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from executor.errors import UnfitError
-from executor.rootfs import guard
 from executor.rootfs.choose import drivers as drivers_in_order
-from executor.rootfs.namespaces import enter_mount_namespace
-from executor.rootfs.trial import try_in_child
+from executor.rootfs.inplace import guard
+from executor.rootfs.kernel.namespaces import enter_mount_namespace
+from executor.rootfs.kernel.trial import try_in_child
 from executor.spec import RootfsOptions
 from executor.store import Store, default_home
 

@@ -12,15 +12,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from executor.build.bases import BaseImages
-from executor.build.buildargs import EPOCH, is_set, settled
-from executor.build.checking import base_facts, warn_of_checks
-from executor.build.clock import Clock
-from executor.build.contexttrees import ContextTrees
-from executor.build.copysource import SourceTree
-from executor.build.frontend import Frontend, read_frontend
-from executor.build.imageplaces import resolve_images
-from executor.build.images import (
+from executor.build.bases.bases import BaseImages
+from executor.build.bases.imageplaces import resolve_images
+from executor.build.bases.layersource import LayerSource
+from executor.build.bases.warmedbases import open_warmed
+from executor.build.copying.copysource import SourceTree
+from executor.build.layers.layerwriter import LayerWriter
+from executor.build.layers.stagelayers import StageLayers
+from executor.build.lookahead.checking import base_facts, warn_of_checks
+from executor.build.lookahead.rehearsal import rehearse
+from executor.build.output.images import (
     BuiltImage,
     assemble,
     check_bases,
@@ -29,25 +30,24 @@ from executor.build.images import (
     result_of,
     store_image,
 )
-from executor.build.layersource import LayerSource
-from executor.build.layerwriter import LayerWriter
-from executor.build.mountsupplies import ContextCopies, MountSupplies
-from executor.build.namedcontexts import NamedContexts
-from executor.build.outputs import Outputs
-from executor.build.plan import Base, ContextBase, ImageBase, StageBase, StagePlan, source_name
-from executor.build.planner import PlanRequest, plan_build, plan_stage
-from executor.build.rehearsal import rehearse
-from executor.build.roots import Roots
-from executor.build.secrets import Secrets
-from executor.build.sidebyside import GiveUp, is_chain, run_side_by_side
-from executor.build.sshagent import Agents
-from executor.build.stage import Stage, StageRun
-from executor.build.stagelayers import StageLayers
-from executor.build.starting import start_of, triggered_for_several
-from executor.build.state import StageState
-from executor.build.steps import execute
+from executor.build.output.outputs import Outputs
+from executor.build.plan.buildargs import EPOCH, is_set, settled
+from executor.build.plan.buildplan import Base, ContextBase, ImageBase, StageBase, StagePlan, source_name
+from executor.build.plan.contexttrees import ContextTrees
+from executor.build.plan.frontend import Frontend, read_frontend
+from executor.build.plan.namedcontexts import NamedContexts
+from executor.build.plan.planner import PlanRequest, plan_build, plan_stage
+from executor.build.stages.roots import Roots
+from executor.build.stages.sidebyside import GiveUp, is_chain, run_side_by_side
+from executor.build.stages.stage import Stage, StageRun
+from executor.build.stages.starting import start_of, triggered_for_several
+from executor.build.state.clock import Clock
+from executor.build.state.stagestate import StageState
+from executor.build.steps.dispatch import execute
 from executor.build.stopping import StopFlag, stopping_on_signals
-from executor.build.warmedbases import open_warmed
+from executor.build.supplies.mountsupplies import ContextCopies, MountSupplies
+from executor.build.supplies.secrets import Secrets
+from executor.build.supplies.sshagent import Agents
 from executor.context.base import ContextTree, open_context
 from executor.context.http import download
 from executor.dataclass import dataclass, replace
@@ -60,15 +60,15 @@ from executor.image.platform import Platform
 from executor.registry.client import RegistryClient
 from executor.registry.credentials import Keychain
 from executor.rootfs.base import RootFs
-from executor.rootfs.namespaces import enter_mount_namespace
+from executor.rootfs.kernel.namespaces import enter_mount_namespace
 from executor.spec import BuildResult, BuildSpec, StepRecord
 from executor.store import Store, default_home
 
 if TYPE_CHECKING:  # a build without a layer cache does without these
-    from executor.build.buildcache import BuildCache
-    from executor.build.cachedsteps import CachedSteps
-    from executor.build.keywalk import KeyWalk
-    from executor.build.stepkeys import FileStep
+    from executor.build.lookahead.buildcache import BuildCache
+    from executor.build.lookahead.keywalk import KeyWalk
+    from executor.build.stages.cachedsteps import CachedSteps
+    from executor.build.stages.stepkeys import FileStep
 
 
 def build(spec: BuildSpec, sink: Sink) -> BuildResult:
@@ -130,7 +130,7 @@ def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend, stop:
         stack.callback(outputs.close)
         cache: BuildCache | None = None
         if spec.cache.enabled:
-            from executor.build.buildcache import open_cache
+            from executor.build.lookahead.buildcache import open_cache
 
             cache = stack.enter_context(open_cache(spec, keychain, store, layers, sink))
         engine = Engine(spec, sink, frontend, _Supplies(store, bases, layers, outputs, cache))
@@ -242,7 +242,7 @@ class Engine:
         warn_of_checks(self._frontend, self.spec.build_args, self.sink, base_facts(self.plan, bases))
         if not (cache or self.spec.tell_inputs):
             return None
-        from executor.build.inputs import walked
+        from executor.build.lookahead.inputs import walked
 
         return walked(self, self.plan, bases, cache, self._stages_for)
 
@@ -414,7 +414,7 @@ class Engine:
         if self._supplies.cache is None:
             return None
 
-        from executor.build.keywalk import sources_of
+        from executor.build.lookahead.keywalk import sources_of
 
         def upon_of_source(step: FileStep) -> str:
             sources = sources_of(self.plan, step, planned)

@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Iterator
 
 from executor.errors import Error
-from executor.rootfs.guard import keep_to_oneself
-from executor.rootfs.namespaces import enter_mount_namespace
-from executor.rootfs.trial import try_in_child
+from executor.rootfs.inplace.guard import keep_to_oneself
+from executor.rootfs.kernel.namespaces import enter_mount_namespace
+from executor.rootfs.kernel.trial import try_in_child
 from executor.spec import PruneResult, PruneSpec
 from executor.store import Store, default_home, has_room, prune, usual_size
 

@@ -12,12 +12,12 @@ from executor.errors import Error, InternalError
 from executor.spec import BuildResult, BuildSpec, Job
 
 _LATE_IMPORTS = (
-    "executor.build.buildcache",
+    "executor.build.lookahead.buildcache",
     "executor.build.engine",
-    "executor.build.inputs",
-    "executor.build.pushing",
+    "executor.build.lookahead.inputs",
+    "executor.build.output.pushing",
     "executor.context.git",
-    "executor.rootfs.inplace",
+    "executor.rootfs.inplace.driver",
     "isal.igzip",
     "isal.isal_zlib",
     "zstandard",
@@ -26,8 +26,8 @@ _LATE_IMPORTS = (
 
 def preload() -> None:
     """Import everything that a build needs, so that a fork begins with it."""
-    from executor.rootfs.guard import is_our_image, keep_to_oneself
-    from executor.rootfs.sealing import import_all
+    from executor.rootfs.inplace.guard import is_our_image, keep_to_oneself
+    from executor.rootfs.inplace.sealing import import_all
 
     for name in _LATE_IMPORTS:
         importlib.import_module(name)
@@ -43,8 +43,8 @@ def run_job(job: Job, emit: Callable[[dict[str, Any]], None]) -> BuildResult:
     `engine.build` and `pushing.push` raise, after the BuildFailed event that tells of it.
     """
     from executor.build.engine import build
-    from executor.build.pushing import push
-    from executor.rootfs.syscalls import die_with_parent
+    from executor.build.output.pushing import push
+    from executor.rootfs.kernel.syscalls import die_with_parent
 
     die_with_parent(signal.SIGTERM)
 

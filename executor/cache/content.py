@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from executor.dataclass import dataclass, field
-from executor.rootfs.copytree import Choice
+from executor.rootfs.files.copytree import Choice
 from executor.snapshot.entries import xattrs_of
 
 _JSON = json.JSONEncoder(separators=(",", ":"))

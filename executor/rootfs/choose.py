@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator
 from executor.errors import UnfitError
 from executor.events import DriverChosen, Sink, Warned
 from executor.rootfs.base import Driver
-from executor.rootfs.keeper import RESTORED
-from executor.rootfs.namespaces import Privilege, current_privilege
-from executor.rootfs.overlay import OverlayDriver
-from executor.rootfs.recovery import recover
+from executor.rootfs.inplace.keeper import RESTORED
+from executor.rootfs.inplace.recovery import recover
+from executor.rootfs.kernel.namespaces import Privilege, current_privilege
+from executor.rootfs.overlay.driver import OverlayDriver
 from executor.snapshot.ignore import IgnoredPaths
 from executor.spec import RootfsOptions
 from executor.store import Store
@@ -56,8 +56,8 @@ def drivers(store: Store, options: RootfsOptions, written: Collection[str] = ())
     """
     ignore = IgnoredPaths(options.ignore_paths)
     yield OverlayDriver(store, ignore=ignore)
-    from executor.rootfs.chroot import ChrootDriver  # few builds need to know more than the first
-    from executor.rootfs.inplace import InPlaceDriver
+    from executor.rootfs.chroot.driver import ChrootDriver  # few builds need to know more than the first
+    from executor.rootfs.inplace.driver import InPlaceDriver
 
     chroot = ChrootDriver(store, ignore=ignore, mode=options.snapshot_mode)
     in_place = InPlaceDriver(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from executor.cli import build_args, cache_ttl, logging, registry_options
 from executor.errors import UsageError
-from executor.flags import FLAGS, WARMER_FLAGS, normalize
 from executor.leaving import leave_after
+from executor.options.flags import FLAGS, WARMER_FLAGS, normalize
 from executor.warmer.request import WarmRequest
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ def entry() -> NoReturn:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status."""
-    from executor.commandline import run_command
+    from executor.options.commandline import run_command
 
     run_command(command(), normalize(sys.argv[1:] if argv is None else argv, WARMER_FLAGS))
 
 
 def command() -> click.Command:
     """The click command made from the table of flags."""
-    from executor.commandline import command_of
+    from executor.options.commandline import command_of
 
     return command_of(
         "warmer",

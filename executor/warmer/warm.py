@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-from executor.build.frontend import read_dockerfile
-from executor.build.namedcontexts import NamedContexts
-from executor.build.planner import PlanRequest, plan_build
+from executor.build.plan.frontend import read_dockerfile
+from executor.build.plan.namedcontexts import NamedContexts
+from executor.build.plan.planner import PlanRequest, plan_build
 from executor.cache.warmed import WarmedImages
 from executor.context.http import download
 from executor.errors import Error, UnfitError

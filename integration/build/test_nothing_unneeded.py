@@ -248,7 +248,7 @@ def test_an_image_that_is_unpacked_already_is_copied_from_as_it_is(built: Counte
 
 
 _COUNTING = """
-from executor.rootfs.chroot import ChrootRoot
+from executor.rootfs.chroot.driver import ChrootRoot
 looked = ChrootRoot.changes
 def changes(self):
     open(COUNTS, "a").write("x")

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from executor.build.add import AddRequest, add
-from executor.build.copy import CopyRequest, copy_from_context, copy_from_root
+from executor.build.copying.copy import CopyRequest, copy_from_context, copy_from_root
+from executor.build.steps.add import AddRequest, add
 from executor.context.base import ContextTree
 from executor.dockerfile.instructions import Heredoc
 from executor.errors import UnfitError
 from executor.events import discard
-from executor.rootfs import syscalls
-from executor.rootfs.namespaces import enter_mount_namespace
+from executor.rootfs.kernel import syscalls
+from executor.rootfs.kernel.namespaces import enter_mount_namespace
 
 pytestmark = pytest.mark.root
 

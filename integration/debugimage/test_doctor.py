@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import yaml
 
-from executor.build.diagnose import diagnose
+from executor.build.survey.diagnose import diagnose
 from executor.build.worker import preload
-from executor.rootfs import namespaces
+from executor.rootfs.kernel import namespaces
 from integration.drivers.children import run_in_child
 from integration.support.builders import BIN, DOCKER, Docker
 from integration.support.programs import run

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import ParamSpec
 
-from executor.rootfs.namespaces import enter_mount_namespace
+from executor.rootfs.kernel.namespaces import enter_mount_namespace
 
 P = ParamSpec("P")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from executor.rootfs.base import Driver
-from executor.rootfs.chroot import ChrootDriver
-from executor.rootfs.inplace import InPlaceDriver
-from executor.rootfs.overlay import OverlayDriver
+from executor.rootfs.chroot.driver import ChrootDriver
+from executor.rootfs.inplace.driver import InPlaceDriver
+from executor.rootfs.overlay.driver import OverlayDriver
 from executor.snapshot.ignore import IgnoredPaths
 from executor.store import Store
 from integration.support import leftovers

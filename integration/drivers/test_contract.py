@@ -553,7 +553,7 @@ def test_closing_leaves_nothing(make_driver: MakeDriver, home: str) -> None:
 
 @in_child
 def test_a_full_disk_is_told(make_driver: MakeDriver, home: str) -> None:
-    from executor.rootfs import syscalls
+    from executor.rootfs.kernel import syscalls
 
     os.makedirs(home)
     syscalls.mount("tmpfs", home, "tmpfs", 0, "size=1m")

@@ -15,8 +15,8 @@ def test_mounts_in_a_chroot_stay_private(tmp_path: Path) -> None:
     before = Path("/proc/self/mountinfo").read_text()
 
     def inside() -> None:
-        from executor.rootfs import syscalls
-        from executor.rootfs.namespaces import enter_mount_namespace
+        from executor.rootfs.kernel import syscalls
+        from executor.rootfs.kernel.namespaces import enter_mount_namespace
 
         os.chroot(tmp_path)
         os.chdir("/")
@@ -33,10 +33,10 @@ def test_mounts_in_a_chroot_stay_private(tmp_path: Path) -> None:
 @pytest.mark.parametrize("driver", ["overlay", "chroot"])
 def test_a_command_runs_in_a_root_inside_a_chroot(work: Path, driver: str) -> None:
     def inside() -> None:
-        from executor.rootfs import syscalls
         from executor.rootfs.base import RunRequest
         from executor.rootfs.choose import choose_driver
-        from executor.rootfs.namespaces import enter_mount_namespace
+        from executor.rootfs.kernel import syscalls
+        from executor.rootfs.kernel.namespaces import enter_mount_namespace
         from executor.spec import RootfsOptions
         from executor.store import Store
 

@@ -13,10 +13,10 @@ import pytest
 from executor.errors import UnfitError
 from executor.events import DriverChosen, Event
 from executor.image.layer import EntryType
-from executor.rootfs import syscalls
 from executor.rootfs.base import Driver, RootFs, RunRequest
 from executor.rootfs.choose import choose_driver
-from executor.rootfs.namespaces import Privilege, enter_mount_namespace
+from executor.rootfs.kernel import syscalls
+from executor.rootfs.kernel.namespaces import Privilege, enter_mount_namespace
 from executor.spec import RootfsChoice, RootfsOptions
 from executor.store import Store
 from integration.drivers.children import run_in_child

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from executor.image.layer import Layer
 from executor.rootfs.base import Driver, SetAside
-from executor.rootfs.unpack import apply_layer
+from executor.rootfs.files.unpack import apply_layer
 from integration.drivers.children import in_child
 from integration.drivers.conftest import MakeDriver
 from integration.drivers.layers import LayersInMemory, tree

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jsonschema import Draft202012Validator
 
-from runner import schema
+from runner.buildsfile import schema
 
 BIN = Path(__file__).parents[2] / ".venv" / "bin"
 DOCKERFILE = """FROM {base}/busybox AS make

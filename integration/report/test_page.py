@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from integration.report import browser
-from runner.report.page import page
+from runner.report.html.page import page
 from runner.report.record import RunRecord
 from tests.support import sampleruns
 

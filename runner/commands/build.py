@@ -22,14 +22,14 @@ from runner.commands.options import (
     with_selection,
 )
 from runner.commands.reporting import Reporting, with_reporting
-from runner.crew import Patience
-from runner.earlier import EarlierImage, read_earlier
 from runner.model import PushMode
-from runner.resuming import Resumption, resumption
+from runner.run.crew import Patience
+from runner.run.earlier import EarlierImage, read_earlier
+from runner.run.resuming import Resumption, resumption
+from runner.run.scheduler import RunOptions, Scheduler
+from runner.run.signals import SignalPipe
+from runner.run.workers import ZygotePool
 from runner.runevents import RunStarted, RunWarned
-from runner.scheduler import RunOptions, Scheduler
-from runner.signals import SignalPipe
-from runner.workers import ZygotePool
 
 
 @click.command("build")

@@ -24,7 +24,7 @@ def complete_images(context: click.Context, _parameter: click.Parameter, incompl
 
 def _names(files: Sequence[str]) -> Iterator[str]:
     """As a run would read them; of files that have faults, what looks like a name."""
-    from runner import config
+    from runner.buildsfile import config
     from runner.model import Overrides
 
     if not files:

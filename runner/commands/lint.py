@@ -70,7 +70,7 @@ def _specs(paths: Sequence[str]) -> Iterator[BuildSpec]:
         if not os.path.isfile(path):
             raise UsageError(f"there is no file {path!r}", hint="name Dockerfiles, or files that list images")
         if path.endswith(_LISTS):
-            from runner import config
+            from runner.buildsfile import config
 
             loaded = config.load(path, os.environ, Overrides())
             yield from (image.build for image in loaded.images)

@@ -15,8 +15,8 @@ from executor.errors import UsageError
 from runner.commands.completing import complete_images
 from runner.executor import Executor
 from runner.model import FILE_FORMATS, FileFormat, Overrides
-from runner.plan import RunPlan, plan
-from runner.selection import Selection, Shard, read_seconds, select
+from runner.planning.plan import RunPlan, plan
+from runner.planning.selection import Selection, Shard, read_seconds, select
 
 COMMANDS = (
     "build",
@@ -164,7 +164,7 @@ def selected(run_plan: RunPlan, selection: Selection, files: Files, invocation: 
     """The part of the plan that is asked for. Raises UsageError."""
     if selection.since is None:
         return select(run_plan, selection)
-    from runner.changes import changed_files, changed_images
+    from runner.planning.changes import changed_files, changed_images
 
     folder = os.path.dirname(os.path.abspath(files.paths[-1]))
     found = changed_files(folder, selection.since, os.environ)
@@ -173,7 +173,7 @@ def selected(run_plan: RunPlan, selection: Selection, files: Files, invocation: 
 
 def planned_run(files: Files, invocation: Invocation, overrides: Overrides) -> RunPlan:
     """The images of `files` in order. Raises UsageError, and InvalidFileError with all faults."""
-    from runner import config
+    from runner.buildsfile import config
 
     check_existence(files)
     run_config = config.load(files.paths, os.environ, overrides, file_format=files.format)

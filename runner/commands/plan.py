@@ -18,10 +18,10 @@ from runner.commands.options import (
     with_file,
     with_selection,
 )
-from runner.earlier import read_earlier, read_keys
-from runner.explaining import Explaining, ImageReport, as_json, described
-from runner.plan import RunPlan, plan
-from runner.selection import Selection
+from runner.planning.explaining import Explaining, ImageReport, as_json, described
+from runner.planning.plan import RunPlan, plan
+from runner.planning.selection import Selection
+from runner.run.earlier import read_earlier, read_keys
 
 
 @click.command("plan")
@@ -47,8 +47,8 @@ def command(
     invocation: Invocation, /, files: Files, selection: Selection, report_dir: str, home: str, **wants: bool
 ) -> None:
     """Show the order in which the images of FILE are built, and why. Builds nothing."""
-    from runner import config
-    from runner.printing import printed
+    from runner.buildsfile import config
+    from runner.buildsfile.printing import printed
 
     _check(wants)
     check_existence(files)

@@ -10,10 +10,10 @@ from executor.dataclass import replace
 from executor.errors import UsageError
 from runner.commands.options import Invocation, with_debug
 from runner.commands.reporting import Reporting, with_reporting
-from runner.crew import Crew, Patience
-from runner.pushing import resume
-from runner.signals import SignalPipe
-from runner.workers import ZygotePool
+from runner.run.crew import Crew, Patience
+from runner.run.pushing import resume
+from runner.run.signals import SignalPipe
+from runner.run.workers import ZygotePool
 
 
 @click.command("push")

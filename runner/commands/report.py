@@ -22,8 +22,8 @@ from runner.commands.options import with_debug
 @with_debug
 def command(events: BinaryIO, report_dir: str) -> None:
     """Make the reports of a run from the file EVENTS that its --events-file wrote (- for standard input)."""
-    from runner.eventstream import read_events
     from runner.report.folder import ReportFolder
+    from runner.run.eventstream import read_events
 
     folder = ReportFolder.create(
         report_dir, lambda message: print(f"krunner: warning: {message}", file=sys.stderr)

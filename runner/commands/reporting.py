@@ -14,16 +14,16 @@ import click
 from executor.dataclass import dataclass
 from executor.errors import UsageError
 from executor.eventlines import open_events
-from runner.eventstream import EventsFile
 from runner.report import traces
-from runner.report.cimarkup import markup_for
-from runner.report.console import Console, Paper, Verbosity
+from runner.report.console.cimarkup import markup_for
+from runner.report.console.console import Console, Paper, Verbosity
+from runner.report.console.jsonlines import JsonLines
+from runner.report.console.livearea import LiveArea, LiveConsole
+from runner.report.console.livestatus import LiveStatus
 from runner.report.folder import ReportFolder
-from runner.report.jsonlines import JsonLines
-from runner.report.livearea import LiveArea, LiveConsole
-from runner.report.livestatus import LiveStatus
 from runner.report.metadatafile import MetadataFile
 from runner.report.style import wants_colour
+from runner.run.eventstream import EventsFile
 from runner.runevents import RunSink, RunWarned, each
 
 LogFormat = Literal["text", "color", "json"]

@@ -13,6 +13,6 @@ def command(name: Name) -> None:
     """Print the JSON schema of the builds file, or of what krunner writes: its report result.json, a line of the
     events, a file of keys/, and the JSON of plan, doctor and prune.
     """
-    from runner import schema
+    from runner.buildsfile import schema
 
     print(schema.text(name), end="")

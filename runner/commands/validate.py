@@ -27,8 +27,8 @@ from runner.report.faultformats import FaultFormat, shown
 @click.pass_obj
 def command(invocation: Invocation, /, files: Files, online: bool, form: FaultFormat) -> int:
     """Check FILE, its Dockerfiles, contexts and secrets, and report every fault with its line. Builds nothing."""
-    from runner import config
-    from runner.validation import Validation
+    from runner.buildsfile import config
+    from runner.planning.validation import Validation
 
     check_existence(files)
     try:

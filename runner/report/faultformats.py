@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from executor.errors import Diagnostic
-from runner.report.cimarkup import GitHubMarkup, Level, Note
+from runner.report.console.cimarkup import GitHubMarkup, Level, Note
 
 FaultFormat = Literal["text", "json", "github", "gitlab"]
 

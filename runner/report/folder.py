@@ -14,15 +14,15 @@ from pathlib import Path
 
 from executor.errors import UsageError
 from executor.events import InputsFound
-from runner.earlier import KEYS
+from runner.report.html.page import page
 from runner.report.junit import junit
 from runner.report.lines import Line, log_lines, outcome_line
 from runner.report.logfile import LogFile
 from runner.report.names import ambiguous, digests, dotenv, too_large_for_gitlab
-from runner.report.page import page
 from runner.report.record import RunRecord
 from runner.report.replacing import replace
 from runner.report.result import RESULT_VERSION, result
+from runner.run.earlier import KEYS
 from runner.runevents import (
     ImageEvent,
     ImageFinished,

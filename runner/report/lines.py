@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from executor import events
 from executor.dataclass import dataclass
 from runner.outcome import Outcome
+from runner.report.console.table import status_word
 from runner.report.style import counted, duration, size
-from runner.report.table import status_word
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 from executor.cli import command, main, spec_from_flags
 from executor.errors import RunError, UsageError
 from executor.events import Warned
-from executor.flags import FLAGS, Support, normalize
+from executor.options.flags import FLAGS, Support, normalize
 from executor.spec import CacheOptions, LayerOptions, build_spec_from_json
 
 

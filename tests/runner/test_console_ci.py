@@ -8,9 +8,9 @@ import pytest
 
 from executor import events
 from runner.outcome import Outcome, RunReport
-from runner.report.cimarkup import GitHubMarkup, GitLabMarkup, NoMarkup, Note, markup_for
-from runner.report.console import Console, Paper
-from runner.report.heartbeat import Heartbeat
+from runner.report.console.cimarkup import GitHubMarkup, GitLabMarkup, NoMarkup, Note, markup_for
+from runner.report.console.console import Console, Paper
+from runner.report.console.heartbeat import Heartbeat
 from runner.runevents import (
     ImageEvent,
     ImageFinished,

@@ -17,7 +17,7 @@ from executor.diagnosis import (
     ProcessFinding,
     StoreFinding,
 )
-from runner import schema
+from runner.buildsfile import schema
 from runner.cli import main
 from runner.executor import INSTALLED
 from runner.report.diagnosis import describe

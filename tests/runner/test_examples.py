@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import config
+from runner.buildsfile import config
 from runner.cli import main
 
 ROOT = Path(__file__).parents[2]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from executor import events
 from runner.outcome import Outcome, RunReport
-from runner.report.console import Console, Paper
-from runner.report.livearea import LiveArea, LiveConsole
-from runner.report.livestatus import LiveStatus
+from runner.report.console.console import Console, Paper
+from runner.report.console.livearea import LiveArea, LiveConsole
+from runner.report.console.livestatus import LiveStatus
 from runner.runevents import (
     ImageEvent,
     ImageFinished,

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from executor.events import CommandOutput
 from runner.outcome import Outcome
 from runner.report.criticalpath import critical_path
+from runner.report.html.markup import Html, join, tag
+from runner.report.html.page import page
+from runner.report.html.pagestyle import STYLE
+from runner.report.html.timeline import Bar, Scale, row
 from runner.report.imagerecord import ImageRecord
-from runner.report.markup import Html, join, tag
-from runner.report.page import page
-from runner.report.pagestyle import STYLE
 from runner.report.plaintext import page_text
 from runner.report.record import RunRecord
-from runner.report.timeline import Bar, Scale, row
 from runner.runevents import ImageEvent, ImageFinished, ImageKept, ImageStarted, RunStarted
 from tests.support import sampleruns
 

@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from executor.spec import PruneResult, PruneSpec
-from runner import schema
+from runner.buildsfile import schema
 from runner.cli import main
 from runner.executor import Executor
 

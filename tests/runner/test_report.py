@@ -4,12 +4,12 @@ import json
 import pytest
 
 from executor import events
-from runner.eventstream import from_document
 from runner.outcome import Outcome, RunReport
-from runner.report.console import Console, Paper
-from runner.report.jsonlines import JsonLines
+from runner.report.console.console import Console, Paper
+from runner.report.console.jsonlines import JsonLines
+from runner.report.console.table import table
 from runner.report.style import duration, size, wants_colour
-from runner.report.table import table
+from runner.run.eventstream import from_document
 from runner.runevents import (
     ImageEvent,
     ImageFinished,

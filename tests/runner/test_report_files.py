@@ -16,8 +16,7 @@ from jsonschema import Draft202012Validator
 
 from executor import events
 from executor.errors import Diagnostic, InvalidFileError, Location, StepError, UsageError
-from runner import schema
-from runner.earlier import read_keys
+from runner.buildsfile import schema
 from runner.outcome import Outcome, RunReport
 from runner.report.folder import ReportFolder
 from runner.report.imagerecord import TAIL_LINES
@@ -26,6 +25,7 @@ from runner.report.names import ambiguous, digests, dotenv, too_large_for_gitlab
 from runner.report.plaintext import xml_text
 from runner.report.record import RunRecord
 from runner.report.result import result
+from runner.run.earlier import read_keys
 from runner.runevents import (
     ImageEvent,
     ImageFinished,

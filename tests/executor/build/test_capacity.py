@@ -5,7 +5,7 @@ import os
 import pytest
 
 from executor.build import capacity
-from executor.rootfs import guard
+from executor.rootfs.inplace import guard
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from executor.build.layersource import LayerSource
+from executor.build.bases.layersource import LayerSource
 from executor.build.stopping import StopFlag
 from executor.build.storekeeping import store_session, trim_store
 from executor.errors import ImageError

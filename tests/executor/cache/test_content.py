@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.cache.content import content_digest
-from executor.rootfs.copytree import Choice, CopyRules, copy_tree
+from executor.rootfs.files.copytree import Choice, CopyRules, copy_tree
 from tests.support.trees import Dir, Fifo, File, Hard, Link, read_tree, write_tree
 
 TREE = {"a/b": "content", "a/l": Link("b"), "c": File("x", 0o755), "d": Dir(0o700), "p": Fifo()}

@@ -15,14 +15,15 @@ from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.layer import Layer
 from executor.image.mediatypes import OCI_LAYER
-from executor.rootfs import choose, overlaymount
+from executor.rootfs import choose
 from executor.rootfs.base import Probe
-from executor.rootfs.chroot import ChrootDriver
-from executor.rootfs.layerdirs import chain_ids
-from executor.rootfs.namespaces import subordinate_range
-from executor.rootfs.overlay import OverlayDriver
-from executor.rootfs.overlaymount import OverlayMount, mount_overlay
-from executor.rootfs.trial import try_in_child
+from executor.rootfs.chroot.driver import ChrootDriver
+from executor.rootfs.kernel.namespaces import subordinate_range
+from executor.rootfs.kernel.trial import try_in_child
+from executor.rootfs.overlay import overlaymount
+from executor.rootfs.overlay.driver import OverlayDriver
+from executor.rootfs.overlay.layerdirs import chain_ids
+from executor.rootfs.overlay.overlaymount import OverlayMount, mount_overlay
 from executor.spec import RootfsOptions
 from executor.store import Store
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.rootfs.process import LineSplitter
+from executor.rootfs.command.process import LineSplitter
 
 
 @pytest.mark.parametrize(

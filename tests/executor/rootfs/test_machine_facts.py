@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from executor.rootfs import refusals
-from executor.rootfs.mountinfo import Mount, mount_of, mounts
-from executor.rootfs.privileges import Privileges, capability_names, read_privileges
+from executor.rootfs.kernel import refusals
+from executor.rootfs.kernel.mountinfo import Mount, mount_of, mounts
+from executor.rootfs.kernel.privileges import Privileges, capability_names, read_privileges
 
 _MOUNTINFO = """\
 22 1 0:21 / / rw,relatime master:1 - overlay overlay rw,lowerdir=/l

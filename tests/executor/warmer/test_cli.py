@@ -3,7 +3,7 @@
 import pytest
 
 from executor.errors import NotFoundError, UsageError
-from executor.flags import WARMER_FLAGS, normalize
+from executor.options.flags import WARMER_FLAGS, normalize
 from executor.warmer import warm as warming
 from executor.warmer.cli import command, main, request_from_flags
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from executor.build.bases import BaseImages
-from executor.build.layersource import LayerSource
+from executor.build.bases.bases import BaseImages
+from executor.build.bases.layersource import LayerSource
+from executor.build.bases.warmedbases import open_warmed
 from executor.build.stopping import StopFlag
-from executor.build.warmedbases import open_warmed
 from executor.cache.warmed import WarmedImages
 from executor.errors import AuthError, Error, InvalidFileError, NotFoundError, RegistryError, UnfitError
 from executor.events import PullFinished, Warned, discard

@@ -1,0 +1,1 @@
+"""Finished images on their way out: assembled, written, pushed."""

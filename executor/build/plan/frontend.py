@@ -1,0 +1,131 @@
+"""Reading what the user wrote: the Dockerfile, its .dockerignore, and the context they speak of."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from executor.build.plan.buildargs import builder_args
+from executor.context.base import ContextTree
+from executor.context.http import is_http_url, without_credentials
+from executor.dataclass import dataclass
+from executor.dockerfile.ignore import IgnoreMatcher, parse_ignore
+from executor.dockerfile.instructions import Arg, Dockerfile
+from executor.dockerfile.parser import parse
+from executor.dockerfile.stages import predefined_args
+from executor.errors import ContextError
+from executor.spec import BuildSpec
+
+Download = Callable[[str], str]
+"""Fetches a URL into a file and gives its path."""
+
+STANDARD_INPUT = "-"
+"""The path that means standard input."""
+
+_IGNORE_FILE = ".dockerignore"
+_DEFAULT_NAME = "Dockerfile"
+_PATTERN_CHARACTER = re.compile(r"[*?\[\]\\!]")
+
+
+@dataclass(frozen=True, slots=True)
+class Frontend:
+    """A parsed Dockerfile and the context its COPY and ADD read."""
+
+    dockerfile: Dockerfile
+    context: ContextTree
+
+    def known_args(self) -> set[str]:
+        """Every build argument that the file declares or that is predefined."""
+        declared = [
+            *self.dockerfile.global_args,
+            *(step for stage in self.dockerfile.stages for step in stage.instructions if isinstance(step, Arg)),
+        ]
+        return {name for arg in declared for name, _ in arg.entries} | predefined_args() | builder_args()
+
+
+def read_frontend(spec: BuildSpec, context: str, download: Download) -> Frontend:
+    """Read the Dockerfile that `spec` holds or names for the context in the directory `context`.
+
+    Raises ContextError when it is not there, InvalidFileError when it has faults.
+    """
+    found = read_dockerfile(spec, context, download)
+    return Frontend(found.parsed, ContextTree(context, ignore_matcher(spec, found.path, context)))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDockerfile:
+    """A Dockerfile and where it lies, '' when it lies nowhere: then no ignore file belongs to it."""
+
+    parsed: Dockerfile
+    path: str
+
+
+def read_dockerfile(spec: BuildSpec, context: str, download: Download) -> ReadDockerfile:
+    """The Dockerfile that `spec` holds or names: text, `-`, a URL, a path. Raises what `read_frontend` raises."""
+    if spec.dockerfile_text is not None:
+        return ReadDockerfile(parse(spec.dockerfile_text.encode("utf-8", "surrogateescape"), _DEFAULT_NAME), "")
+    if spec.dockerfile == STANDARD_INPUT:
+        return ReadDockerfile(parse(_from_standard_input(), "stdin"), "")
+    if is_http_url(spec.dockerfile):
+        return ReadDockerfile(parse(_read(download(spec.dockerfile)), without_credentials(spec.dockerfile)), "")
+    path = find_dockerfile(spec.dockerfile, context)
+    return ReadDockerfile(parse(_read(path), spec.dockerfile), path)
+
+
+def find_dockerfile(name: str, context: str) -> str:
+    """Where the Dockerfile is: relative to the working directory if it is there, else to the context.
+
+    The default name is the context's first: one that happens to lie in the working directory is not meant. Where
+    there is none, `dockerfile` serves too, as with BuildKit.
+    """
+    candidates = [os.path.abspath(name), os.path.join(context, name)]
+    if name == _DEFAULT_NAME:
+        candidates.reverse()
+    if os.path.basename(name) == _DEFAULT_NAME:
+        candidates += [os.path.join(os.path.dirname(path), _DEFAULT_NAME.lower()) for path in candidates]
+    for candidate in candidates:
+        if os.path.isfile(candidate):
+            return candidate
+    raise ContextError(f"there is no Dockerfile {name!r} here or in the context {context}")
+
+
+def ignore_matcher(spec: BuildSpec, dockerfile: str, context: str) -> IgnoreMatcher | None:
+    """`<Dockerfile>.dockerignore` beside the Dockerfile counts before the context's `.dockerignore`.
+
+    What the spec excludes comes last, so that no pattern lets it in again.
+    """
+    excluded = tuple(_excluded(spec.context_excludes, os.path.realpath(context)))
+    own = [f"{dockerfile}{_IGNORE_FILE}"] if dockerfile else []
+    for path in (*own, os.path.join(context, _IGNORE_FILE)):
+        if os.path.isfile(path):
+            return read_ignore_file(path, excluded)
+    return IgnoreMatcher(excluded) if excluded else None
+
+
+def read_ignore_file(path: str, more: tuple[str, ...] = ()) -> IgnoreMatcher:
+    """The patterns of an ignore file, then `more`. Raises ContextError, InvalidFileError."""
+    return IgnoreMatcher(parse_ignore(_read(path), path) + more, path)
+
+
+def _excluded(paths: Iterable[str], context: str) -> Iterator[str]:
+    """Patterns that match just the given absolute paths, as far as they are below the directory `context`."""
+    for path in paths:
+        relative = os.path.relpath(os.path.realpath(path), context)
+        if relative != "." and relative.split("/")[0] != "..":
+            yield _PATTERN_CHARACTER.sub(r"\\\g<0>", relative)
+
+
+def _from_standard_input() -> bytes:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise ContextError("the Dockerfile is to come on standard input, which is a terminal or closed")
+    return sys.stdin.buffer.read()
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ContextError(f"cannot read {path}: {error.strerror}") from error

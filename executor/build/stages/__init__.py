@@ -1,0 +1,1 @@
+"""Stages in the making: their roots, their layers, the cache beside their steps, several at once."""

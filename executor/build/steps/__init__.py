@@ -1,0 +1,1 @@
+"""Carrying out instructions: the dispatch, RUN with its mounts, COPY and ADD."""

@@ -1,0 +1,1 @@
+"""What the mounts of RUN draw on: secrets, ssh agents, caches."""

@@ -1,0 +1,1 @@
+"""What can be asked about a build, or about the machine it would run on, without building."""

@@ -1,0 +1,1 @@
+"""The command line of `executor`: its flags and how they are read."""

@@ -1,0 +1,1 @@
+"""The chroot driver: a directory that is compared before and after."""

@@ -1,0 +1,1 @@
+"""The command of a RUN in its root: started, shut in, given its mounts, and nothing of it left."""

@@ -1,0 +1,1 @@
+"""Files inside a root: paths that cannot leave it, unpacking, copying, owners."""

@@ -1,0 +1,1 @@
+"""The overlay driver: layers unpacked once, stacked by overlayfs."""
