@@ -21,12 +21,13 @@ from integration.bench.measure import Measured, measure
 from integration.bench.peers import Peer, Place, available, load_debug_image
 from integration.bench.phases import phases_of
 from integration.bench.workloads import WORKLOADS, Workload
-from integration.support.bases import busybox_archive, debian_archive, push_archive
+from integration.support.bases import busybox_archive, debian_archive, push_archive, push_bases, toolbox_archive
 from integration.support.builders import serve_docker
 from integration.support.programs import ProgramError
 from integration.support.registries import RegistryServer, serve_registry
 
 _OURS = ("krunner", "in-place")
+_LOOP = "in-place-loop"
 _NOT_CACHED = ("docker",)
 """Peers that keep no layer cache in a registry."""
 _LARGE = 1 << 30
@@ -37,29 +38,35 @@ def main() -> int:
     options = _options()
     with contextlib.ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="krunner-bench-", dir="/var/tmp")))
-        bench = Bench(work)
+        workloads = {name: make for name, make in WORKLOADS.items() if _wanted(name, options.workloads)}
+        bench = Bench(work, every_base="twenty" in workloads)
         docker = stack.enter_context(serve_docker(work / "docker")) if shutil.which("dockerd") else None
-        if docker and _wanted("in-place", options.peers):
+        if docker and (_wanted("in-place", options.peers) or _wanted(_LOOP, options.peers)):
             load_debug_image(docker)
         peers = {name: peer for name, peer in available(docker).items() if _wanted(name, options.peers)}
         print(f"tools: {', '.join(peers)}; rounds: {options.rounds}", flush=True)
-        for name, make in WORKLOADS.items():
-            if _wanted(name, options.workloads):
-                workload = make(work / "contexts")
-                _show(workload, bench.rounds(workload, peers, options.rounds))
+        for make in workloads.values():
+            workload = make(work / "contexts")
+            _show(workload, bench.rounds(workload, peers, options.rounds))
         return 1 if bench.failed.intersection(_OURS) else 0
 
 
 class Bench:
-    """Runs workloads below the folder `work`; `failed` names the tools of which a run failed."""
+    """Runs workloads below the folder `work`; `failed` names the tools of which a run failed.
 
-    def __init__(self, work: Path) -> None:
+    Its registries hold the two bases of most workloads, or every one that there is.
+    """
+
+    def __init__(self, work: Path, *, every_base: bool) -> None:
         self._work = work
         self._bases = work / "bases"
         self.failed: set[str] = set()
         with serve_registry(self._bases) as registry:
             for archive in (busybox_archive(), debian_archive()):
                 push_archive(archive, registry.host)
+            if every_base:
+                push_bases(registry.host)
+                push_archive(toolbox_archive(), registry.host)
 
     def rounds(self, workload: Workload, peers: Mapping[str, Peer], rounds: int) -> Mapping[str, list[Measured]]:
         """`rounds` runs of each peer in turn, by peer; one that fails is told of and left out."""
@@ -134,8 +141,10 @@ def _show(workload: Workload, results: Mapping[str, Sequence[Measured]]) -> None
 
 def _able(workload: Workload, peers: Iterable[str]) -> list[str]:
     """The tools of `peers` that the workload is for."""
-    others = _NOT_CACHED if workload.cached else ()
-    return [name for name in peers if name not in others and (name in _OURS or not workload.ours)]
+    if workload.peers:
+        return [name for name in peers if name in workload.peers]
+    others = (_LOOP, *(_NOT_CACHED if workload.cached else ()))
+    return [name for name in peers if name not in others]
 
 
 def _wanted(name: str, chosen: Sequence[str]) -> bool:

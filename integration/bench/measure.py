@@ -21,13 +21,15 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 class Command:
     """What to run and time. `daemon` is the process that works for it (0: none); of its memory counts what it has
     at work beyond what it had before (its start is not measured either). `container` is the file that will hold
-    the id of the container it works in: then that container's memory counts, and its daemon's does not.
+    the id of the container it works in: then that container's memory counts, and its daemon's does not. `status`
+    is the exit status that it must have.
     """
 
     argv: Sequence[str | Path]
     env: Mapping[str, str]
     daemon: int = 0
     container: Path | None = None
+    status: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ class Measured:
 
 
 def measure(command: Command) -> Measured:
-    """Run the command to its end. Raises ProgramError with its output when it fails."""
+    """Run the command to its end. Raises ProgramError with its output when it ends otherwise than it should."""
     idle = _resident_of(command.daemon) if command.daemon and not command.container else 0
     busy, before = _cpu_of(command.daemon), os.times()
     begin = time.perf_counter()
@@ -62,7 +64,7 @@ def measure(command: Command) -> Measured:
     ended.set()
     watcher.join()
     output = printed.decode(errors="replace")
-    if process.returncode != 0:
+    if process.returncode != command.status:
         raise ProgramError(f"{command.argv}\nended with {process.returncode}\n{output}")
     cpu = after.children_user - before.children_user + after.children_system - before.children_system
     return Measured(wall=wall, cpu=cpu + _cpu_of(command.daemon) - busy, peak=max(peaks) - idle, output=output)

@@ -1,6 +1,7 @@
 """The tools that are compared, each with its command for a workload and a way to a clean state.
 
 krunner, in-place              this checkout: overlay as root; in its debug container with default capabilities
+in-place-loop                  the same, a list as a shell loop over one `krunner` an image (the workload twenty)
 kaniko, kaniko-fork            KANIKO_EXECUTOR, KANIKO_FORK_EXECUTOR: static executors, put into a container
 buildah, docker                on PATH (docker: a daemon of the benchmark's own)
 buildctl                       on PATH, with the daemon that BUILDKIT_HOST names (a unix socket)
@@ -73,25 +74,40 @@ class Krunner:
 
 @dataclass(frozen=True, slots=True)
 class InPlace:
-    """The same in a new container of `krunner:debug`."""
+    """The same in a new container of `krunner:debug`; `loop`: a list as one `krunner` for each image."""
 
     docker: Docker
+    loop: bool = False
 
     @contextmanager
     def command(self, workload: Workload, place: Place) -> Iterator[Command]:
         """See `Peer`."""
         if len(workload.images) == 1:
             words = ["executor", "--rootfs=in-place", *_flags(workload.images[0], place), *_EVENTS]
-        else:
-            (place.folder / "builds.yaml").write_text(_builds_file(workload, place))
-            words = [
-                "krunner",
-                "build",
-                "--rootfs=in-place",
-                f"--report-dir={place.folder}/report",
-                f"{place.folder}/builds.yaml",
-            ]
-        yield _in_container(self.docker, "krunner:debug", workload, place, words)
+            yield _in_container(self.docker, "krunner:debug", workload, place, words)
+            return
+        with _list_in(workload, place):
+            words = ["krunner", "build", "--rootfs=in-place", f"--report-dir={place.folder}/report"]
+            words.append(f"{place.folder}/builds.yaml")
+            if self.loop:
+                one = f'{shlex.join(words)} --only "$name" || status=1'
+                words = [
+                    "sh",
+                    "-c",
+                    f"status=0; for name in {' '.join(workload.names)}; do {one}; done; exit $status",
+                ]
+            yield _in_container(self.docker, "krunner:debug", workload, place, words)
+
+
+@contextmanager
+def _list_in(workload: Workload, place: Place) -> Iterator[None]:
+    """Write the workload's builds.yaml into the run's folder."""
+    if workload.own_list:
+        with workload.own_list.lay_out(place.folder, place.host):
+            yield
+        return
+    (place.folder / "builds.yaml").write_text(_builds_file(workload, place))
+    yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +203,7 @@ def available(docker: Docker | None) -> dict[str, Peer]:
     peers: dict[str, Peer] = {"krunner": Krunner()}
     if docker:
         peers["in-place"] = InPlace(docker)
+        peers["in-place-loop"] = InPlace(docker, loop=True)
         for name, variable in (("kaniko", "KANIKO_EXECUTOR"), ("kaniko-fork", "KANIKO_FORK_EXECUTOR")):
             if os.environ.get(variable):
                 peers[name] = Kaniko(docker, _kaniko_image(docker, name, Path(os.environ[variable])))
@@ -272,7 +289,13 @@ def _in_container(docker: Docker, image: str, workload: Workload, place: Place, 
     fixed = ("run", "--network=host", "--env=USER=root", "--entrypoint=", f"--cidfile={identity}")
     volumes = (f"--volume={place.folder}:{place.folder}", *contexts)
     argv: list[str | Path] = [DOCKER, *fixed, *volumes, image, *words]
-    return Command(argv=argv, env={"DOCKER_HOST": docker.host}, daemon=_daemon_of(docker), container=identity)
+    return Command(
+        argv=argv,
+        env={"DOCKER_HOST": docker.host},
+        daemon=_daemon_of(docker),
+        container=identity,
+        status=workload.own_list.status if workload.own_list else 0,
+    )
 
 
 def _daemon_of(docker: Docker) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from integration.debugimage import twenty
+from integration.support.gate import serve_gate
 from integration.support.recipes import Node, make_files
 
 _TEN = 10
@@ -73,17 +76,35 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """Images in the order in which they must be built; `cached`: with their layers in a registry's cache.
+class OwnList:
+    """A list for `krunner` with a builds file of its own: the names of its images, and how it ends (exit status).
 
-    `large`: what a run leaves is few files and many bytes. `ours`: for krunner alone.
+    `lay_out(folder, registry)` writes builds.yaml and the contexts into the folder, and serves what they ask for.
+    """
+
+    names: Sequence[str]
+    lay_out: Callable[[Path, str], AbstractContextManager[None]]
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Images in the order in which they must be built, or a list. `cached`: with layers are in a registry's cache.
+
+    `large`: what a run leaves is few files and many bytes. `peers`: the only tools that it is for, if not for all.
     """
 
     name: str
-    images: Sequence[Image]
+    images: Sequence[Image] = ()
+    own_list: OwnList | None = None
     cached: bool = False
     large: bool = False
-    ours: bool = False
+    peers: Sequence[str] = ()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the images in a builds file."""
+        return self.own_list.names if self.own_list else [image.repository for image in self.images]
 
 
 Maker = Callable[[Path], Workload]
@@ -144,7 +165,21 @@ def gigabyte(work: Path) -> Workload:
 
 def memory(work: Path) -> Workload:
     """A layer of 2 GiB, half random and half a hole, and one of 200,000 files: look at the peak."""
-    return replace(_single(work, "memory", {"Dockerfile": _MEMORY.format(folders=2000)}), ours=True)
+    workload = _single(work, "memory", {"Dockerfile": _MEMORY.format(folders=2000)})
+    return replace(workload, peers=("krunner", "in-place"))
+
+
+def twenty_bases(_work: Path) -> Workload:
+    """The list of integration/debugimage/twenty.py, some fail on purpose, beside a loop over its images."""
+
+    @contextmanager
+    def lay_out(folder: Path, host: str) -> Iterator[None]:
+        with serve_gate(lambda _name: None) as gate:
+            twenty.lay_out(folder, {"base": host, "push": gate, "gate": gate})
+            yield
+
+    own_list = OwnList(names=[image.name for image in twenty.IMAGES], lay_out=lay_out, status=1)
+    return Workload(name="twenty", own_list=own_list, peers=("in-place", "in-place-loop"))
 
 
 WORKLOADS: Mapping[str, Maker] = {
@@ -157,6 +192,7 @@ WORKLOADS: Mapping[str, Maker] = {
     "100k-files": hundred_thousand,
     "1gib-layer": gigabyte,
     "memory": memory,
+    "twenty": twenty_bases,
 }
 
 
