@@ -13,7 +13,7 @@ from executor.build.storekeeping import store_session, trim_store
 from executor.errors import ImageError
 from executor.events import Warned
 from executor.store import Store
-from tests.executor.build.test_layer_streams import NOISE, Registry, layer_of
+from tests.executor.build.layers.test_layer_streams import NOISE, Registry, layer_of
 
 
 @pytest.fixture
