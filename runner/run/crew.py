@@ -19,6 +19,8 @@ from runner.run.signals import SignalSource
 from runner.run.workers import Ended, WorkerPool
 from runner.runevents import RunSink, TimePassed
 
+PUSHES_AT_ONCE = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
@@ -61,6 +63,15 @@ class Crew:
     def size(self) -> int:
         """How many workers there are."""
         return len(self._running)
+
+    def has_room(self, jobs: int) -> bool:
+        """Whether another image may be built, `jobs` at once.
+
+        One that is built and only being sent waits for a network, and leaves its core to the next, unless images
+        are to be built strictly one after another.
+        """
+        sending = sum(running.sending for running in self._running.values()) if jobs > 1 else 0
+        return self.size - min(sending, max(jobs, PUSHES_AT_ONCE)) < jobs
 
     def start(self, name: str, job: Job, *, timeout: float = 0.0) -> None:
         """Give `job` to a new worker, which may take `timeout` seconds (0: as long as it wants)."""

@@ -54,14 +54,14 @@ class _Lines:
 class RunningImage:
     """Reads a worker's two pipes. `halted` says that the run has no use for it any more, `timed_out` that its
     `timeout` (seconds, 0: none) is over; `asked` and `killed` what was done about it, `end_at` when the next step
-    is due by time.monotonic().
+    is due by time.monotonic(); `sending` that it is built, and all that is left to do is to push it.
     """
 
     def __init__(self, name: str, launched: Launched, *, timeout: float = 0.0) -> None:
         self.name = name
         self.number = launched.number
         self.timeout = timeout
-        self.halted = self.timed_out = self.asked = self.killed = False
+        self.halted = self.timed_out = self.asked = self.killed = self.sending = False
         self._pipes = {fd: _Lines(fd) for fd in (launched.events, launched.output)}
         self._event_fd = launched.events
         self._started = time.monotonic()
@@ -112,6 +112,10 @@ class RunningImage:
         match event:
             case events.ImageBuilt(digest=digest, size=size):
                 self._digest, self._size = digest, size
+            case events.PushStarted():
+                self.sending = True
+            case events.StageStarted():  # also again, when a cached layer proves damaged in the push
+                self.sending = False
             case events.BuildSucceeded() | events.BuildFailed():
                 self._last = event
             case _:

@@ -26,7 +26,10 @@ from runner.runevents import ImageEvent, ImageFinished, ImageKept, ImageStarted,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """`jobs`: how many images at once. `push`: whether pushes wait for the list. See `Patience`, `Resumption`."""
+    """`jobs`: how many images are built at once (see `Crew.has_room`). `push`: whether pushes wait for the list.
+
+    See `Patience`, `Resumption`.
+    """
 
     jobs: int = 1
     fail_fast: bool = False
@@ -95,7 +98,7 @@ class Scheduler:
             if self._crew.halt or failed:
                 self._waiting.remove(planned)
                 self._skip(planned, self._crew.halt or _cause(failed))
-            elif self._crew.size < self._options.jobs and all(needs) and self._is_due(planned):
+            elif self._crew.has_room(self._options.jobs) and all(needs) and self._is_due(planned):
                 self._waiting.remove(planned)
                 self._start(planned)
 

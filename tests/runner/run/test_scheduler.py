@@ -195,6 +195,48 @@ def test_no_more_than_jobs_at_once_and_only_what_is_ready(run):
     assert [spec.name for spec in pool.launched] == ["a", "b", "c", "d", "e"]
 
 
+def sending(pool, number):
+    pool.tell(number, events.PushStarted(reference="r:1"))
+
+
+def ending(*numbers):
+    def end_them(pool, number):
+        for other in (*numbers, number):
+            succeed(pool, other)
+
+    return end_them
+
+
+def test_an_image_that_is_only_being_sent_makes_room_for_another(run):
+    script = {"a": sending, "b": hang, "c": ending(1, 2), "d": succeed}
+    report, _, seen = run(script, jobs=2)
+    assert set(statuses(report).values()) == {"built"}
+    ended = next(position for position, e in enumerate(seen) if isinstance(e, ImageFinished))
+    assert [e.name for e in seen[:ended] if isinstance(e, ImageStarted)] == ["a", "b", "c"]
+
+
+def test_one_that_is_built_again_because_its_cached_layer_is_damaged_takes_its_place_again(run):
+    stage = events.StageStarted(index=0, name="", base="scratch", position=1, total=1, platform="")
+
+    def again(pool, number):
+        pool.tell(number, events.PushStarted(reference="r:1"), stage)
+        pool.signal = lambda target, _number: succeed(pool, target)
+
+    _, _, seen = run({"a": again, "b": hang, "c": succeed}, jobs=2, timeout=0.05)
+    ended = next(position for position, e in enumerate(seen) if isinstance(e, ImageFinished))
+    assert [e.name for e in seen[:ended] if isinstance(e, ImageStarted)] == ["a", "b"]
+
+
+def test_with_one_job_an_image_is_sent_before_the_next_begins(run):
+    def sent_in_the_end(pool, number):
+        sending(pool, number)
+        pool.signal = lambda target, _number: succeed(pool, target)
+
+    _, _, seen = run({"a": sent_in_the_end, "b": succeed}, jobs=1, timeout=0.05)
+    kinds = [type(event) for event in seen if isinstance(event, ImageStarted | ImageFinished)]
+    assert kinds == [ImageStarted, ImageFinished] * 2
+
+
 def test_half_a_line_of_a_killed_worker_is_shown_as_it_is(run):
     def die(pool, number):
         pool.tell(
