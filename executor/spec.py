@@ -5,6 +5,7 @@ A BuildSpec crosses a process border as JSON: `to_json` and `build_spec_from_jso
 
 from __future__ import annotations
 
+import functools
 import re
 import typing
 from collections.abc import Mapping
@@ -359,8 +360,13 @@ def build_result_from_json(document: Mapping[str, Any]) -> BuildResult:
 _T = TypeVar("_T")
 
 
+@functools.cache
+def _hints_of(kind: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def _from_json(kind: type[_T], document: Mapping[str, Any]) -> _T:
-    hints = typing.get_type_hints(kind)
+    hints = _hints_of(kind)  # type: ignore[arg-type]  # for mypy a class may not be hashable
     unknown = set(document) - set(hints)
     if unknown:
         raise InternalError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")

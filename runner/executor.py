@@ -137,6 +137,7 @@ def _load_entry() -> JobEntry:
     from executor.build import worker
 
     worker.preload()
+    worker.find_out_for_forks()
     return worker.run_job
 
 

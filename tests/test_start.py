@@ -4,12 +4,14 @@ A bound that no longer holds is to be met by importing later, or raised here wit
 change for the better.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from executor.spec import BuildSpec, OutputSpec, RegistryOptions, RootfsOptions
 from tests.support.fake_registry import FakeRegistry
 
 ROOT = Path(__file__).parents[1]
@@ -33,27 +35,49 @@ print(*sys.modules)
 """
 
 
+WORKER = """\
+import json, sys
+from executor.build import worker
+from executor.spec import build_spec_from_json
+worker.preload()
+worker.find_out_for_forks()
+known = set(sys.modules)
+worker.run_job(build_spec_from_json(json.load(sys.stdin)), lambda _event: None)
+print(*(set(sys.modules) - known))
+"""
+
+
+def context_in(folder):
+    context = folder / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text('ARG X=1\nFROM scratch\nLABEL a=$X\nENV B=c\nUSER 1\nCMD ["/x"]\n')
+    return context
+
+
+def python(program, *words, folder, **options):
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
     """The modules of a build of metadata alone, which needs no root, with a cache and a pipeline's plain flags."""
     folder = tmp_path_factory.mktemp("start")
-    context = folder / "context"
-    context.mkdir()
-    (context / "Dockerfile").write_text('ARG X=1\nFROM scratch\nLABEL a=$X\nENV B=c\nUSER 1\nCMD ["/x"]\n')
+    context = context_in(folder)
     with FakeRegistry() as registry:
         words = [
             *(f"--context={context}", f"--destination={registry.host}/a:1", f"--kaniko-dir={folder}/home"),
             *("--insecure", "--cache=true", f"--cache-repo={registry.host}/cache"),
         ]
-        done = subprocess.run(
-            [sys.executable, "-c", BUILD, *words],
-            env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.splitlines()[-1].split())
+        return set(python(BUILD, *words, folder=folder).split())
 
 
 def test_a_build_imports_nothing_that_it_has_no_use_for(imported):
@@ -64,3 +88,17 @@ def test_a_build_imports_no_more_modules_than_it_did(imported):
     ours = {name for name in imported if name.partition(".")[0] == "executor"}
     assert len(ours) <= OURS, sorted(ours)
     assert len(imported - ours) <= OTHERS, sorted(imported - ours)
+
+
+def test_a_worker_of_a_list_has_imported_everything_before_it_begins(tmp_path):
+    """It is done once, in the process that workers are forked from."""
+    context = context_in(tmp_path)
+    with FakeRegistry() as registry:
+        job = BuildSpec(
+            context=str(context),
+            output=OutputSpec(destinations=(f"{registry.host}/a:1",)),
+            registry=RegistryOptions(insecure=True, insecure_pull=True),
+            rootfs=RootfsOptions(home=f"{tmp_path}/home"),
+        )
+        imported = python(WORKER, folder=tmp_path, input=json.dumps(job.to_json()))
+    assert imported.split() == []

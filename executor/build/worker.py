@@ -9,14 +9,17 @@ from typing import Any
 
 from executor import events
 from executor.errors import Error, InternalError
-from executor.spec import BuildResult, BuildSpec, Job
+from executor.spec import BuildResult, BuildSpec, Job, job_from_json, job_to_json
 
 _LATE_IMPORTS = (
+    "encodings.idna",  # looking up a host
     "executor.build.lookahead.buildcache",
     "executor.build.engine",
     "executor.build.lookahead.inputs",
     "executor.build.output.pushing",
     "executor.context.git",
+    "executor.registry.credentialhelper",
+    "executor.registry.dockerconfig",
     "executor.rootfs.inplace.driver",
     "isal.igzip",
     "isal.isal_zlib",
@@ -34,6 +37,14 @@ def preload() -> None:
     if is_our_image():  # where commands may get the root: see sealing.py
         import_all()
     keep_to_oneself()
+
+
+def find_out_for_forks() -> None:
+    """Find out what is the same for all workers, which are forked from this process and have its rights."""
+    from executor.rootfs.kernel import namespaces
+
+    job_from_json(job_to_json(BuildSpec(context=".")))  # what the types of its fields say
+    namespaces.find_out_for_forks()
 
 
 def run_job(job: Job, emit: Callable[[dict[str, Any]], None]) -> BuildResult:

@@ -56,6 +56,7 @@ class Transport:
         self._base_url = ""
         self._direct = Connections(self._tls_context)
         self._proxied: ProxiedConnections | None = None
+        self._proxies_are_named = _names_proxies(os.environ)
 
     @property
     def base_url(self) -> str:
@@ -135,7 +136,7 @@ class Transport:
         )
 
     def _connections(self, url: str) -> Connections | ProxiedConnections:
-        if _PLAIN_URL.fullmatch(url) and not _names_proxies(os.environ):
+        if _PLAIN_URL.fullmatch(url) and not self._proxies_are_named:
             return self._direct
         from executor.registry.proxied import ProxiedConnections
 

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from executor.errors import UnfitError
+from executor.rootfs.base import Probe
 from executor.rootfs.kernel import syscalls
 from executor.rootfs.kernel.privileges import Privileges, read_privileges
 from executor.rootfs.kernel.propagation import make_mounts_private
@@ -23,6 +24,9 @@ from executor.rootfs.kernel.refusals import mounts_refused, user_mounts_refused,
 from executor.rootfs.kernel.trial import try_in_child
 
 _OWN_IDS = 65536
+
+_found_out: list[Probe] = []
+"""What unsharing mounts came to where `find_out_for_forks` has tried it."""
 
 
 class Privilege(enum.Enum):
@@ -40,11 +44,20 @@ def enter_mount_namespace() -> Privilege:
     Returns what the process is then; drivers find out by trying what it may do. Call it while the process has one
     thread.
     """
-    if try_in_child(_unshare_mounts).usable:  # half of it would be worse than nothing, here and below
+    alone = _found_out[0] if _found_out else try_in_child(_unshare_mounts)
+    if alone.usable:  # half of it would be worse than nothing, here and below
         _unshare_mounts()
     elif try_in_child(_enter_both).usable:
         _enter_both()
     return current_privilege()
+
+
+def find_out_for_forks() -> None:
+    """Try what `enter_mount_namespace` tries first, once for all processes that are forked from this one.
+
+    They must have the rights that this one has.
+    """
+    _found_out[:] = [try_in_child(_unshare_mounts)]
 
 
 def isolate_mounts() -> None:

@@ -18,6 +18,7 @@ from executor.image.mediatypes import OCI_LAYER
 from executor.rootfs import choose
 from executor.rootfs.base import Probe
 from executor.rootfs.chroot.driver import ChrootDriver
+from executor.rootfs.kernel import namespaces
 from executor.rootfs.kernel.namespaces import subordinate_range
 from executor.rootfs.kernel.trial import try_in_child
 from executor.rootfs.overlay import overlaymount
@@ -130,3 +131,22 @@ def test_older_ways_to_mount_are_tried_in_turn(failing: int, tried: int, monkeyp
     monkeypatch.setattr(overlaymount, "_by_string", way("old"))
     mount_overlay(OverlayMount(target="/t", lowers=["/a", "/b", "/a"], upper="/u", work="/w"))
     assert calls == [("new", True), ("old", True), ("new", False), ("old", False)][:tried]
+
+
+def test_what_was_found_out_for_forks_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[object] = []
+    entered: list[bool] = []
+
+    def try_nothing(action: object) -> Probe:
+        tried.append(action)
+        return Probe(usable=True)
+
+    monkeypatch.setattr(namespaces, "_found_out", [])
+    monkeypatch.setattr(namespaces, "try_in_child", try_nothing)
+    monkeypatch.setattr(namespaces, "_unshare_mounts", lambda: entered.append(True))
+    namespaces.enter_mount_namespace()
+    assert (len(tried), len(entered)) == (1, 1)
+    namespaces.find_out_for_forks()
+    namespaces.enter_mount_namespace()
+    namespaces.enter_mount_namespace()
+    assert (len(tried), len(entered)) == (2, 3)
