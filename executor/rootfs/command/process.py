@@ -22,6 +22,7 @@ from executor.events import Stream
 from executor.rootfs.base import AbandonedError, OnLine, RunRequest
 from executor.rootfs.command.confinement import Confinement, guard
 from executor.rootfs.command.strays import kill_strays
+from executor.rootfs.kernel.forking import fork_with_signals_blocked
 
 _LONGEST_LINE = 64 * 1024
 _READ = 64 * 1024
@@ -33,8 +34,7 @@ def run(request: RunRequest, confinement: Confinement, on_line: OnLine) -> int:
     Whatever ends the wait (an exception in `on_line`, a signal handler's) kills the command and all it started.
     """
     with _Pipes() as pipes:
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # until the guard's id is held
-        guard_pid = os.fork()
+        guard_pid, mask = fork_with_signals_blocked()
         if guard_pid == 0:
             guard(request, confinement, pipes.write_ends)
         try:

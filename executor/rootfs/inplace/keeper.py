@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from executor.errors import InternalError, UnfitError
+from executor.rootfs.kernel.forking import fork_with_signals_blocked
 
 _ALL_IS_WELL = b"."
 _CHUNK = 64 * 1024
@@ -31,8 +32,12 @@ def watched(held: Collection[int], bring_back: Callable[[bytes], object]) -> Ite
     that the function which this gives was told.
     """
     reading, writing = os.pipe()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    keeper = os.fork()
+    try:
+        keeper, mask = fork_with_signals_blocked()
+    except UnfitError:
+        os.close(reading)
+        os.close(writing)
+        raise
     if keeper == 0:
         _keep(reading, held, bring_back)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -66,7 +71,8 @@ def _keep(reading: int, held: Collection[int], bring_back: Callable[[bytes], obj
             *lines, rest = (rest + data).split(b"\n")
             last = lines[-1] if lines else last
         if rest != _ALL_IS_WELL:
-            _say(*_attempt(lambda: bring_back(last)))
+            _, text = _attempt(lambda: bring_back(last))
+            _say(text)
     finally:
         os._exit(0)
 
@@ -76,7 +82,7 @@ def bring_back() -> int:
     from executor.rootfs.inplace.recovery import recover
 
     status, text = _attempt(recover)
-    _say(status, text)
+    _say(text)
     return status
 
 
@@ -91,7 +97,7 @@ def _attempt(action: Callable[[], object]) -> tuple[int, str]:
         return bug.exit_code, bug.message
 
 
-def _say(_status: int, text: str) -> None:
+def _say(text: str) -> None:
     """By a system call: after a fork the stream's lock may be held for ever."""
     if text:
         with suppress(OSError):

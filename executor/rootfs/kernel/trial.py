@@ -6,16 +6,23 @@ import os
 import signal
 from collections.abc import Callable
 
-from executor.errors import Error
+from executor.errors import Error, UnfitError
 from executor.rootfs.base import Probe
+from executor.rootfs.kernel.forking import fork_with_signals_blocked
 
 
 def try_in_child(action: Callable[[], object]) -> Probe:
-    """Run `action` in a forked child. It worked when it raises nothing; else the reason is the error's text."""
+    """Run `action` in a forked child. It worked when it raises nothing; else the reason is the error's text.
+
+    Raises UnfitError when no process can be started.
+    """
     reading, writing = os.pipe()
-    # a handler that raises inside of fork's own hooks would be lost
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    child = os.fork()
+    try:
+        child, mask = fork_with_signals_blocked()
+    except UnfitError:
+        os.close(reading)
+        os.close(writing)
+        raise
     if child != 0:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     else:
