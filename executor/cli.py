@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from executor.dockerfile.duration import parse_duration
-from executor.errors import Error, InternalError, UsageError
+from executor.errors import Error, InternalError, UsageError, machine_faults_explained
 from executor.eventlines import EventLines, open_events
 from executor.events import BuildFailed, Event, Noted, Sink
 from executor.leaving import leave_after
@@ -148,8 +148,9 @@ def logging(values: Mapping[str, Any]) -> Iterator[Sink]:
     log_format: LogFormat = values["log_format"] or ("color" if wants_color(sys.stderr) else "text")
     sink: Sink = LogSink(log_format, values["verbosity"], timestamps=values["log_timestamp"])
     try:
-        sink = _with_events(sink, values)
-        yield sink
+        with machine_faults_explained():
+            sink = _with_events(sink, values)
+            yield sink
     except Error as error:
         sink(BuildFailed.of(error))
         sys.exit(error.exit_code)

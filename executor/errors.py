@@ -23,11 +23,30 @@ The codes are documented for users in docs/exit-codes.md. Only `retryable` decid
 
 from __future__ import annotations
 
+import errno
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from executor.dataclass import dataclass
 
+_ROOM = "free some (inodes count too), or name a folder on another disk in KRUNNER_HOME"
+_DISK = "name a folder on another disk in KRUNNER_HOME"
+_FILES = "raise the limit of open files (ulimit -n)"
+_PROCESSES = "raise the limit of processes (ulimit -u, or that of the pod)"
+_MEMORY = "allow this process, or its container, more memory"
+_LACKING: Mapping[int, str] = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EROFS: _DISK,
+    errno.EIO: _DISK,
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+    errno.EAGAIN: _PROCESSES,
+    errno.ENOMEM: _MEMORY,
+}
+"""What a machine runs out of, or a disk cannot do any more, whatever was being done, and the way out."""
+_NO_THREAD = "can't start new thread"  # all that threading says
 _USERINFO = re.compile(r"(?:(?<=http://)|(?<=https://))[^\s/@]+(?=@)")
 
 
@@ -210,3 +229,26 @@ class InternalError(Error):
     """A bug of ours, never the user's fault."""
 
     exit_code = 70
+
+
+def is_of_the_machine(error: OSError) -> bool:
+    """Whether the machine lacks something (room, memory, processes, open files), or a disk of it fails."""
+    return error.errno in _LACKING
+
+
+@contextmanager
+def machine_faults_explained() -> Iterator[None]:
+    """Raise UnfitError for what the machine turns out to lack within the context: that is no bug of ours."""
+    try:
+        yield
+    except OSError as error:
+        if not is_of_the_machine(error):
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        raise UnfitError(f"{error.strerror}{where}", hint=_LACKING[error.errno or 0]) from error
+    except MemoryError as error:
+        raise UnfitError("out of memory", hint=_MEMORY) from error
+    except RuntimeError as error:
+        if str(error) != _NO_THREAD:
+            raise
+        raise UnfitError("no thread can be started", hint=_PROCESSES) from error

@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from executor.errors import Error, InternalError, InvalidFileError, UsageError
+from executor.errors import Error, InternalError, InvalidFileError, UsageError, machine_faults_explained
 from executor.leaving import leave_after
 from runner.commands.options import COMMANDS, Invocation
 from runner.executor import INSTALLED, Executor
@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None, *, executor: Executor = INSTALLED) -
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIO without it is not used
     invocation = Invocation(executor)
     try:
-        status = krunner.main(args=argv, prog_name="krunner", standalone_mode=False, obj=invocation)
+        with machine_faults_explained():
+            status = krunner.main(args=argv, prog_name="krunner", standalone_mode=False, obj=invocation)
     except click.ClickException as error:
         error.show()
         return UsageError.exit_code

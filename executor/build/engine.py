@@ -75,7 +75,8 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
     """Build the image that `spec` asks for, and push and write it where it says.
 
     Call it while the process has one thread: it may enter a mount namespace of its own. Raises executor.errors
-    classes only, and leaves no process, mount or working file behind.
+    classes, and OSError for what `errors.machine_faults_explained` explains; leaves no process, mount or working
+    file behind.
     """
     started = time.monotonic()
     home = spec.rootfs.home or default_home()  # before a user namespace makes everybody look like root

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from executor import events
-from executor.errors import Error, InternalError
+from executor.errors import Error, InternalError, machine_faults_explained
 from executor.spec import BuildResult, BuildSpec, Job, job_from_json, job_to_json
 
 _LATE_IMPORTS = (
@@ -63,7 +63,8 @@ def run_job(job: Job, emit: Callable[[dict[str, Any]], None]) -> BuildResult:
         emit(events.to_json(event))
 
     try:
-        return build(job, sink) if isinstance(job, BuildSpec) else push(job, sink)
+        with machine_faults_explained():
+            return build(job, sink) if isinstance(job, BuildSpec) else push(job, sink)
     except Error as error:
         sink(events.BuildFailed.of(error))
         raise

@@ -6,7 +6,6 @@ the caller's; the patterns come in as an `IgnoreRules`.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from executor.context.giturl import is_git_url, parse_context_url
 from executor.context.http import Download, download, download_from, without_credentials
 from executor.context.objectstores.address import is_object_url
 from executor.dataclass import dataclass, replace
-from executor.errors import ContextError, UnfitError
+from executor.errors import ContextError, UnfitError, is_of_the_machine
 from executor.events import Noted, Sink
 
 
@@ -71,7 +70,7 @@ def open_context(
     try:
         fetched = _fetch(url, scratch, sink, keep_git_dir=keep_git_dir, commit_times=commit_times)
     except OSError as error:
-        kind = UnfitError if error.errno in (errno.ENOSPC, errno.EDQUOT) else ContextError
+        kind = UnfitError if is_of_the_machine(error) else ContextError
         raise kind(f"cannot fetch the context {without_credentials(url)}: {error.strerror or error}") from error
     folder = _folder(fetched.path, sub_path) if sub_path else fetched.path
     if not os.path.isdir(folder):

@@ -10,11 +10,12 @@ import pytest
 from integration.faults.conftest import Attempt
 
 
-def _on_small_disk(attempt: Attempt, size: str) -> list[str | Path]:
-    """Words that run a build with a tmpfs of `size` as its store, and print what is left in the store's work/."""
+def _on_small_disk(attempt: Attempt, size: str = "", inodes: int = 0) -> list[str | Path]:
+    """Words that run a build with a tmpfs of such a size as its store, and print what is left in its work/."""
     attempt.home.mkdir(exist_ok=True)
+    options = f"size={size or '100%'},nr_inodes={inodes}"  # none of them: as many as one likes
     script = (
-        f'mount -t tmpfs -o size={size} none "$KRUNNER_HOME" || exit 99; "$@"; status=$?; '
+        f'mount -t tmpfs -o {options} none "$KRUNNER_HOME" || exit 99; "$@"; status=$?; '
         'echo "left: $(ls "$KRUNNER_HOME/work" | wc -l)"; exit $status'
     )
     return ["unshare", "--mount", "sh", "-c", script, "sh"]
@@ -41,6 +42,26 @@ def test_a_disk_too_small_for_a_layer(attempt: Attempt) -> None:
     assert outcome.status == 4, outcome.log
     assert "no space left" in outcome.log.lower()
     assert "left: 0" in outcome.log
+
+
+def test_a_disk_without_inodes_wherever_they_end(attempt: Attempt, base_host: str) -> None:
+    (attempt.context / "file").write_text("content")
+    dockerfile = (
+        f"FROM {base_host}/busybox AS one\nCOPY --link file /a/\nRUN --mount=type=cache,target=/c mkdir /b\n"
+        "FROM scratch\nWORKDIR /w\nCOPY --from=one /a /a\nADD file /f\n"
+    )
+    enough, words = 1000, ("no space left", "no root filesystem", "cannot mount", "read-only file system")
+    statuses = []
+    for inodes in range(20, enough, 29):
+        outcome = attempt(dockerfile, "--no-push", prefix=_on_small_disk(attempt, inodes=inodes))
+        statuses.append(outcome.status)
+        assert "left: 0" in outcome.log or outcome.status == 4
+        if outcome.status == 0:
+            break
+        assert any(word in outcome.log.lower() for word in words), outcome.log
+    assert set(statuses) <= {0, 1, 4}
+    assert statuses.count(4) > 1, statuses
+    assert statuses[-1] == 0
 
 
 def test_a_run_that_fills_the_disk(attempt: Attempt, base_host: str) -> None:

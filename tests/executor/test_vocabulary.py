@@ -1,6 +1,7 @@
 """Specs, results and events cross process borders as JSON; errors know their exit codes."""
 
 import dataclasses
+import errno
 import json
 import typing
 
@@ -104,3 +105,39 @@ def test_describe_shows_place_and_hint():
 def test_passwords_of_urls_are_left_out(text, shown):
     assert errors.without_passwords(text) == shown
     assert str(errors.Diagnostic(errors.Location("Dockerfile", 1), "wrong", excerpt=text)).endswith(shown)
+
+
+def fails(error):
+    with errors.machine_faults_explained():
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "way_out"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/store/work/x"), "device: /store/work/x", "inodes"),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system", "KRUNNER_HOME"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files", "ulimit -n"),
+        (
+            BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+            "temporarily unavailable",
+            "ulimit -u",
+        ),
+        (RuntimeError("can't start new thread"), "no thread can be started", "ulimit -u"),
+        (MemoryError(), "out of memory", "more memory"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_bug(error, words, way_out):
+    with pytest.raises(errors.UnfitError, match=words) as raised:
+        fails(error)
+    assert way_out in raised.value.hint
+    assert raised.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(errno.ENOENT, "No such file"), OSError("no number"), RuntimeError("else")]
+)
+def test_other_faults_stay_what_they_are(error):
+    with pytest.raises(type(error)) as raised:
+        fails(error)
+    assert raised.value is error

@@ -6,7 +6,6 @@ it goes there. Directories that are missing are made. `place` is shared with ADD
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ from executor.context.http import without_credentials
 from executor.dataclass import dataclass, field, replace
 from executor.dockerfile.instructions import Heredoc
 from executor.dockerfile.wildcard import has_wildcards
-from executor.errors import Error, Location, StepError, UnfitError
+from executor.errors import Error, Location, StepError, UnfitError, is_of_the_machine
 from executor.rootfs.files.copytree import CopyRules, copy_tree
 from executor.rootfs.files.safepath import inside, make_directories, resolve
 from executor.rootfs.kernel.namespaces import Privilege, current_privilege
@@ -218,5 +217,5 @@ def _explained(location: Location | None, *roots: str) -> Iterator[None]:
             path = path.removeprefix(root) if root else path
         reason = error.strerror or str(error)
         message = f"cannot copy {path}: {reason}" if path else f"cannot copy: {reason}"
-        kind = UnfitError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StepError
+        kind = UnfitError if is_of_the_machine(error) else StepError
         raise kind(message, location=location) from error

@@ -19,7 +19,7 @@ from executor.build.supplies.sshagent import forwarded
 from executor.dataclass import dataclass, field
 from executor.dockerfile.instructions import Mount, Run
 from executor.dockerfile.runflags import is_read_only, parse_bool, parse_size
-from executor.errors import Error, StepError
+from executor.errors import Error, StepError, UnfitError, is_of_the_machine
 from executor.removal import remove_tree
 from executor.rootfs.base import BindMount, CommandMount, SecretMount, TmpfsMount
 from executor.rootfs.files.copytree import CopyRules, copy_tree
@@ -44,7 +44,8 @@ class Prepared:
 def prepared_mounts(instruction: Run, stage: Stage) -> Iterator[Prepared]:
     """What the mounts of a RUN come to; locks of caches, copies and sockets are held within the context.
 
-    Raises StepError, with the place of the mount, for a source or a required secret that is not there.
+    Raises StepError, with the place of the mount, for a source or a required secret that is not there, UnfitError
+    when the disk is full.
     """
     with ExitStack() as stack:
         preparation = _Preparation(stage, stack)
@@ -55,7 +56,8 @@ def prepared_mounts(instruction: Run, stage: Stage) -> Iterator[Prepared]:
                 error.location = error.location or mount.location
                 raise
             except OSError as error:
-                raise StepError(f"cannot prepare a mount: {error.strerror}", location=mount.location) from error
+                kind = UnfitError if is_of_the_machine(error) else StepError
+                raise kind(f"cannot prepare a mount: {error.strerror}", location=mount.location) from error
         yield preparation.result()
 
 

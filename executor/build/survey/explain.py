@@ -21,7 +21,7 @@ from executor.build.stages.cachedsteps import CachedSteps, StepPlan
 from executor.build.stages.stepkeys import FileStep
 from executor.build.stopping import StopFlag
 from executor.dataclass import dataclass, replace
-from executor.errors import Error, InternalError
+from executor.errors import Error, InternalError, machine_faults_explained
 from executor.events import CacheLookedUp, Event, InputsFound, Warned
 from executor.explanation import Explanation, StepExplanation, StepState
 from executor.rootfs.kernel.namespaces import enter_mount_namespace
@@ -57,7 +57,8 @@ def explain(spec: BuildSpec) -> Explanation:
 def _tell(writing: int, spec: BuildSpec) -> NoReturn:
     document: dict[str, Any] = {}
     try:
-        document = _explain(spec).to_json()
+        with machine_faults_explained():
+            document = _explain(spec).to_json()
     except Error as error:
         document = {"error": error.message, "hint": error.hint}
     except Exception as error:  # noqa: BLE001  # the border of the process

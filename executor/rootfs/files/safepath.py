@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-from executor.errors import StepError
+from executor.errors import StepError, UnfitError, is_of_the_machine
 from executor.rootfs.kernel import syscalls
 
 _MAX_LINKS = 255  # as containerd's; the kernel allows 40 in a path
@@ -104,7 +104,7 @@ def make_directories(root: str, path: str, mode: int = 0o755, *, uid: int = 0, g
     """Make `path` and its missing parents inside `root`; those that exist stay as they are.
 
     Returns the paths made (absolute inside the root), parents first. Raises StepError when something that is not a
-    directory is in the way or the disk refuses.
+    directory is in the way, UnfitError when the disk is full.
     """
     host = resolve(root, path)
     missing: list[str] = []
@@ -125,4 +125,5 @@ def _make_directory(directory: str, mode: int, uid: int, gid: int) -> None:
             os.lchown(directory, uid, gid)
         os.chmod(directory, mode)
     except OSError as error:
-        raise StepError(f"cannot make a directory in the image: {error.strerror}: {directory}") from error
+        kind = UnfitError if is_of_the_machine(error) else StepError
+        raise kind(f"cannot make a directory in the image: {error.strerror}: {directory}") from error
