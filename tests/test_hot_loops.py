@@ -199,7 +199,7 @@ LOOPS = {
     "unpacking for overlay": (_unpacking(unpack_overlay_layer), 47.5),
     "unpacking onto a tree": (_unpacking(apply_layer), 49.5),
     "copy of a tree": (copy, 27.5),
-    "digest of a context": (digest_of_context, 39),
+    "digest of a context": (digest_of_context, 28),
     "paths against an ignore file": (match_paths, 28.5),
     "layer looked through for a copy": (look_for_a_copy, 34.5),
     "walk for a seal": (walk_for_a_seal, 15),

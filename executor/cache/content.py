@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from executor.dataclass import dataclass, field
@@ -17,7 +18,9 @@ from executor.rootfs.files.copytree import Choice
 from executor.snapshot.entries import xattrs_of
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
+_NAME = operator.attrgetter("name")
 _SMALL = 64 * 1024
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 Choose = Callable[[str, bool], Choice]
 ModeChange = Callable[[int], int]
 
@@ -58,6 +61,7 @@ class _Walk:
     def below(self, top: str) -> Iterator[bytes]:
         """The lines of everything below the directory `top`, from a list, so that depth costs no stack."""
         open_directories = [_Open(_sorted_entries(top))]
+        owing = False
         while open_directories:
             here = open_directories[-1]
             entry = next(here.entries, None)
@@ -65,61 +69,86 @@ class _Walk:
                 open_directories.pop()
                 continue
             path = f"{here.path}{entry.name}"
-            status = entry.stat(follow_symlinks=False)
-            is_directory = stat.S_ISDIR(status.st_mode)
+            is_directory = entry.is_dir(follow_symlinks=False)
             choice = self.choose(path, is_directory) if self.choose else Choice.TAKE
-            if choice is Choice.SKIP or stat.S_ISSOCK(status.st_mode):
+            if choice is Choice.SKIP:
                 continue
-            line = self.line(entry.path, path, status)
+            line = self._line_of(entry, path)
+            if not line:
+                continue
             if choice is Choice.TAKE:
-                yield from _owed(open_directories)
+                if owing:
+                    yield from _owed(open_directories)
+                    owing = False
                 yield line
                 line = b""
             if is_directory:
+                owing = owing or bool(line)
                 open_directories.append(_Open(_sorted_entries(entry.path), f"{path}/", line))
 
-    def line(self, host: str, path: str, status: os.stat_result) -> bytes:
-        kind = stat.S_IFMT(status.st_mode)
-        mode = self.mode(status.st_mode) if self.mode else stat.S_IMODE(status.st_mode)
-        facts: list[Any] = [path, kind, 0 if kind == stat.S_IFLNK else mode]
-        facts.append({name: value.hex() for name, value in xattrs_of(host).items()})
-        if self.owners:
-            facts.append([status.st_uid, status.st_gid])
-        if kind == stat.S_IFREG:
-            facts.append(self._content(host, path, status))
-        elif kind == stat.S_IFLNK:
-            facts.append(os.readlink(host))
-        elif kind in (stat.S_IFCHR, stat.S_IFBLK):
-            facts.append(status.st_rdev)
-        return _JSON.encode(facts).encode() + b"\n"
+    def _line_of(self, entry: os.DirEntry[str], path: str) -> bytes:
+        """The line of `entry`; b'' for a socket, which no image can have."""
+        if entry.is_file(follow_symlinks=False):
+            return self._line_of_file(entry.path, path)
+        status = entry.stat(follow_symlinks=False)
+        return b"" if stat.S_ISSOCK(status.st_mode) else self.line(entry.path, path, status)
 
-    def _content(self, host: str, path: str, status: os.stat_result) -> str:
+    def line(self, host: str, path: str, status: os.stat_result) -> bytes:
+        """The line of what is at `host` with the lstat result `status`."""
+        kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFREG:
+            return self._line_of_file(host, path)
+        fact: list[Any] = []
+        if kind == stat.S_IFLNK:
+            fact.append(os.readlink(host))
+        elif kind in (stat.S_IFCHR, stat.S_IFBLK):
+            fact.append(status.st_rdev)
+        mode = 0 if kind == stat.S_IFLNK else self._mode_of(status)
+        return self._written(path, kind, mode, xattrs_of(host), status, fact)
+
+    def _line_of_file(self, host: str, path: str) -> bytes:
+        """By its descriptor, so that its path is looked up once: contexts are thousands of small files."""
+        descriptor = os.open(host, _READ)
+        try:
+            status = os.fstat(descriptor)
+            fact = self._content(descriptor, path, status)
+            return self._written(path, stat.S_IFREG, self._mode_of(status), xattrs_of(descriptor), status, [fact])
+        finally:
+            os.close(descriptor)
+
+    def _mode_of(self, status: os.stat_result) -> int:
+        return self.mode(status.st_mode) if self.mode else stat.S_IMODE(status.st_mode)
+
+    def _written(
+        self, path: str, kind: int, mode: int, xattrs: Mapping[str, bytes], status: os.stat_result, fact: list[Any]
+    ) -> bytes:
+        """The facts as one line of JSON, put together from parts: a list costs its encoder more than all else."""
+        shown = _JSON.encode({name: value.hex() for name, value in xattrs.items()}) if xattrs else "{}"
+        owner = f",[{status.st_uid},{status.st_gid}]" if self.owners else ""
+        last = f",{_JSON.encode(fact[0])}" if fact else ""
+        return f"[{_JSON.encode(path)},{kind},{mode},{shown}{owner}{last}]\n".encode()
+
+    def _content(self, descriptor: int, path: str, status: os.stat_result) -> str:
         """The content's digest; of a further name of the same file, the name that came first."""
         if status.st_nlink > 1:
             first = self.links.setdefault((status.st_dev, status.st_ino), path)
             if first != path:
                 return f"={first}"
-        if status.st_size <= _SMALL:
-            return _digest_of_small(host)
-        with open(host, "rb", buffering=0) as file:
+        if status.st_size < _SMALL:  # without the large buffer that `file_digest` makes each time
+            data = os.read(descriptor, _SMALL)
+            if len(data) == status.st_size:
+                return hashlib.sha256(data).hexdigest()
+            os.lseek(descriptor, 0, os.SEEK_SET)  # it grows, or is one of /proc, which tells no size
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _digest_of_small(host: str) -> str:
-    """Without the large buffer that `file_digest` makes each time: contexts are thousands of small files."""
-    descriptor = os.open(host, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        digest = hashlib.sha256()
-        while data := os.read(descriptor, _SMALL):
-            digest.update(data)
-        return digest.hexdigest()
-    finally:
-        os.close(descriptor)
 
 
 def _sorted_entries(directory: str) -> Iterator[os.DirEntry[str]]:
     with os.scandir(directory) as entries:
-        return iter(sorted(entries, key=lambda entry: os.fsencode(entry.name)))
+        found = sorted(entries, key=_NAME)
+    if not all(map(str.isascii, map(_NAME, found))):
+        found.sort(key=lambda entry: os.fsencode(entry.name))
+    return iter(found)
 
 
 def _owed(directories: list[_Open]) -> Iterator[bytes]:

@@ -45,11 +45,14 @@ def describe(path: str, name: str, status: os.stat_result, *, squash: bool = Fal
     )
 
 
-def xattrs_of(path: str) -> Mapping[str, bytes]:
-    """The attributes that belong to the image, by name in bytewise order."""
-    names = os.listxattr(path, follow_symlinks=False)
+def xattrs_of(file: str | int) -> Mapping[str, bytes]:
+    """The attributes that belong to the image, by name in bytewise order, of a path or a descriptor."""
+    follow = isinstance(file, int)  # a descriptor is no link
+    names = os.listxattr(file, follow_symlinks=follow)
+    if not names:
+        return {}
     kept = sorted(name for name in names if not name.startswith(_LOCAL_XATTRS))
-    return {name: os.getxattr(path, name, follow_symlinks=False) for name in kept}
+    return {name: os.getxattr(file, name, follow_symlinks=follow) for name in kept}
 
 
 def same_content(path: str, other: str) -> bool:

@@ -1,5 +1,6 @@
 """The digest of what a copy reads: everything but times and owners counts."""
 
+import hashlib
 import inspect
 import os
 import socket
@@ -131,3 +132,25 @@ def test_the_digest_is_that_of_the_copy(tmp_path_factory, tree, chosen):
 
     copy_tree(str(source), str(target), CopyRules(choose=choose))
     assert digest(source, choose=choose) == digest(target)
+
+
+def test_the_digest_is_of_the_lines_that_it_always_was(tmp_path):
+    """Keys of caches that are in use depend on it. A name that is no text comes where its bytes come."""
+    write_tree(
+        tmp_path, {"a": File("x", 0o644), "l": Link("a"), "\N{GRINNING FACE}": "", os.fsdecode(b"\xff"): ""}
+    )
+    x, empty = (hashlib.sha256(content).hexdigest() for content in (b"x", b""))
+    lines = (
+        f'["a",32768,420,{{}},"{x}"]\n["l",40960,0,{{}},"a"]\n'
+        f'["\\ud83d\\ude00",32768,420,{{}},"{empty}"]\n["\\udcff",32768,420,{{}},"{empty}"]\n'
+    )
+    assert digest(tmp_path) == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_a_file_that_tells_no_size_counts_with_all_its_content(tmp_path):
+    (tmp_path / "copy").write_bytes(Path("/proc/version").read_bytes())
+
+    def same(_mode):
+        return 0o644
+
+    assert digest("/proc/version", mode=same) == digest(tmp_path / "copy", mode=same)
