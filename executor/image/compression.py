@@ -1,7 +1,7 @@
 """Layer compression, as streams: what C libraries do fastest, with our errors.
 
-gzip goes through ISA-L (about three times zlib's speed at level 1), from level 4 on and where the bytes must not
-depend on the CPU's vector units through zlib, in blocks side by side; zstd through zstandard and its own threads.
+gzip goes through ISA-L, and what does not compress is stored; from level 4 on and where the bytes must not depend
+on the CPU's vector units through zlib, in blocks side by side; zstd through zstandard and its own threads.
 Neither output depends on the number of threads. Libraries are imported when first needed.
 """
 
@@ -17,7 +17,6 @@ from executor.image.blockgzip import BlockGzip
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _BUFFER = 256 * 1024
-_GZIP_WINDOW = 31  # zlib's code for a 32 KiB window with a gzip header
 _FAST_LEVELS = (1, 2, 3)  # those that ISA-L has beside its 0, which is not zlib's "no compression"
 _SMALL_ZSTD_LEVELS = 5
 _ZSTD_JOB = 2 * 1024 * 1024  # bytes; a third of the memory of libzstd's own choice, and 0.1 % more output
@@ -40,10 +39,9 @@ def gzip_compressor(*, level: int = 1, reproducible: bool = False, threads: int 
     """
     if reproducible or level not in _FAST_LEVELS:
         return BlockGzip(level=level, threads=threads)
-    from isal import isal_zlib
+    from executor.image.fastgzip import FastGzip
 
-    compressor: Compressor = isal_zlib.compressobj(level, isal_zlib.DEFLATED, _GZIP_WINDOW)
-    return compressor
+    return FastGzip(level)
 
 
 def zstd_compressor(*, level: int = 3, threads: int = 1) -> Compressor:

@@ -81,6 +81,42 @@ def test_blocks_end_anywhere(blocks, more):
     assert gzip.decompress(compressor.compress(data) + compressor.flush()) == data
 
 
+NOISE = random.Random(2).randbytes(256 * 1024)
+HALF = NOISE[: 128 * 1024] + bytes(128 * 1024)
+"""Most of a sample of it does not compress."""
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+@given(st.lists(st.sampled_from([NOISE, HALF, NOISE[:70_001], NOISE[:100], b"text" * 50_000, b""]), max_size=20))
+def test_what_does_not_compress_is_stored_between_what_does(level, pieces):
+    compressor = gzip_compressor(level=level)
+    blob = b"".join([*map(compressor.compress, pieces), compressor.flush()])
+    data = b"".join(pieces)
+    assert gzip.decompress(blob) == data
+    assert decompress(io.BytesIO(blob)).read() == data
+
+
+def test_noise_is_stored_and_costs_next_to_nothing_in_size():
+    compressor = gzip_compressor()
+    blob = b"".join([compressor.compress(NOISE), compressor.compress(NOISE), compressor.flush()])
+    assert NOISE[:65535] in blob
+    assert len(blob) < 2 * len(NOISE) * 1.001
+
+
+def test_a_piece_that_repeats_itself_at_a_distance_is_compressed():
+    """Its samples do not compress."""
+    piece = NOISE[:10_000] * 26
+    compressor = gzip_compressor(level=3)
+    assert len(compressor.compress(piece)) + len(compressor.flush()) < len(piece) / 10
+
+
+def test_what_compresses_is_compressed_after_any_amount_of_noise():
+    compressor = gzip_compressor()
+    for _ in range(20):
+        compressor.compress(NOISE)
+    assert len(compressor.compress(b"text" * 65536)) + len(compressor.flush()) < 10_000
+
+
 def test_blocks_cost_next_to_nothing_in_size():
     text = b"".join(b"line %d of a text\n" % number for number in range(200_000))
     compressor = gzip_compressor(level=6, threads=2)
