@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from executor.build.bases.imageplaces import resolve_images
 from executor.build.bases.layersource import LayerSource
 from executor.build.bases.warmedbases import open_warmed
 from executor.build.copying.copysource import SourceTree
-from executor.build.layers.layerwriter import LayerWriter
+from executor.build.layers.layerwriter import LayerWriter, OnLarge, nobody
 from executor.build.layers.stagelayers import StageLayers
 from executor.build.lookahead.checking import base_facts, warn_of_checks
 from executor.build.lookahead.rehearsal import rehearse
@@ -390,7 +390,7 @@ class Engine:
             layers=StageLayers(
                 self.writer,
                 self.sink,
-                self._supplies.outputs.layer_ready if self.plan.reaches_image(planned) else _ignore,
+                *self._outlets(planned),
                 number=planned.number,
                 platform=str(planned.platform),
             ),
@@ -410,6 +410,13 @@ class Engine:
         built = _Built(run.state, run)
         self._built[planned.number] = built
         return built
+
+    def _outlets(self, planned: StagePlan) -> tuple[Callable[[Layer], None], OnLarge]:
+        """Who hears of the stage's layers when they are there, and of large ones when they have begun."""
+        outputs = self._supplies.outputs
+        return (
+            (outputs.layer_ready, outputs.layer_begun) if self.plan.reaches_image(planned) else (_ignore, nobody)
+        )
 
     def _cached_steps(self, planned: StagePlan) -> CachedSteps | None:
         if self._supplies.cache is None:

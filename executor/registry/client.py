@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
-from typing import BinaryIO, Self, TypeVar, cast
+from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar, cast
 
 from executor.dataclass import dataclass, replace
 from executor.errors import ImageError, NotFoundError
@@ -26,6 +26,9 @@ from executor.registry.retry import Retrying
 from executor.registry.upload import Opener
 from executor.registry.uploads import Outcome, Uploader
 from executor.spec import RegistryOptions, RetryPolicy
+
+if TYPE_CHECKING:
+    from executor.registry.early import EarlyUpload, GrowingBlob
 
 LARGEST_MANIFEST = 8 * 1024 * 1024
 """Bytes. Registries must take 4 MiB (distribution spec, "Pushing Manifests"); more is an attack or an accident."""
@@ -118,6 +121,14 @@ class RegistryClient:
         upload = self._uploader(registry).upload
         action = f"upload {descriptor.digest} to {repository}"
         return Retrying(self._retry, self.sink, action)(upload, path, descriptor, open_blob, mount_from=source)
+
+    def send_early(self, repository: str, blob: GrowingBlob) -> EarlyUpload | None:
+        """Begin to send a blob that is still being written; None where the registry would not take it."""
+        from executor.registry.early import EarlyUpload
+
+        registry, path = _split(repository)
+        uploader = self._uploader(registry)
+        return EarlyUpload(self._connection(registry), uploader, path, blob) if uploader.takes_early else None
 
     def put_manifest(self, reference: Reference, media_type: str, content: bytes) -> Digest:
         """Give `content` the name `reference`; its blobs must be there. Returns its digest.

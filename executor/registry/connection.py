@@ -21,7 +21,8 @@ class Call:
     """One request to a registry.
 
     `url` is a path or what a Location header said. `doing` completes "cannot …" in messages. `mount_from` is a
-    further repository that must be readable. `expect` are the statuses that are no failure.
+    further repository that must be readable. `expect` are the statuses that are no failure. The registry has
+    failed when it is silent for `silence` seconds, None for the usual patience.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Call:
     body: Body = None
     mount_from: str = ""
     expect: tuple[int, ...] = (200,)
+    silence: float | None = None
 
 
 class Connection:
@@ -84,7 +86,12 @@ class Connection:
 
     def _send_once(self, call: Call, authorization: str) -> Response:
         return self._transport.send(
-            call.method, call.url, headers=call.headers, body=call.body, authorization=authorization
+            call.method,
+            call.url,
+            headers=call.headers,
+            body=call.body,
+            authorization=authorization,
+            silence=call.silence,
         )
 
     def _challenges_of_root(self) -> str:

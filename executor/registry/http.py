@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from itertools import chain
@@ -41,7 +41,14 @@ class StreamedBody(Protocol):
         """The bytes, from the start."""
 
 
-Body = bytes | StreamedBody | None
+class GrowingBody(Protocol):
+    """One of unknown length, which is sent in chunks (RFC 9112, 7.1)."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes, from the start."""
+
+
+Body = bytes | StreamedBody | GrowingBody | None
 
 
 class Headers(Protocol):
@@ -98,13 +105,16 @@ class Connections:
         """Send a request; the body of the answer is unread. Raises one of FAILURES, also after `silence` s."""
         parts = urlsplit(url)
         sent = dict(headers)
-        if body is not None:
+        is_growing = not (body is None or isinstance(body, Sized))
+        if is_growing:
+            sent["Transfer-Encoding"] = "chunked"
+        elif isinstance(body, Sized):
             sent["Content-Length"] = str(len(body))
         connection = self._take(parts)
         try:
             connection.sock.settimeout(silence)
             with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it had everything
-                connection.request(method, _target(parts), body=body, headers=sent)
+                connection.request(method, _target(parts), body=body, headers=sent, encode_chunked=is_growing)
             answer = connection.getresponse()
         except BaseException:
             connection.close()

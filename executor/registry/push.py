@@ -1,7 +1,8 @@
 """Pushing images: each blob goes to a registry once, whatever the number of destinations; manifests go last.
 
 A `BlobUploads` outlives single pushes, so that layers can go out while the build still runs: `begin` a blob, and
-`push_image` later waits for it. A second repository of the same registry mounts the blob from the first.
+`push_image` later waits for it; `begin_early` even one that is not whole yet. A second repository of the same
+registry mounts the blob from the first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from executor.dataclass import dataclass
 from executor.events import BlobPushed, PushFinished, PushStarted
@@ -21,6 +22,9 @@ from executor.image.manifest import Manifest, parse_manifest
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
 from executor.registry.uploads import Outcome
+
+if TYPE_CHECKING:
+    from executor.registry.early import EarlyUpload, GrowingBlob
 
 _THREADS = 4
 
@@ -63,6 +67,17 @@ class BlobUploads:
         self._lock = threading.Lock()
         self._uploads: dict[tuple[str, Digest], Future[Outcome]] = {}
         self._first: dict[tuple[str, Digest], str] = {}
+        self._early: list[tuple[str, EarlyUpload]] = []
+
+    def begin_early(self, repository: str, blob: GrowingBlob) -> None:
+        """Start sending a blob that is still being written to `repository`.
+
+        `begin` will end that, or send the blob anew where it failed; nobody else hears of it.
+        """
+        early = self._client.send_early(repository, blob)
+        if early:
+            with self._lock:
+                self._early.append((repository, early))
 
     def begin(self, repository: str, blob: PushBlob) -> Future[Outcome]:
         """Start bringing `blob` to `repository` (`registry/repository`), unless that is under way or done already.
@@ -79,7 +94,9 @@ class BlobUploads:
             return known
 
     def close(self) -> None:
-        """Give up what has not begun and wait for what has."""
+        """Give up what has not begun or began early, and wait for the rest."""
+        for _, early in self._early:
+            early.give_up()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def __enter__(self) -> Self:
@@ -105,10 +122,25 @@ class BlobUploads:
 
     def _brought(self, repository: str, blob: PushBlob, first: str, before: Future[Outcome] | None) -> Outcome:
         descriptor = blob.descriptor
-        if self._client.has_blob(repository, descriptor.digest):
-            return "existing"
+        with ExitStack() as stack:
+            early = self._take_early(repository, descriptor.digest)
+            if early:
+                stack.callback(early.give_up)
+            if self._client.has_blob(repository, descriptor.digest):
+                return "existing"
+            if early and early.finish(descriptor, blob.open):
+                return "sent"
         source = first if before is not None and before.exception() is None else blob.source
         return self._client.upload_blob(repository, descriptor, blob.open, mount_from=source)
+
+    def _take_early(self, repository: str, digest: Digest) -> EarlyUpload | None:
+        """The early upload of a blob, if there is one, for whoever comes first."""
+        with self._lock:
+            for name, early in self._early:
+                if name == repository and early.blob.digest == digest and not early.claimed:
+                    early.claimed = True
+                    return early
+        return None
 
 
 def push_image(

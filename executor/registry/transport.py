@@ -86,18 +86,26 @@ class Transport:
         return _origin(url) == _origin(self.base_url)
 
     def send(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: Body = None, authorization: str = ""
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: Body = None,
+        authorization: str = "",
+        silence: float | None = None,
     ) -> Response:
         """Send one request and follow its redirects; the body of the answer is unread.
 
-        `authorization` goes to the registry's own host only. Raises RegistryError when there is no answer.
+        `authorization` goes to the registry's own host only. `silence` counts instead of the usual patience.
+        Raises RegistryError when there is no answer.
         """
         url = self.resolve(url)
         for _ in range(_MOST_REDIRECTS):
             sent = dict(headers)
             if authorization and self.is_registry(url):
                 sent["Authorization"] = authorization
-            response = self.send_once(method, url, headers=sent, body=body)
+            response = self.send_once(method, url, headers=sent, body=body, silence=silence)
             target = _redirect_target(response, method)
             if not target:
                 return response
@@ -105,19 +113,27 @@ class Transport:
             url = self.resolve(urljoin(url, target))
         raise RegistryError(f"{self.registry} redirects in a circle", status=508)
 
-    def send_once(self, method: str, url: str, *, headers: Mapping[str, str], body: Body = None) -> Response:
+    def send_once(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: Body = None,
+        silence: float | None = None,
+    ) -> Response:
         """Send one request with exactly these headers; redirects are returned as they are.
 
         A connection kept from earlier may have died unnoticed: when the other side hangs up on a request without a
         streamed body, it is sent once more on a new connection.
         """
         try:
-            return self._request(method, url, headers, body)
+            return self._request(method, url, headers, body, silence)
         except FAILURES as error:
             if not hung_up(error) or not (body is None or isinstance(body, bytes)):
                 raise connection_failure(self.registry, url, error) from error
         try:
-            return self._request(method, url, headers, body)
+            return self._request(method, url, headers, body, silence)
         except FAILURES as error:
             raise connection_failure(self.registry, url, error) from error
 
@@ -128,11 +144,17 @@ class Transport:
             if self._proxied:
                 self._proxied.close()
 
-    def _request(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> Response:
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body, silence: float | None
+    ) -> Response:
         hangup.check()
         usual = COMMIT_SECONDS if method in ("PUT", "PATCH") else READ_SECONDS
         return self._connections(url).request(
-            method, url, headers={**_HEADERS, **headers}, body=body or None, silence=self._silence or usual
+            method,
+            url,
+            headers={**_HEADERS, **headers},
+            body=body or None,
+            silence=silence or self._silence or usual,
         )
 
     def _connections(self, url: str) -> Connections | ProxiedConnections:

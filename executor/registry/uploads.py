@@ -36,6 +36,8 @@ class Uploader:
         self._connection = connection
         self._ways: tuple[Way, ...] = (send_whole, send_in_chunks)
         self._broken = BrokenUploads(connection)
+        self.takes_early = True
+        """Whether the registry may take what is not whole yet: until it has refused to."""
 
     def upload(self, repository: str, descriptor: Descriptor, open_blob: Opener, *, mount_from: str) -> Outcome:
         """Bring the blob to `repository`; `mount_from`, if not '', is a repository of this registry that has it.
@@ -52,7 +54,7 @@ class Uploader:
         try:
             first(self._connection, upload)
         except RegistryError as refused:
-            if not _is_refusal(refused):
+            if not is_refusal(refused):
                 self._broken.note(upload, refused)
                 raise
             self._try_other(second, self._upload(repository, descriptor, open_blob, ""), refused)
@@ -98,7 +100,7 @@ class Uploader:
         try:
             way(self._connection, upload)
         except RegistryError as error:
-            raise refused if _is_refusal(error) else error from refused
+            raise refused if is_refusal(error) else error from refused
 
 
 Way = Callable[[Connection, Upload], None]
@@ -142,7 +144,7 @@ def _chunk_size(response: Response) -> int:
     return min(max(_CHUNK, int(least)), _LARGEST_CHUNK) if least.isdigit() else _CHUNK
 
 
-def _is_refusal(error: RegistryError) -> bool:
+def is_refusal(error: RegistryError) -> bool:
     """True when the registry may take the same blob another way."""
     if error.status == 400:
         return not set(error.codes) & set(_FAULTS_OF_CONTENT)

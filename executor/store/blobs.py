@@ -8,11 +8,14 @@ import os
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from executor.errors import ImageError, UnfitError
 from executor.image.digest import Digest
 from executor.store.usage import Usage
+
+if TYPE_CHECKING:
+    from executor.store.growing import GrowingBlob
 
 _BUFFER = 256 * 1024
 
@@ -58,6 +61,10 @@ class BlobStore:
         # buffering=0: VerifiedFile reads in large pieces and would only copy twice
         return io.BufferedReader(_VerifiedFile(Path(self.path(digest)).open("rb", buffering=0), digest), _BUFFER)
 
+    def open_unchecked(self, digest: Digest) -> BinaryIO:
+        """Read the blob without computing its digest, for whom somebody else does that."""
+        return Path(self.path(digest)).open("rb", buffering=0)
+
     def read(self, digest: Digest) -> bytes:
         """A whole small blob (a manifest, a configuration), verified."""
         with self.open(digest) as stream:
@@ -91,7 +98,15 @@ class BlobWriter:
         self._file = open(descriptor, "wb", buffering=0)  # noqa: SIM115 - closed in __exit__
         self._store = store
         self._hash = hashlib.sha256()
+        self._growing: GrowingBlob | None = None
         self.size = 0
+
+    def growing(self) -> GrowingBlob:
+        """The blob as it grows; for one call."""
+        from executor.store.growing import GrowingBlob
+
+        self._growing = GrowingBlob(self._path, self.size)
+        return self._growing
 
     def write(self, data: bytes | memoryview) -> None:
         """Append `data`; give it in large pieces. Raises UnfitError when the disk does not take it."""
@@ -106,6 +121,8 @@ class BlobWriter:
                 f"cannot write to {os.path.dirname(self._path)}: {error.strerror}",
                 hint="layers need room: name a folder on a larger disk in KRUNNER_HOME",
             ) from error
+        if self._growing:
+            self._growing.grew(self.size)
 
     def commit(self, expected: Digest | None = None, size: int | None = None) -> Digest:
         """Check what was written and make it visible. Raises ImageError when it is not what was expected."""
@@ -118,6 +135,8 @@ class BlobWriter:
         os.chmod(self._path, 0o600)
         os.rename(self._path, self._store.path(digest))
         self._store.vouch(digest)
+        if self._growing:
+            self._growing.end(digest)
         return digest
 
     def __enter__(self) -> Self:
@@ -128,6 +147,8 @@ class BlobWriter:
     ) -> None:
         self._file.close()
         Path(self._path).unlink(missing_ok=True)
+        if self._growing:
+            self._growing.end(None)
 
 
 class _VerifiedFile(io.RawIOBase):

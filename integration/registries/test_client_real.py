@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -36,6 +37,7 @@ from executor.registry.push import (
     push_image,
 )
 from executor.spec import RegistryOptions
+from executor.store import Store
 from integration.support.builders import Docker
 from integration.support.programs import run
 from integration.support.registries import PASSWORD, USER, RegistryServer, make_tls, serve_registry
@@ -109,6 +111,34 @@ def test_in_chunks(plain: RegistryServer, monkeypatch: pytest.MonkeyPatch) -> No
         assert uploader._ways[0] is uploading.send_in_chunks
         with client("pull") as pulling, pulling.open_blob(f"{plain.host}/chunks", descriptor) as stream:
             assert stream.read() == content
+
+
+@pytest.mark.parametrize("password", [False, True])
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_before_a_blob_is_whole(tmp_path: Path, password: bool, encrypted: bool) -> None:
+    pieces = [os.urandom(1_000_000) for _ in range(5)]
+    files = make_tls(tmp_path / "tls") if encrypted else None
+    with (
+        serve_registry(tmp_path / "registry", password=password, tls=files) as server,
+        Store.open(str(tmp_path / "home")) as store,
+    ):
+        options = RegistryOptions(certificates={server.host: str(files.ca)} if files else {})
+        chain = keychain(server.host, PASSWORD) if password else Keychain()
+        with client("push", options=options, keychain=chain) as pushing, BlobUploads(pushing) as uploads:
+            with store.blobs.writer() as writer:
+                writer.write(pieces[0])
+                uploads.begin_early(f"{server.host}/early", writer.growing())
+                for piece in pieces[1:]:
+                    writer.write(piece)
+                descriptor = Descriptor(mediatypes.OCI_LAYER_GZIP, writer.commit(), writer.size)
+            blob = PushBlob(descriptor=descriptor, source="", open=_not_opened)
+            assert uploads.begin(f"{server.host}/early", blob).result(60) == "sent"
+        assert server.blob(descriptor.digest).read_bytes() == b"".join(pieces)
+        assert '"PATCH /v2/early/' in server.log.read_text()
+
+
+def _not_opened() -> BinaryIO:
+    raise AssertionError("it was to be sent a second time")
 
 
 def test_wrong_bytes_are_refused_by_the_registry(plain: RegistryServer) -> None:

@@ -14,9 +14,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from executor.build.bases.transfers import Meter, Sent
+from executor.build.bases.transfers import Meter, Sent, SentEarly
 from executor.build.bases.warmedbases import WarmedBases
 from executor.build.stopping import StopFlag
 from executor.errors import Error, ImageError
@@ -26,6 +26,9 @@ from executor.image.digest import Digest
 from executor.image.layer import Layer
 from executor.registry.client import RegistryClient
 from executor.store import BlobStore, BlobWriter
+
+if TYPE_CHECKING:
+    from executor.store.growing import GrowingBlob
 
 _PIECE = 256 * 1024
 _QUEUED_PIECES = 16
@@ -94,10 +97,15 @@ class LayerSource:
                     raise
 
     def open_blob(self, layer: Layer) -> BinaryIO:
-        """The compressed bytes as registries hold them."""
+        """The compressed bytes for a registry, which checks them: nothing here computes their digest again."""
         self.ensure(layer)
-        stream, meter = self._blobs.open(layer.descriptor.digest), Meter(self._sink, "push", layer.descriptor)
+        stream = self._blobs.open_unchecked(layer.descriptor.digest)
+        meter = Meter(self._sink, "push", layer.descriptor)
         return io.BufferedReader(Sent(stream, self._stop, meter), _PIECE)
+
+    def follow(self, blob: GrowingBlob) -> SentEarly:
+        """A layer that is being written, for a registry."""
+        return SentEarly(blob, self._stop, self._sink)
 
     def _produce(self, layer: Layer, put: Callable[[bytes], bool]) -> None:
         """Feed the uncompressed tar to `put` until it declines."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
-from typing import BinaryIO, Literal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from executor.build.stopping import StopFlag
 from executor.events import Sink, TransferAdvanced
 from executor.image.descriptor import Descriptor
+from executor.image.digest import Digest
+
+if TYPE_CHECKING:
+    from executor.store.growing import GrowingBlob
 
 _SMALLEST = 4 * 1024 * 1024
 _EVERY = 0.5
@@ -68,3 +72,31 @@ class Sent(io.RawIOBase):
     def close(self) -> None:
         self._stream.close()
         super().close()
+
+
+class SentEarly:
+    """A blob that is sent while it is being written; telling of it begins when its size is known."""
+
+    def __init__(self, blob: GrowingBlob, stop: StopFlag, sink: Sink) -> None:
+        self._blob = blob
+        self._stop = stop
+        self._sink = sink
+
+    @property
+    def digest(self) -> Digest | None:
+        """See `GrowingBlob.digest`."""
+        return self._blob.digest
+
+    def pieces(self) -> Iterator[bytes]:
+        """See `GrowingBlob.pieces`. Raises StoppedError when the build is stopped."""
+        meter: Meter | None = None
+        sent = 0
+        for piece in self._blob.pieces():
+            self._stop.check()
+            yield piece
+            sent += len(piece)
+            if meter:
+                meter.add(len(piece))
+            elif self._blob.digest:
+                meter = Meter(self._sink, "push", Descriptor("", self._blob.digest, self._blob.size))
+                meter.add(sent)

@@ -12,6 +12,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeAlias
 
 from executor.image.compression import Compressor, gzip_compressor, zstd_compressor
 from executor.image.descriptor import Descriptor
@@ -23,6 +24,15 @@ from executor.snapshot.changes import Change
 from executor.spec import LayerOptions
 from executor.store import BlobStore, BlobWriter
 
+if TYPE_CHECKING:
+    from executor.store.growing import GrowingBlob
+
+OnLarge: TypeAlias = "Callable[[GrowingBlob], None]"
+"""Hears of a layer that is large already and has not come to its end."""
+
+LARGE = 32 * 1024 * 1024
+"""Bytes, compressed. Smaller layers are written before much of them could be sent."""
+
 _QUEUED_PIECES = 8
 _REPRODUCIBLE_LEVEL = 6
 _USUAL_ZSTD_LEVEL = 3
@@ -32,6 +42,10 @@ _MEDIA_TYPES = {"gzip": OCI_LAYER_GZIP, "zstd": OCI_LAYER_ZSTD}
 
 def _go_on() -> None:
     """For a layer that nothing ends early."""
+
+
+def nobody(_blob: GrowingBlob) -> None:
+    """For a layer that nobody waits for."""
 
 
 class LayerWriter:
@@ -50,17 +64,20 @@ class LayerWriter:
         self._reproducible = reproducible
         self._epoch = epoch
 
-    def write(self, changes: Iterable[Change], check: Callable[[], None] = _go_on) -> Layer | None:
+    def write(
+        self, changes: Iterable[Change], check: Callable[[], None] = _go_on, on_large: OnLarge = nobody
+    ) -> Layer | None:
         """The layer of `changes`, None when there are none. Raises StepError when a file changes meanwhile.
 
-        What `check` raises ends it between two pieces.
+        What `check` raises ends it between two pieces. `on_large` gets a layer of LARGE bytes, as soon as it has
+        so many.
         """
         iterator = iter(changes)
         first = next(iterator, None)
         if first is None:
             return None
         with self._blobs.writer() as blob:
-            stream = _LayerStream(blob, self._compressor(), check)
+            stream = _LayerStream(blob, self._compressor(), check, on_large)
             try:
                 entries = ((change.entry, change.content) for change in itertools.chain([first], iterator))
                 write_layer(entries, stream.write, latest_mtime=self._epoch)
@@ -83,9 +100,12 @@ class LayerWriter:
 class _LayerStream:
     """Takes a tar in large pieces and makes the blob; from the second piece on in a thread of its own."""
 
-    def __init__(self, blob: BlobWriter, compressor: Compressor, check: Callable[[], None]) -> None:
+    def __init__(
+        self, blob: BlobWriter, compressor: Compressor, check: Callable[[], None], on_large: OnLarge
+    ) -> None:
         self._blob = blob
         self._check = check
+        self._on_large: OnLarge | None = on_large
         self._compressor = compressor
         self._diff_id = hashlib.sha256()
         self._first: bytes | None = None
@@ -137,3 +157,6 @@ class _LayerStream:
 
     def _compress(self, piece: bytes) -> None:
         self._blob.write(self._compressor.compress(piece))
+        if self._on_large and self._blob.size >= LARGE:
+            self._on_large(self._blob.growing())
+            self._on_large = None

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain, islice
 
 from executor.build.layers.laterlayers import LaterLayers, done
-from executor.build.layers.layerwriter import LayerWriter
+from executor.build.layers.layerwriter import LayerWriter, OnLarge, nobody
 from executor.dataclass import dataclass
 from executor.errors import Location, StepError
 from executor.events import LayerWritten, Sink
@@ -51,15 +51,26 @@ class Snapshot:
 
 
 class StageLayers:
-    """Writes the layers of stage `number`, tells of each, and hands it to `on_layer` as soon as it is written."""
+    """Writes the layers of stage `number`, tells of each, and hands it to `on_layer` as soon as it is written.
+
+    A large one is handed to `on_large` before that.
+    """
 
     def __init__(
-        self, writer: LayerWriter, sink: Sink, on_layer: Callable[[Layer], None], *, number: int, platform: str
+        self,
+        writer: LayerWriter,
+        sink: Sink,
+        on_layer: Callable[[Layer], None],
+        on_large: OnLarge = nobody,
+        *,
+        number: int,
+        platform: str,
     ) -> None:
         self.later = LaterLayers()
         self._writer = writer
         self._sink = sink
         self.on_layer = on_layer
+        self._on_large = on_large
         self._number = number
         self._platform = platform
         self._snapshots: list[Snapshot] = []
@@ -101,7 +112,7 @@ class StageLayers:
     def _write(self, changes: Iterable[Change], position: int, *, meanwhile: bool = False) -> Layer | None:
         started = time.monotonic()
         with depth_explained():
-            layer = self._writer.write(changes, self.later.check)
+            layer = self._writer.write(changes, self.later.check, self._on_large)
         if layer:
             self._sink(
                 LayerWritten(

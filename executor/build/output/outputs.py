@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from executor.build.bases.layersource import LayerSource
 from executor.build.output.digestfiles import write_digest_files, writing
@@ -25,6 +25,9 @@ from executor.registry.client import RegistryClient
 from executor.registry.push import PushBlob, check_push_permission
 from executor.spec import BuildSpec
 from executor.store import Store
+
+if TYPE_CHECKING:
+    from executor.store.growing import GrowingBlob
 
 
 class Outputs:
@@ -57,8 +60,13 @@ class Outputs:
 
     def layer_ready(self, layer: Layer) -> None:
         """Begin to upload a layer of the image to the first repository of each registry."""
-        for target in {target.registry: target for target in reversed(self._targets)}.values():
-            self._pusher.begin(target.name, self._push_blob(layer))
+        for repository in self._first_repositories():
+            self._pusher.begin(repository, self._push_blob(layer))
+
+    def layer_begun(self, blob: GrowingBlob) -> None:
+        """Begin to upload a large layer that is still being written; `layer_ready` is to follow."""
+        for repository in self._first_repositories():
+            self._pusher.begin_early(repository, self._layers.follow(blob))
 
     def deliver(self, image: BuiltImage) -> tuple[str, ...]:
         """Write and push `image`; the `repository:tag@digest` names that registries now hold.
@@ -77,6 +85,10 @@ class Outputs:
         """Give up uploads that nobody waits for."""
         self._checking.shutdown()
         self._pusher.close()
+
+    def _first_repositories(self) -> list[str]:
+        """One of each registry: others mount from there."""
+        return [target.name for target in {target.registry: target for target in reversed(self._targets)}.values()]
 
     def _write_files(self, image: BuiltImage) -> None:
         wanted = self._wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from executor.build.bases.transfers import Meter, Sent
 from executor.build.output.digestfiles import write_digest_files
@@ -30,6 +30,9 @@ from executor.spec import (
     registry_options_from_json,
 )
 from executor.store import Store, Unpushed
+
+if TYPE_CHECKING:
+    from executor.registry.early import GrowingBlob
 
 _PIECE = 256 * 1024
 
@@ -75,6 +78,10 @@ class Pusher:
     def begin(self, repository: str, blob: PushBlob) -> None:
         """Start sending a blob that an image will need."""
         self._uploads.begin(repository, blob)
+
+    def begin_early(self, repository: str, blob: GrowingBlob) -> None:
+        """Start sending one that is still being written. It has to be begun all the same."""
+        self._uploads.begin_early(repository, blob)
 
     def send_content(self, image: Pushable, targets: Sequence[Reference]) -> None:
         """Send all blobs, and neither manifest nor tag. Raises PushError."""

@@ -8,8 +8,10 @@ import tarfile
 
 import pytest
 
+from executor.build.bases import transfers
 from executor.build.bases.layersource import LayerSource
 from executor.build.bases.transfers import Meter
+from executor.build.layers import layerwriter
 from executor.build.layers.layerwriter import LayerWriter
 from executor.build.stopping import StopFlag
 from executor.errors import ImageError, RegistryError, StepError, StoppedError
@@ -95,6 +97,63 @@ def test_a_file_that_vanishes_leaves_no_blob(store, tmp_path):
     with pytest.raises(StepError):
         LayerWriter(store.blobs).write([Change(entry, str(tmp_path / "missing"))])
     assert list((tmp_path / "home" / "blobs" / "sha256").iterdir()) == []
+
+
+@pytest.fixture
+def large(monkeypatch):
+    monkeypatch.setattr(layerwriter, "LARGE", 100_000)
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize(("size", "begun"), [(3_000_000, 1), (10_000, 0)])
+def test_a_large_layer_is_told_of_before_it_is_whole(store, tmp_path, size, begun):
+    (tmp_path / "file").write_bytes(NOISE[:size])
+    change = Change(LayerEntry(name="file", type=EntryType.FILE, mode=0o640, size=size), str(tmp_path / "file"))
+    told = []
+    layer = LayerWriter(store.blobs).write([change], on_large=lambda blob: told.append((blob, blob.digest)))
+    assert [digest for _, digest in told] == [None] * begun
+    for blob, _ in told:
+        assert blob.digest == layer.descriptor.digest
+        assert b"".join(blob.pieces()) == store.blobs.read(blob.digest)
+
+
+@pytest.mark.usefixtures("large")
+def test_whoever_follows_a_layer_hears_that_it_was_given_up(store, tmp_path):
+    (tmp_path / "file").write_bytes(NOISE)
+    entry = LayerEntry(name="file", type=EntryType.FILE, mode=0o640, size=len(NOISE) + 1)
+    told = []
+    with pytest.raises(StepError, match="changed its size"):
+        LayerWriter(store.blobs).write([Change(entry, str(tmp_path / "file"))], on_large=told.append)
+    (blob,) = told
+    with pytest.raises(ImageError, match="given up"):
+        list(blob.pieces())
+
+
+def test_stopping_ends_what_is_sent_early(store):
+    stop = StopFlag()
+    with store.blobs.writer() as writer:
+        writer.write(NOISE)
+        pieces = LayerSource(store.blobs, Registry(), stop).follow(writer.growing()).pieces()
+        next(pieces)
+        stop.set(15)
+        with pytest.raises(StoppedError):
+            next(pieces)
+
+
+def test_how_far_an_early_upload_is_can_be_told_once_its_size_is_known(store, monkeypatch):
+    monkeypatch.setattr(transfers, "_EVERY", 0)
+    told = []
+    with store.blobs.writer() as writer:
+        writer.write(NOISE)
+        pieces = LayerSource(store.blobs, Registry(), StopFlag(), told.append).follow(writer.growing()).pieces()
+        next(pieces)
+        writer.write(NOISE)
+        next(pieces)
+        assert told == []
+        digest = writer.commit()
+    assert sum(map(len, pieces)) == 2 * len(NOISE) - 2 * 256 * 1024
+    assert {(event.direction, event.digest, event.total) for event in told} == {("push", digest, 2 * len(NOISE))}
+    assert told[-1].done == 2 * len(NOISE)
 
 
 def test_a_download_is_inflated_and_kept(store):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from executor.build.layers import layerwriter
 from executor.build.layers.laterlayers import LaterLayers
 from executor.build.layers.layerwriter import LayerWriter
 from executor.build.layers.stagelayers import StageLayers
@@ -73,9 +74,10 @@ class Given:
     """The layers of a stage, whose writing can be held up by `hold`."""
 
     def __init__(self, writer, folder):
-        self.told, self.ready, self.folder = [], [], folder
+        self.told, self.ready, self.begun, self.folder = [], [], [], folder
         self.go_on = threading.Event()
-        self.layers = StageLayers(writer, self.told.append, self.ready.append, number=3, platform="linux/amd64")
+        outlets = (self.ready.append, self.begun.append)
+        self.layers = StageLayers(writer, self.told.append, *outlets, number=3, platform="linux/amd64")
 
     def hold(self, changes):
         """The changes, of which the last comes when `go_on` is set."""
@@ -125,6 +127,15 @@ def test_a_large_layer_is_written_while_the_stage_goes_on(given, count, size):
     written = [event for event in given.told if isinstance(event, LayerWritten)]
     assert sorted((event.position, event.meanwhile) for event in written) == [(1, True), (2, False)]
     assert given.ready == [small.layer.result(), large.layer.result()]
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_a_layer_that_is_larger_still_is_handed_on_before_it_is_written(given, monkeypatch, lasting):
+    monkeypatch.setattr(layerwriter, "LARGE", 0)
+    root = Root(lasting=lasting)
+    root.pending = files(given.folder, 64)
+    layer = given.layers.snapshot(root, 1).layer.result()
+    assert [blob.digest for blob in given.begun] == [layer.descriptor.digest]
 
 
 def test_it_is_the_layer_that_is_made_at_once_where_nothing_can_be_set_aside(given):
