@@ -297,6 +297,7 @@ def _cache_options(values: Mapping[str, Any]) -> CacheOptions:
         sources=tuple(map(_absolute_place, values["cache_from"])),
         folder=_absolute(values["cache_dir"]),
         ttl=cache_ttl(values),
+        size=parse_size(values["cache_size"]) if values["cache_size"] else None,
         copy_layers=values["cache_copy_layers"],
         run_layers=values["cache_run_layers"],
         push=not values["no_push_cache"],

@@ -143,7 +143,8 @@ class CacheOptions:
     `folder` holds warmed base images, and layers below `layers/`; '': base images are looked for in the usual one.
 
     Places are repositories, `oci:/path` or `dir:/path`. `repositories` are read, and with `push` written;
-    `sources` are read only, after them. `ttl` is the age in seconds from which a layer no longer counts.
+    `sources` are read only, after them. `ttl` is the age in seconds from which a layer no longer counts. `size` is
+    what a folder may keep, in bytes; 0: no bound, None: what its disk has room for.
     `copy_layers` and `run_layers` say which instructions are cached; WORKDIR always is.
     """
 
@@ -152,6 +153,7 @@ class CacheOptions:
     repositories: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     ttl: float = 14 * 24 * 3600.0
+    size: int | None = None
     copy_layers: bool = False
     run_layers: bool = True
     push: bool = True
@@ -249,16 +251,18 @@ Job: TypeAlias = BuildSpec | PushSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruneSpec:
-    """What to remove of a store, none of it while a running process uses it.
+    """What to remove of a store, none of it while a running process uses it; or of local layer caches.
 
     `keep` are the bytes that may stay, what was used last first; None: no bound. What was not used for
-    `older_than` seconds goes in any case, and all of it with `everything`. With `dry_run` nothing does.
+    `older_than` seconds goes in any case, and all of it with `everything`. With `dry_run` nothing does. `caches`
+    are `oci:/path` or `dir:/path`; with any the store is left alone.
     """
 
     keep: int | None = None
     older_than: float | None = None
     everything: bool = False
     dry_run: bool = False
+    caches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,20 +6,23 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 
-from executor.errors import Error
+from executor.errors import Error, UnfitError
 from executor.rootfs.inplace.guard import keep_to_oneself
 from executor.rootfs.kernel.namespaces import enter_mount_namespace
 from executor.rootfs.kernel.trial import try_in_child
-from executor.spec import PruneResult, PruneSpec
+from executor.spec import CacheOptions, PruneResult, PruneSpec
 from executor.store import Store, default_home, has_room, prune, usual_size
 
 
 def prune_store(home: str, wanted: PruneSpec) -> PruneResult:
     """Remove what `wanted` says from the store in `home` ('' for the default), or what is too much for the disk.
 
-    Call it while the process has one thread: it may enter a namespace, where files of other users can be removed.
-    Raises UnfitError when there is no store that can be used.
+    With `wanted.caches` it is those that are looked at. Call it while the process has one thread: it may enter a
+    namespace, where files of other users can be removed. Raises UnfitError when the store, or a cache, cannot be
+    used, and UsageError for a cache that is no folder of this machine.
     """
+    if wanted.caches:
+        return _prune_caches(wanted)
     home = home or default_home()  # before a user namespace makes everybody look like root
     enter_mount_namespace()
     return _prune(home, wanted)
@@ -53,6 +56,23 @@ def store_session(home: str, size: int | None) -> Iterator[str]:
         with contextlib.suppress(Error):  # the builds will say what is wrong
             shared = stack.enter_context(Store.open(home)).scratch("shared")
         yield shared
+
+
+def _prune_caches(wanted: PruneSpec) -> PruneResult:
+    from executor.cache.pruning import KIND, prune_place, trim_place
+
+    done = []
+    for place in wanted.caches:
+        try:
+            if wanted == PruneSpec(caches=wanted.caches, dry_run=wanted.dry_run):
+                done.append(trim_place(place, CacheOptions(), dry_run=wanted.dry_run))
+            else:
+                done.append(prune_place(place, wanted))
+        except OSError as error:
+            raise UnfitError(f"cannot remove from {place}: {error.strerror}") from error
+    count = sum(each.removed.get(KIND, 0) for each in done)
+    freed, left = (sum(getattr(each, name) for each in done) for name in ("freed", "left"))
+    return PruneResult(removed={KIND: count} if count else {}, freed=freed, left=left)
 
 
 def _prune(home: str, wanted: PruneSpec) -> PruneResult:

@@ -49,6 +49,7 @@ class _Known:
     made: dict[str, Entry] = field(default_factory=dict)
     lost: set[Digest] = field(default_factory=set)
     broken: set[tuple[str, str]] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
     stalled: bool = False
 
 
@@ -133,6 +134,11 @@ class LayerCache:
         self._known.lost |= failed
         return lost
 
+    @property
+    def written(self) -> list[str]:
+        """The names of the places that something was written to."""
+        return sorted(self._known.written)
+
     def close(self, *, hurry: bool = False) -> None:
         """Wait for what is being written; in a `hurry`, give up what has not begun."""
         self._readers.shutdown(wait=True, cancel_futures=True)
@@ -178,6 +184,7 @@ class LayerCache:
             return
         try:
             place.put(entry.key, to_image(entry), _opener(entry.layer, open_blob))
+            self._known.written.add(place.name)
             self._sink(Noted(message=f"cached {place.name}:{entry.key}"))
         except StoppedError:
             return

@@ -3,6 +3,9 @@
 registry.example.com/team/app/cache     the image REPOSITORY:KEY, kaniko's layout
 oci:/path                               the image with the name KEY in the layout's index
 dir:/path                               /path/KEY/{manifest,config}.json and layer, one folder an entry
+
+The last two are kept within a size by pruning.py. An entry that goes while it is read is one that is not there.
+When it was last used is the time of its manifest's file.
 """
 
 from __future__ import annotations
@@ -20,18 +23,21 @@ from typing import BinaryIO, Protocol
 from executor.cache.entry import Entry, EntryImage, entry_manifest, from_image
 from executor.errors import ImageError, NotFoundError, UsageError
 from executor.image.descriptor import Descriptor
-from executor.image.layout import Layout, blob_path, read_layout, remove_unreferenced, write_layout
+from executor.image.layout import Layout, blob_path, locked_folder, read_layout, write_layout
 from executor.image.manifest import Manifest
 from executor.image.reference import Reference
 from executor.image.verified import BUFFER, verified
 from executor.registry.client import RegistryClient
 from executor.store import BlobStore
 
+UNFINISHED = ".new-"
+"""How the names of folders begin, in a folder of entries, that will be an entry or were one."""
+
 OpenLayer = Callable[[], BinaryIO]
 """Opens the compressed bytes of an entry's layer; may be called again for each try."""
 
-_LAYOUT, _FOLDER = "oci:", "dir:"
-_LAYOUT_NAME = "cache.invalid/layers"
+LAYOUT, FOLDER = "oci:", "dir:"
+LAYOUT_NAME = "cache.invalid/layers"
 """Entries in a layout need a full image name; this one can be pulled from nowhere."""
 
 
@@ -58,21 +64,21 @@ class Place(Protocol):
 
 def open_place(text: str, client: RegistryClient, blobs: BlobStore) -> Place:
     """The place that `text` names; see the module. Raises UsageError when it is none."""
-    if text.startswith(_LAYOUT):
+    if text.startswith(LAYOUT):
         return LayoutPlace(text, blobs)
-    if text.startswith(_FOLDER):
+    if text.startswith(FOLDER):
         return FolderPlace(text, blobs)
     return RegistryPlace(text, client)
 
 
 def repository_of(text: str) -> str:
     """The `registry/repository` that a place is, as in `Layer.source`; '' for a folder."""
-    return "" if text.startswith((_LAYOUT, _FOLDER)) else Reference.parse(text, default_tag="").name
+    return "" if text.startswith((LAYOUT, FOLDER)) else Reference.parse(text, default_tag="").name
 
 
 def check_place(text: str) -> None:
     """Raise UsageError when `text` names no place."""
-    for prefix in (_LAYOUT, _FOLDER):
+    for prefix in (LAYOUT, FOLDER):
         if text.startswith(prefix):
             if not text.removeprefix(prefix):
                 raise UsageError(f"the layer cache {text!r} names no folder", hint=f"write {prefix}/path")
@@ -131,7 +137,7 @@ class LayoutPlace:
     def __init__(self, text: str, blobs: BlobStore) -> None:
         check_place(text)
         self.name = text
-        self._path = os.path.abspath(text.removeprefix(_LAYOUT))
+        self._path = os.path.abspath(text.removeprefix(LAYOUT))
         self._blobs = blobs
         self._lock = threading.Lock()
         self._known: tuple[object, Layout] | None = None
@@ -144,6 +150,7 @@ class LayoutPlace:
         found = layout.find(key)
         if found is None:
             return None
+        _mark(blob_path(self._path, found))
         with self._mending(found):
             manifest_bytes = layout.read(found)
         manifest = entry_manifest(manifest_bytes, found.media_type)
@@ -181,11 +188,7 @@ class LayoutPlace:
         def opened(descriptor: Descriptor) -> BinaryIO:
             return open_layer() if descriptor.digest == image.layer.digest else _opener(image.config_bytes)()
 
-        replaced = os.path.exists(os.path.join(self._path, "index.json")) and read_layout(self._path).find(key)
-        write_layout(self._path, image.manifest, image.manifest_bytes, opened, name=f"{_LAYOUT_NAME}:{key}")
-        if replaced and replaced.digest != image.manifest.digest:
-            with suppress(ImageError):
-                remove_unreferenced(self._path)
+        write_layout(self._path, image.manifest, image.manifest_bytes, opened, name=f"{LAYOUT_NAME}:{key}")
 
 
 class FolderPlace:
@@ -194,12 +197,13 @@ class FolderPlace:
     def __init__(self, text: str, blobs: BlobStore) -> None:
         check_place(text)
         self.name = text
-        self._path = Path(text.removeprefix(_FOLDER)).absolute()
+        self._path = Path(text.removeprefix(FOLDER)).absolute()
         self._blobs = blobs
 
     def get(self, key: str) -> Entry | None:
         """See `Place.get`."""
         folder = self._path / key
+        _mark(str(folder / "manifest.json"))
         try:
             manifest = entry_manifest((folder / "manifest.json").read_bytes())
         except FileNotFoundError:
@@ -208,26 +212,31 @@ class FolderPlace:
             entry = from_image(key, manifest, (folder / "config.json").read_bytes())
             _import_layer(entry, manifest, self._blobs, lambda: (folder / "layer").open("rb"))
         except FileNotFoundError as error:
+            if not folder.exists():
+                return None
             raise ImageError(f"{error.filename} is missing") from error
         return entry
 
     def put(self, key: str, image: EntryImage, open_layer: OpenLayer) -> None:
         """See `Place.put`."""
         self._path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._path, prefix=".new-") as new:
+        with tempfile.TemporaryDirectory(dir=self._path, prefix=UNFINISHED) as new:
             folder = Path(new, "entry")
             folder.mkdir()
             (folder / "manifest.json").write_bytes(image.manifest_bytes)
             (folder / "config.json").write_bytes(image.config_bytes)
             with (folder / "layer").open("wb") as file, verified(open_layer(), image.layer) as stream:
                 shutil.copyfileobj(stream, file, BUFFER)
-            try:
+            with locked_folder(str(self._path)):
+                if (self._path / key).is_dir():
+                    os.rename(self._path / key, Path(new, "old"))
                 os.rename(folder, self._path / key)
-            except OSError:
-                if not (self._path / key).is_dir():
-                    raise
-                os.rename(self._path / key, Path(new, "old"))
-                os.rename(folder, self._path / key)
+
+
+def _mark(file: str) -> None:
+    """Note that an entry is used now; what may not be written is somebody else's to keep within a size."""
+    with suppress(OSError):
+        os.utime(file)
 
 
 def _import_layer(entry: Entry, manifest: Manifest, blobs: BlobStore, open_layer: OpenLayer) -> None:

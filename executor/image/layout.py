@@ -14,7 +14,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from executor.dataclass import dataclass, replace
@@ -29,6 +29,10 @@ from executor.image.verified import BUFFER, verified
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
 MARKER = b'{"imageLayoutVersion":"1.0.0"}'
+
+_LARGEST_MANIFEST = 8 * 1024 * 1024
+SPARED = 3600.0
+"""Seconds; what was needed as lately as that may be in the hands of another process."""
 
 Opener = Callable[[Descriptor], BinaryIO]
 
@@ -73,22 +77,25 @@ def read_layout(path: str) -> Layout:
 
 def write_layout(
     path: str, manifest: Descriptor, manifest_bytes: bytes, open_blob: Opener, *, name: str = ""
-) -> None:
+) -> bool:
     """Add an image to the layout in the folder `path`, made if need be, called by a full reference or not at all.
 
-    Other images stay; the one of the same name gives way. `open_blob` opens the raw bytes of configuration and
-    layers, for an index those of its manifests too. Processes may add to one layout at the same time. Raises
-    ImageError when a blob is not what its descriptor says, OSError when the folder cannot be written.
+    Other images stay; the one of the same name gives way: True says that there was one. Its blobs are still there,
+    see `remove_unreferenced`. `open_blob` opens the raw bytes of configuration and layers, for an index those of
+    its manifests too. Processes may add to one layout at the same time. Raises ImageError when a blob is not what
+    its descriptor says, OSError when the folder cannot be written.
     """
     content = content_of(manifest_bytes, manifest.media_type, open_blob)
     os.makedirs(os.path.join(path, "blobs", "sha256"), exist_ok=True)
     for blob in {blob.digest: blob for blob in content}.values():
         _write_blob(path, blob, open_blob)
     _write_file(blob_path(path, manifest), manifest_bytes)
-    with _locked(path):
+    with locked_folder(path):
         _write_file(os.path.join(path, "oci-layout"), MARKER)
-        index = _with_image(_existing_index(path), manifest, Reference.parse(name) if name else None)
+        before = _existing_index(path)
+        index = _with_image(before, manifest, Reference.parse(name) if name else None)
         _write_file(os.path.join(path, "index.json"), index_bytes(index))
+    return len(index.manifests) <= len(before.manifests)
 
 
 def content_of(document: bytes, media_type: str, open_blob: Opener) -> Iterator[Descriptor]:
@@ -99,25 +106,51 @@ def content_of(document: bytes, media_type: str, open_blob: Opener) -> Iterator[
         return
     for entry in parsed.manifests:
         yield entry
+        if entry.size > _LARGEST_MANIFEST:
+            raise ImageError(f"{entry.digest} is too large for a manifest")
         with verified(open_blob(entry), entry) as stream:
             yield from content_of(stream.read(), entry.media_type, open_blob)
 
 
-def remove_unreferenced(path: str, *, older_than: float = 3600.0) -> None:
-    """Remove the blobs that no image of the layout has, but for those that were needed lately (seconds ago).
+def remove_unreferenced(path: str) -> None:
+    """Remove the blobs that no image of the layout has, but for those that were needed within the last hour.
 
-    Nothing is removed while an image cannot be read. Raises ImageError then, and OSError.
+    Those may belong to an image that is being written. Nothing is removed while an image cannot be read. Raises
+    ImageError then, and OSError.
     """
-    with _locked(path):
+    with locked_folder(path):
+        _remove_unreferenced(read_layout(path))
+
+
+def remove_images(path: str, choose: Callable[[Layout], Collection[Descriptor]]) -> None:
+    """Take the images of the index that `choose` gives off it, then do what `remove_unreferenced` does.
+
+    `choose` is called while nobody else writes. A process that is killed in between leaves blobs that the next one
+    removes. Raises what `remove_unreferenced` raises.
+    """
+    with locked_folder(path):
         layout = read_layout(path)
-        referenced = {descriptor.digest for descriptor in layout.index.manifests}
-        for descriptor in layout.index.manifests:
-            document = layout.read(descriptor)
-            referenced |= {blob.digest for blob in content_of(document, descriptor.media_type, layout.open)}
-        for algorithm in os.scandir(os.path.join(path, "blobs")):
-            for entry in os.scandir(algorithm.path):
+        goes = {id(image) for image in choose(layout)}
+        if goes:
+            kept = tuple(image for image in layout.index.manifests if id(image) not in goes)
+            layout = replace(layout, index=replace(layout.index, manifests=kept))
+            _write_file(os.path.join(path, "index.json"), index_bytes(layout.index))
+        _remove_unreferenced(layout)
+
+
+def blobs_of(layout: Layout, image: Descriptor) -> Iterator[Descriptor]:
+    """All blobs of an image of the layout, itself included. Raises ImageError when a manifest is damaged."""
+    yield image
+    yield from content_of(layout.read(image), image.media_type, layout.open)
+
+
+def _remove_unreferenced(layout: Layout) -> None:
+    referenced = {blob.digest for image in layout.index.manifests for blob in blobs_of(layout, image)}
+    for algorithm in os.scandir(os.path.join(layout.path, "blobs")):
+        for entry in os.scandir(algorithm.path):
+            with contextlib.suppress(FileNotFoundError):  # a file that got its name meanwhile
                 unknown = f"{algorithm.name}:{entry.name}" not in referenced
-                if unknown and entry.stat().st_mtime < time.time() - older_than:
+                if unknown and entry.stat().st_mtime < time.time() - SPARED:
                     os.unlink(entry.path)
 
 
@@ -195,10 +228,11 @@ def _read_json(path: str) -> Mapping[str, Any]:
 
 def _write_blob(path: str, descriptor: Descriptor, open_blob: Opener) -> None:
     target = blob_path(path, descriptor)
-    if os.path.exists(target) and os.stat(target).st_size == descriptor.size:
-        with contextlib.suppress(OSError):  # it is needed now: see remove_unreferenced
-            os.utime(target)
-        return
+    with locked_folder(path, fcntl.LOCK_SH):  # nobody removes it between the look and the mark
+        if os.path.exists(target) and os.stat(target).st_size == descriptor.size:
+            with contextlib.suppress(OSError):  # it is needed now: see remove_unreferenced
+                os.utime(target)
+            return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with replacing(target) as file, verified(open_blob(descriptor), descriptor) as stream:
         while piece := stream.read(BUFFER):
@@ -211,11 +245,11 @@ def _write_file(path: str, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """Hold the folder's lock against other processes; closing the descriptor releases it."""
+def locked_folder(path: str, mode: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold the folder's lock against other processes; closing the descriptor releases it. Raises OSError."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        fcntl.flock(folder, mode)
         yield
     finally:
         os.close(folder)

@@ -141,6 +141,7 @@ FLAGS: tuple[Flag, ...] = (
     _many("cache-from", "Look up here too, without writing; may be repeated"),
     _text("cache-dir", "Folder of warmed base images (else /cache); with --cache of layers too"),
     _text("cache-ttl", "How long cached layers count, as 336h or 90m", "336h"),
+    _text("cache-size", "Keep a layer cache in a folder within this size, as 5GB; 0: no bound. Else by its disk"),
     _switch("cache-copy-layers", "Cache COPY and ADD"),
     _switch("cache-run-layers", "Cache RUN", default=True),
     _switch("no-push-cache", "Do not write the layer cache"),

@@ -2,7 +2,7 @@
 
 from executor.store.blobs import BlobStore, BlobWriter
 from executor.store.layout import Store, default_home
-from executor.store.prune import has_room, prune, usual_size
+from executor.store.prune import allowance, has_room, prune, usual_size
 from executor.store.unpacked import UnpackedLayers
 from executor.store.unpushed import Unpushed, UnpushedImages
 
@@ -13,6 +13,7 @@ __all__ = [
     "UnpackedLayers",
     "Unpushed",
     "UnpushedImages",
+    "allowance",
     "default_home",
     "prune",
     "has_room",

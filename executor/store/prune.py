@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal
@@ -60,14 +60,17 @@ def prune(store: Store, wanted: PruneSpec) -> PruneResult:
 
 
 def usual_size(home: str) -> int | None:
-    """The size in bytes that the store may have when nobody says, None for what it has.
+    """The size in bytes that the store may have when nobody says, None for what it has: see `allowance`."""
+    return allowance(home, lambda: sum(thing.size for thing in _things(home)))
 
-    A tenth of the disk, 20 GiB at most, shall stay free; but a tenth, 10 GiB at most, is the store's in any case.
+
+def allowance(folder: str, size: Callable[[], int]) -> int | None:
+    """The bytes that what is kept in `folder`, and has `size` of them, may have; None for as many as it has.
+
+    A tenth of the disk, 20 GiB at most, shall stay free; but a tenth, 10 GiB at most, is left in any case.
     """
-    total, lacking = _lacking(home)
-    if not lacking:
-        return None
-    return max(sum(thing.size for thing in _things(home)) - lacking, min(total // 10, 10 * _GIB))
+    total, lacking = _lacking(folder)
+    return max(size() - lacking, min(total // 10, 10 * _GIB)) if lacking else None
 
 
 def has_room(home: str) -> bool:

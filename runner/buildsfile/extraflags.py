@@ -32,6 +32,7 @@ _KEYS = {
     "cache-copy-layers": "cache",
     "cache-repo": "cache",
     "cache-run-layers": "cache",
+    "cache-size": "cache",
     "cache-ttl": "cache",
     "custom-platform": "platforms",
     "ignore-path": "ignore_paths",

@@ -83,6 +83,7 @@ _PATTERNS = {
         "for example web-1.2",
     ),
     "platform": ("os/architecture or os/architecture/variant", "for example linux/amd64"),
+    "size": ("a number of bytes, or one with a unit", "for example 5GB"),
     "ttl": ("a number and s, m, h or d", "for example 14d"),
     "timeout": ("a number and s, m, h or d", "for example 30m"),
 }

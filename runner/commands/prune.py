@@ -20,6 +20,13 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @click.option("--keep-storage", metavar="SIZE", help="Remove what was not used for longest until SIZE is left.")
 @click.option("--older-than", metavar="TIME", help="Remove what was not used for TIME, as 36h or 7d.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@click.option(
+    "--cache",
+    "caches",
+    metavar="PLACE",
+    multiple=True,
+    help="Of a layer cache in a folder instead, dir:PATH or oci:PATH. May be repeated.",
+)
 @click.option("--home", type=click.Path(), envvar="KRUNNER_HOME", default="", help="Folder of the image store.")
 @click.option("--json", "for_programs", is_flag=True, help="Print the result as JSON: krunner schema prune.")
 @with_debug
@@ -30,19 +37,21 @@ def command(
     keep_storage: str | None,
     older_than: str | None,
     home: str,
+    caches: tuple[str, ...],
     for_programs: bool,
     **switches: bool,
 ) -> None:
     """Remove layers, unpacked layers and cache mounts from the store, what was not used for longest first.
 
     Without an option: what is too much for the disk. What a running process uses stays, and so do images that
-    still have to be pushed.
+    still have to be pushed. Of a layer cache, what nobody used for two weeks; what was used within the hour stays.
     """
     from runner.report.style import size
 
     wanted = PruneSpec(
         keep=None if keep_storage is None else parse_size(keep_storage),
         older_than=None if older_than is None else _seconds(older_than),
+        caches=caches,
         **switches,
     )
     done = invocation.executor.prune(os.path.abspath(home) if home else "", wanted)

@@ -93,7 +93,7 @@ def _sharing(planned: PlannedImage, folder: str) -> PlannedImage:
     image = planned.image
     if not image.family or image.build.cache.enabled:
         return planned
-    cache = CacheOptions(enabled=True, repositories=(f"dir:{folder}/{image.family}",), copy_layers=True)
+    cache = CacheOptions(enabled=True, repositories=(f"dir:{folder}/{image.family}",), size=0, copy_layers=True)
     return replace(planned, image=replace(image, build=replace(image.build, cache=cache)))
 
 

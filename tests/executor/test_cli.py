@@ -146,11 +146,11 @@ def test_the_layer_cache(monkeypatch, tmp_path):
     made = spec(
         "--no-push", "--cache", "--cache-repo=r/c", "--cache-repo", "oci:layers", "--cache-from=dir:/old",
         "--cache-ttl=1h30m", "--cache-copy-layers", "--cache-run-layers=false", "--no-push-cache",
-        "--cache-dir=warm",
+        "--cache-dir=warm", "--cache-size=5GB",
     )  # fmt: skip
     assert made.cache == CacheOptions(
         enabled=True, folder=f"{tmp_path}/warm", repositories=("r/c", f"oci:{tmp_path}/layers"),
-        sources=("dir:/old",), ttl=5400.0, copy_layers=True, run_layers=False, push=False,
+        sources=("dir:/old",), ttl=5400.0, size=5_000_000_000, copy_layers=True, run_layers=False, push=False,
     )  # fmt: skip
     assert build_spec_from_json(made.to_json()) == made
 
@@ -161,6 +161,7 @@ def test_the_layer_cache(monkeypatch, tmp_path):
         (("--no-push", "--cache"), "has no place"),
         (("--no-push", "--cache-ttl=336"), "--cache-ttl: missing unit"),
         (("--no-push", "--cache-ttl="), "--cache-ttl: invalid"),
+        (("--no-push", "--cache-size=much"), "'much' is not a size"),
         (("--no-push", "--cache", "--cache-repo=r/c:tag"), "has a tag"),
         (("--no-push", "--cache", "--cache-from=oci:"), "names no folder"),
         (("--no-push", "--cache", "--cache-repo="), "is not a repository name"),

@@ -36,6 +36,10 @@ def krunner(asked):
         (("--all", "--dry-run"), PruneSpec(everything=True, dry_run=True)),
         (("--keep-storage=1.5GB",), PruneSpec(keep=1_500_000_000)),
         (("--keep-storage=0", "--older-than=2d"), PruneSpec(keep=0, older_than=172_800.0)),
+        (
+            ("--cache=dir:/a", "--cache", "oci:/b", "--all"),
+            PruneSpec(everything=True, caches=("dir:/a", "oci:/b")),
+        ),
     ],
 )
 def test_options(krunner, asked, monkeypatch, words, wanted):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from executor.build.bases.layersource import LayerSource
 from executor.build.lookahead.keywalk import KeyWalk
@@ -15,7 +15,7 @@ from executor.cache.key import CacheKey
 from executor.cache.layercache import LayerCache
 from executor.cache.places import open_place, repository_of
 from executor.errors import Error, StoppedError, UsageError
-from executor.events import Sink, Warned
+from executor.events import Noted, Sink, Warned
 from executor.image.formats import format_of
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
@@ -52,7 +52,7 @@ def _may_be_written(text: str, options: CacheOptions) -> bool:
 def open_cache(
     spec: BuildSpec, keychain: Keychain, store: Store, layers: LayerSource, sink: Sink
 ) -> Iterator[BuildCache]:
-    """The cache of the build `spec`; leaving the context waits for what is being written."""
+    """The cache of the build `spec`; leaving the context waits for what is being written, and trims folders."""
     written = cache_repositories(spec)
     reader = RegistryClient(spec.registry, keychain, sink, "push", retry=_LOOK_UP_RETRY, silence=_SILENCE)
     writer = RegistryClient(spec.registry, keychain, sink, "push", retry=spec.output.push_retry, silence=_SILENCE)
@@ -73,8 +73,24 @@ def open_cache(
         raise
     finally:
         cache.close(hurry=hurry)
+        if not hurry:
+            _trim(cache.written, spec.cache, sink)
         reader.close()
         writer.close()
+
+
+def _trim(places: Iterable[str], options: CacheOptions, sink: Sink) -> None:
+    """Keep the folders among `places` within their size. What cannot be removed is for `krunner prune` to tell."""
+    folders = [place for place in places if not repository_of(place)]
+    if not folders:
+        return
+    from executor.cache.pruning import trim_place
+
+    for place in folders:
+        with suppress(Error, OSError):
+            done = trim_place(place, options)
+            if done.removed:
+                sink(Noted(message=f"removed {done.freed / 1_000_000:.1f} MB of old cached layers from {place}"))
 
 
 class BuildCache:

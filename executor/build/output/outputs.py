@@ -14,12 +14,12 @@ from executor.build.bases.layersource import LayerSource
 from executor.build.output.digestfiles import write_digest_files, writing
 from executor.build.output.images import Assembled, BuiltImage, result_of
 from executor.build.output.pushing import Pushable, Pusher, keep
-from executor.errors import PushError
+from executor.errors import ImageError, PushError
 from executor.events import Sink
 from executor.image.archive import write_archive
 from executor.image.descriptor import Descriptor
 from executor.image.layer import Layer
-from executor.image.layout import write_layout
+from executor.image.layout import remove_unreferenced, write_layout
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
 from executor.registry.push import PushBlob, check_push_permission
@@ -102,7 +102,9 @@ class Outputs:
 
     def _write_layout(self, image: BuiltImage, path: str) -> None:
         name = str(self._names[0]) if self._names else ""
-        write_layout(path, image.root, image.document, self._open, name=name)
+        if write_layout(path, image.root, image.document, self._open, name=name):
+            with contextlib.suppress(ImageError, OSError):  # what others left there is not this build's fault
+                remove_unreferenced(path)
 
     def _write_archive(self, image: BuiltImage, path: str) -> None:
         write_archive(path, image.document, self._open, tags=[name for name in self._names if name.tag])

@@ -1,6 +1,7 @@
 """The store is kept within its size when a build or a list is done; damage in it costs a download, not a build."""
 
 import gzip
+import io
 import os
 import time
 from pathlib import Path
@@ -9,11 +10,18 @@ import pytest
 
 from executor.build.bases.layersource import LayerSource
 from executor.build.stopping import StopFlag
-from executor.build.storekeeping import store_session, trim_store
-from executor.errors import ImageError
+from executor.build.storekeeping import prune_store, store_session, trim_store
+from executor.cache.entry import to_image
+from executor.cache.places import open_place
+from executor.errors import ImageError, UnfitError, UsageError
 from executor.events import Warned
+from executor.image.descriptor import Descriptor
+from executor.image.layer import Layer
+from executor.image.mediatypes import OCI_LAYER
+from executor.spec import PruneSpec
 from executor.store import Store
 from tests.executor.build.layers.test_layer_streams import NOISE, Registry, layer_of
+from tests.executor.cache.conftest import entry_of
 
 
 @pytest.fixture
@@ -96,3 +104,44 @@ def test_a_damaged_blob_that_nobody_has_is_named(home):
     path.write_bytes(gzip.compress(b"y"))
     with Store.open(home) as store, pytest.raises(ImageError, match="not in the store"):
         LayerSource(store.blobs, Registry(), StopFlag()).ensure(layer)
+
+
+def old_entry(folder, age):
+    """A cached layer that nobody has used for `age` seconds."""
+    content = b"layer"
+    descriptor = Descriptor.of(OCI_LAYER, content)
+    entry = entry_of(Layer(descriptor=descriptor, diff_id=descriptor.digest))
+    open_place(f"dir:{folder}", None, None).put(entry.key, to_image(entry), lambda: io.BytesIO(content))
+    manifest = folder / entry.key / "manifest.json"
+    os.utime(manifest, (time.time() - age,) * 2)
+    return manifest
+
+
+def test_caches_are_pruned_in_place_of_the_store(home, tmp_path):
+    blob, day = old_blob(home), 86400
+    caches = tmp_path / "a", tmp_path / "b"
+    places = tuple(f"dir:{path}" for path in caches)
+    entries = [old_entry(path, 20 * day) for path in caches]
+    said = prune_store(home, PruneSpec(caches=places, dry_run=True))
+    assert said.removed == {"cached layer": 2}
+    assert all(entry.exists() for entry in entries)
+    assert prune_store(home, PruneSpec(caches=places)) == said
+    assert not any(entry.exists() for entry in entries)
+    entry = old_entry(caches[0], 13 * day)
+    assert prune_store(home, PruneSpec(caches=places)).removed == {}, "it may be used for two weeks"
+    assert prune_store(home, PruneSpec(caches=places, everything=True)).removed == {"cached layer": 1}
+    assert not entry.exists()
+    assert blob.exists()
+
+
+def test_a_cache_that_cannot_be_changed_is_told_of(home, tmp_path, monkeypatch):
+    old_entry(tmp_path, 20 * 86400)
+
+    def refuse(**_options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("executor.cache.pruning.tempfile.TemporaryDirectory", refuse)
+    with pytest.raises(UnfitError, match=f"dir:{tmp_path}: Permission denied"):
+        prune_store(home, PruneSpec(caches=(f"dir:{tmp_path}",)))
+    with pytest.raises(UsageError, match="no folder of this machine"):
+        prune_store(home, PruneSpec(caches=("r.io/team/cache",)))

@@ -173,24 +173,6 @@ def test_repositories():
     assert repository_of("team/cache") == "docker.io/team/cache"
 
 
-def test_a_layout_forgets_what_was_replaced(client, store, layer, put, tmp_path):
-    place = open_place(f"oci:{tmp_path}/cache", client, store.blobs)
-    blobs = tmp_path / "cache" / "blobs" / "sha256"
-    put(place, entry_of(layer, name="a", upon="1"))
-    put(place, entry_of(layer, name="b"))
-    before = set(blobs.iterdir())
-    put(place, entry_of(layer, name="a", upon="2"))
-    assert before < set(blobs.iterdir()), "what is young may belong to an image that is being written"
-    for path in blobs.iterdir():
-        os.utime(path, (1_000_000, 1_000_000))
-    put(place, entry_of(None, name="a"))
-    left = {path.name for path in blobs.iterdir()}
-    needed = [to_image(entry_of(layer, name="b")), to_image(entry_of(None, name="a"))]
-    assert left == {blob.digest.hex for image in needed for blob in (image.manifest, image.config, image.layer)}
-    assert place.get(entry_of(layer, name="b").key)
-    assert place.get(entry_of(None, name="a").key).layer is None
-
-
 def test_the_index_of_a_layout_is_read_once_until_it_changes(client, store, layer, put, tmp_path, monkeypatch):
     text, reads = f"oci:{tmp_path}/cache", []
     monkeypatch.setattr("executor.cache.places.read_layout", lambda path: reads.append(path) or read_layout(path))
@@ -205,16 +187,3 @@ def test_the_index_of_a_layout_is_read_once_until_it_changes(client, store, laye
     assert place.get(entry_of(layer, name="b").key)
     assert place.get(entry_of(layer, name="a").key)
     assert len(reads) == 1
-
-
-def test_a_layout_with_an_unreadable_image_forgets_nothing(client, store, layer, put, tmp_path):
-    place = open_place(f"oci:{tmp_path}/cache", client, store.blobs)
-    blobs = tmp_path / "cache" / "blobs" / "sha256"
-    put(place, entry_of(layer, name="a"))
-    put(place, entry_of(layer, name="b"))
-    (blobs / to_image(entry_of(layer, name="b")).manifest.digest.hex).write_bytes(b"damaged")
-    for path in blobs.iterdir():
-        os.utime(path, (1_000_000, 1_000_000))
-    before = set(blobs.iterdir())
-    put(place, entry_of(layer, name="a", upon="other"))
-    assert before < set(blobs.iterdir())

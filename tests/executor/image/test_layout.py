@@ -12,7 +12,15 @@ import pytest
 
 from executor.errors import ImageError
 from executor.image.descriptor import Descriptor
-from executor.image.layout import IMAGE_NAME, REF_NAME, blob_path, read_layout, write_layout
+from executor.image.layout import (
+    IMAGE_NAME,
+    REF_NAME,
+    blob_path,
+    blobs_of,
+    read_layout,
+    remove_unreferenced,
+    write_layout,
+)
 from executor.image.manifest import Manifest, parse_manifest
 from tests.support.images import SmallImage, small_image
 
@@ -173,3 +181,78 @@ def test_a_nested_index_keeps_its_manifests(tmp_path: Path) -> None:
     layout = read_layout(str(tmp_path))
     assert layout.find("1") is not None
     assert layout.read(index) == content
+
+
+def hashes(path: Path) -> set[str]:
+    return {file.name for file in (path / "blobs" / "sha256").iterdir()}
+
+
+def age(path: Path) -> None:
+    for file in (path / "blobs" / "sha256").iterdir():
+        os.utime(file, (1_000_000, 1_000_000))
+
+
+def needed(path: Path) -> set[str]:
+    layout = read_layout(str(path))
+    return {blob.digest.hex for image in layout.index.manifests for blob in blobs_of(layout, image)}
+
+
+def test_it_is_told_whether_an_image_gave_way(tmp_path: Path) -> None:
+    first, second = small_image(), small_image(layers=(b"two", b"three"))
+    told = []
+    for image, name in ((first, "a/b:1"), (second, "a/b:2"), (second, "a/b:1"), (second, "a/b:1"), (first, "")):
+        told.append(
+            write_layout(str(tmp_path), image.descriptor, image.manifest.to_bytes(), image.open, name=name)
+        )
+    assert told == [False, False, True, True, False]
+
+
+def test_what_no_image_has_goes_when_it_is_old(tmp_path: Path) -> None:
+    add(tmp_path, small_image(layers=(b"shared", b"old")), "a/b:1")
+    add(tmp_path, small_image(layers=(b"shared", b"other")), "a/b:2")
+    age(tmp_path)
+    add(tmp_path, small_image(layers=(b"shared", b"new")), "a/b:1")
+    half = tmp_path / "blobs" / "sha256" / f"{'0' * 64}.12-ab"
+    half.write_bytes(b"half")
+    before = hashes(tmp_path)
+    remove_unreferenced(str(tmp_path))
+    assert hashes(tmp_path) == needed(tmp_path) | {half.name}
+    assert len(before - hashes(tmp_path)) == 3, "manifest, configuration and a layer"
+
+
+def test_a_blob_that_is_needed_again_is_as_good_as_new(tmp_path: Path) -> None:
+    """Another image has it when it is written, before that image is in the index."""
+    image, other = small_image(layers=(b"shared", b"a")), small_image(layers=(b"shared", b"b"))
+    add(tmp_path, image, "a/b:1")
+    age(tmp_path)
+    add(tmp_path, other, "a/b:1")
+    add(tmp_path, small_image(layers=(b"c",)), "a/b:1")
+    remove_unreferenced(str(tmp_path))
+    shared = image.manifest.layers[0].digest.hex
+    assert shared in hashes(tmp_path)
+    assert image.manifest.layers[1].digest.hex not in hashes(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed", "large"])
+def test_while_an_image_cannot_be_read_nothing_goes(tmp_path: Path, damage: str) -> None:
+    image = small_image()
+    add(tmp_path, image, "a/b:1")
+    add(tmp_path, small_image(layers=(b"other",)), "a/b:2")
+    add(tmp_path, small_image(layers=(b"new",)), "a/b:2")
+    age(tmp_path)
+    manifest = Path(blob_path(str(tmp_path), image.descriptor))
+    if damage == "missing":
+        manifest.unlink()
+    elif damage == "changed":
+        manifest.write_bytes(manifest.read_bytes()[:-1] + b"!")
+    else:  # an index whose entries are layers, as those of BuildKit's local cache
+        index = json.loads((tmp_path / "index.json").read_bytes())
+        layers = {"manifests": [{**image.manifest.layers[0].to_json(), "size": 1 << 30}]}
+        content = json.dumps({"schemaVersion": 2, "mediaType": index["mediaType"], **layers}).encode()
+        found = Descriptor.of(index["mediaType"], content)
+        Path(blob_path(str(tmp_path), found)).write_bytes(content)
+        (tmp_path / "index.json").write_text(json.dumps({**index, "manifests": [found.to_json()]}))
+    before = hashes(tmp_path)
+    with pytest.raises(ImageError, match="too large" if damage == "large" else "blob"):
+        remove_unreferenced(str(tmp_path))
+    assert hashes(tmp_path) == before

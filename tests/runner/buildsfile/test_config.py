@@ -56,7 +56,8 @@ builds:
     digest_file: ../web.digest
     push: {retries: 5, backoff: {initial: 0.5, max: 7}}
     cache:
-      {repositories: [r.io/c, "dir:layers"], from: ["oci:/abs"], ttl: 36h, copy: false, run: false, push: false}
+      {repositories: [r.io/c, "dir:layers"], from: ["oci:/abs"], ttl: 36h, size: 1.5GB, copy: false, run: false,
+       push: false}
 """,
         home="/store",
     )
@@ -84,6 +85,7 @@ builds:
         repositories=("r.io/c", f"dir:{tmp_path}/layers"),
         sources=("oci:/abs",),
         ttl=36 * 3600.0,
+        size=1_500_000_000,
         run_layers=False,
         push=False,
     )
@@ -108,6 +110,16 @@ def test_cache(load, cache, enabled, copies):
     options = image.build.cache
     assert (options.enabled, options.copy_layers, options.run_layers) == (enabled, copies, True)
     assert options.ttl == 14 * 86400
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("0", 0), ("5000", 5000), ("20GiB", 20 << 30), ("'1.5'", 1), ("2k", 2000)]
+)
+def test_the_size_of_a_cache(load, text, size):
+    (image,) = load(
+        f"version: 1\nbuilds: [{{name: a, context: web, tags: [a/b], cache: {{size: {text}}}}}]"
+    ).images
+    assert image.build.cache.size == size
 
 
 def test_secrets_and_agents(load, tmp_path):

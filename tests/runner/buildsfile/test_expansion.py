@@ -129,7 +129,7 @@ def test_targets_of_one_dockerfile(load):
     assert [image.build.build_args["X"] for image in run.images] == ["y", "y", "a", "y"]
     assert run.groups == {"app": ("app-a", "app-b"), "own": ("own-a", "own-b")}
     run_plan = plan(run, lambda spec: ()).sharing_in("/run/shared")
-    shared = CacheOptions(enabled=True, repositories=("dir:/run/shared/app",), copy_layers=True)
+    shared = CacheOptions(enabled=True, repositories=("dir:/run/shared/app",), size=0, copy_layers=True)
     assert [planned.image.build.cache for planned in run_plan.images[:2]] == [shared, shared]
     assert [planned.after for planned in run_plan.images] == [(), ("app-a",), (), ("own-a",)]
 
