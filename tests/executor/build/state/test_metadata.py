@@ -2,7 +2,8 @@
 
 import pytest
 
-from executor.build.state.stagestate import DEFAULT_PATH, child_state, image_state, metadata, scratch_state
+from executor.build.state import metadata
+from executor.build.state.stagestate import DEFAULT_PATH, child_state, image_state, scratch_state
 from executor.dockerfile import instructions as df
 from executor.errors import Location, StepError
 from executor.image.config import ContainerConfig, History, ImageConfig
