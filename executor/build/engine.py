@@ -217,13 +217,13 @@ class Engine:
         """
         permitted = self._supplies.outputs.check_permissions()
         self.prepare()
-        permitted.result()
         while True:
             try:
-                image = self._image()
+                image = self._image(permitted.result)
                 return image, self._supplies.outputs.deliver(image)
             except (ImageError, RegistryError, PushError) as error:
-                if not (self._supplies.cache and self._supplies.cache.gives_up_layers(error)):
+                refused = error is permitted.exception()
+                if refused or not (self._supplies.cache and self._supplies.cache.gives_up_layers(error)):
                     raise
                 self._start_over()
 
@@ -249,16 +249,20 @@ class Engine:
 
     def image_of_hits(self) -> str:
         """The digest of the image in the store when the cache has every step: nothing is carried out."""
-        return str(self._image().root.digest)
+        return str(self._image(lambda: None).root.digest)
 
     def _keep_triggers_apart(self) -> None:
         """Plan anew when a stage that serves several platforms turns out to begin with ONBUILD triggers."""
         if apart := triggered_for_several(self.plan, self._supplies.bases):
             self.plan = plan_build(self._frontend.dockerfile, replace(self._request, apart=apart))
 
-    def _image(self) -> BuiltImage:
-        """Build every stage that the targets need, assemble an image of each, and an index of several."""
-        with self._unpacking_bases():
+    def _image(self, await_permission: Callable[[], None]) -> BuiltImage:
+        """Build every stage that the targets need, assemble an image of each, and an index of several.
+
+        No step is carried out before it is known that the image may be pushed; bases are unpacked meanwhile.
+        """
+        with self._unpacking_bases(), self._supplies.layers.wanted():
+            await_permission()
             self._build_stages()
         store = self._supplies.store
         images = [
@@ -302,6 +306,7 @@ class Engine:
 
     def _start_over(self) -> None:
         self.close()
+        self._supplies.layers.want_again()
         self._built.clear()
         self.records.clear()
 

@@ -12,8 +12,8 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from executor.build.bases.transfers import Meter, Sent, SentEarly
@@ -53,6 +53,7 @@ class LayerSource:
         self._warmed = warmed
         self._locks: defaultdict[Digest, threading.Lock] = defaultdict(threading.Lock)
         self._clients: dict[str, RegistryClient] = {}
+        self._unwanted = threading.Event()
         self.downloaded = 0
         self.failed: set[Digest] = set()
         """Layers whose bytes could not be had, or were not what was promised."""
@@ -67,7 +68,8 @@ class LayerSource:
 
         def ended(*, well: bool) -> None:
             if not well:
-                self.failed.add(layer.descriptor.digest)
+                if not self._unwanted.is_set():
+                    self.failed.add(layer.descriptor.digest)
                 return
             self._sink(
                 LayerUnpacked(
@@ -79,6 +81,19 @@ class LayerSource:
             )
 
         return io.BufferedReader(_PumpedLayer(layer, self._produce, ended), _PIECE)
+
+    @contextmanager
+    def wanted(self) -> Iterator[None]:
+        """Layers that are being unpacked when the body raises are of no more use: their streams end at once."""
+        try:
+            yield
+        except BaseException:
+            self._unwanted.set()
+            raise
+
+    def want_again(self) -> None:
+        """All layers can be opened again after what `wanted` has seen."""
+        self._unwanted.clear()
 
     def check_stop(self) -> None:
         """Raise StoppedError when the build is being stopped; for the main thread, between two pieces of work."""
@@ -116,6 +131,8 @@ class LayerSource:
             tar = stack.enter_context(decompress(raw, layer.descriptor.media_type))
             while piece := tar.read(_PIECE):
                 self._stop.check()
+                if self._unwanted.is_set():
+                    raise ImageError(f"layer {digest} is of no more use: the build has failed")
                 if not put(piece):
                     return
             while not raw.closed and raw.read(_PIECE):

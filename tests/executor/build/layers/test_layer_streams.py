@@ -215,6 +215,22 @@ def test_closing_early_ends_the_thread_and_a_second_reader_may_begin(store):
         assert len(again.read()) == len(NOISE) * 4
 
 
+def test_what_is_unpacked_for_a_build_that_has_failed_ends_at_once(store):
+    """And it is nothing against the layer: another try may read it."""
+    layer, blob = layer_of(NOISE * 4)
+    source = LayerSource(store.blobs, Registry(blob), StopFlag())
+    with source.open(layer) as stream:
+        stream.read(1)
+        with pytest.raises(StepError), source.wanted():
+            raise StepError("a step failed")
+        with pytest.raises(ImageError, match="of no more use"):
+            stream.read()
+    assert source.failed == set()
+    source.want_again()
+    with source.open(layer) as stream:
+        assert stream.read() == NOISE * 4
+
+
 def test_no_source_is_a_clear_error(store):
     layer, _ = layer_of(b"x", source="")
     with pytest.raises(ImageError, match="no registry is known"):

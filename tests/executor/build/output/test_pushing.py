@@ -6,8 +6,8 @@ import pytest
 
 from executor.build.engine import build
 from executor.build.output.pushing import push, waiting_images
-from executor.errors import ImageError, PushError
-from executor.events import Warned, discard
+from executor.errors import AuthError, ImageError, PushError
+from executor.events import StageStarted, StepStarted, Warned, discard
 from executor.spec import BuildSpec, OutputSpec, PushSpec, RegistryOptions, RetryPolicy, RootfsOptions
 from tests.support.fake_registry import FakeRegistry, Fault
 
@@ -78,6 +78,14 @@ def test_what_could_not_be_pushed_waits_and_is_pushed_later(build_image, registr
     result = push(PushSpec(name="app", keep="app-1", home=home), discard)
     assert [name.rpartition("@")[0].partition("/")[2] for name in result.pushed] == ["b:1"]
     assert (waiting(home), tags(registry)) == ({}, {"a:1", "b:1"})
+
+
+def test_a_push_that_will_be_refused_fails_the_build_before_its_first_step(build_image, registry):
+    registry.faults.append(Fault(method="POST", path="/v2/a/blobs/uploads", status=403, times=99))
+    seen = []
+    with pytest.raises(AuthError):
+        build_image("a:1", sink=seen.append)
+    assert [event for event in seen if isinstance(event, StageStarted | StepStarted)] == []
 
 
 def test_a_push_that_waits_leaves_no_manifest(build_image, registry, home, tmp_path):
