@@ -3,9 +3,10 @@
     {"boot": …, "digest": "", …}            just made
     {"boot": …, "digest": …, "size": …}     sealed: the digest of its names, types, modes, sizes and times
 
-It is sealed when a second process uses it, and compared an hour after that and each time the machine has started
-anew. Nothing is synced to disk (decision 4): what was not sealed when the machine stopped does not count. Contents
-are not read: whoever writes to a file, or changes anything else of it, changes its ctime, which nobody can set.
+It is sealed when another process uses it a minute after it was made or later (the images of one list need not wait
+for that), and compared an hour after that and each time the machine has started anew. Nothing is synced to disk
+(decision 4): what was not sealed when the machine stopped does not count. Contents are not read: whoever writes to
+a file, or changes anything else of it, changes its ctime, which nobody can set.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 from executor.dataclass import dataclass
 
 _EVERY = 3600.0  # seconds; a walk costs 5 µs an entry
+_NEW = 60.0
 _BLOCK = 512
 
 
@@ -70,7 +72,7 @@ def is_whole(directory: str) -> bool:
     known, boot = read_seal(directory), _boot()
     if known is None or (known.boot != boot and not known.digest):
         return False
-    if known.boot == boot and known.digest and _age(directory) < _EVERY:
+    if known.boot == boot and _age(directory) < (_EVERY if known.digest else _NEW):
         return True
     survey = _survey(directory)
     as_made = survey.digest == known.digest if known.digest else survey.changed <= _written(directory)

@@ -16,6 +16,12 @@ def home(tmp_path):
     return str(tmp_path / "home")
 
 
+@pytest.fixture
+def old(monkeypatch):
+    """A layer is no new one from the beginning."""
+    monkeypatch.setattr(seals, "_NEW", 0.0)
+
+
 def fill(directory):
     tree = Path(directory, "fs")
     (tree / "sub").mkdir(parents=True)
@@ -65,6 +71,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.usefixtures("old")
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_found_and_the_layer_made_anew(home, damage):
     path = add(home)
@@ -78,6 +85,7 @@ def test_damage_is_found_and_the_layer_made_anew(home, damage):
     assert (path / "fs" / "sub" / "file").read_text() == "content"
 
 
+@pytest.mark.usefixtures("old")
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_before_it_is_sealed_is_found_too(home, damage):
     path = add(home)
@@ -89,6 +97,17 @@ def test_damage_before_it_is_sealed_is_found_too(home, damage):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_new_layer_is_not_looked_through_and_its_damage_is_found_later(home, damage, monkeypatch):
+    path = add(home)
+    time.sleep(0.02)  # as above
+    DAMAGE[damage](path)
+    assert get(home) == str(path)
+    monkeypatch.setattr(seals, "_NEW", 0.0)
+    assert get(home) is None
+
+
+@pytest.mark.usefixtures("old")
 def test_what_is_whole_stays(home):
     path = add(home)
     for _ in range(3):
@@ -99,6 +118,7 @@ def test_what_is_whole_stays(home):
     assert time.time() - os.stat(f"{path}.seal").st_mtime < 100, "compared just now"
 
 
+@pytest.mark.usefixtures("old")
 def test_after_the_machine_stopped_only_what_was_sealed_counts(home, monkeypatch):
     path = add(home)
     monkeypatch.setattr(seals, "_boot", lambda: "another run")
