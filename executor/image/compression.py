@@ -12,7 +12,6 @@ import zlib
 from typing import IO, Any, BinaryIO, Protocol
 
 from executor.errors import ImageError
-from executor.image.blockgzip import BlockGzip
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -38,6 +37,8 @@ def gzip_compressor(*, level: int = 1, reproducible: bool = False, threads: int 
     With `reproducible` equal input gives equal bytes on every CPU.
     """
     if reproducible or level not in _FAST_LEVELS:
+        from executor.image.blockgzip import BlockGzip
+
         return BlockGzip(level=level, threads=threads)
     from executor.image.fastgzip import FastGzip
 

@@ -1,25 +1,19 @@
 """gzip by ISA-L, about three times as fast as zlib; what no compressor makes smaller is stored as it is.
 
-A deflate stream may change from block to block between compressed and stored ones (RFC 1951, 3.2.3). Large layers
-are often archives, pictures and films: to store them takes a third of the time that a compressor takes to find
-nothing in them (0.46 s for a GiB against 1.65).
+To store noise takes a third of the time that ISA-L takes to find nothing in it (0.46 s for a GiB against 1.65). A
+deflate stream may change from block to block between compressed and stored ones.
 """
 
 from __future__ import annotations
 
 from isal import isal_zlib
 
+from executor.image.noise import SMALLEST, WORTH, sample, stored
+
 _HEADER = b"\x1f\x8b\x08\x00" + bytes(4) + b"\x00\xff"  # deflate; no name, no time, unknown system
 _RAW = -15
-_SMALLEST = 64 * 1024
-"""Bytes. Smaller pieces are compressed without being looked at."""
-_STORED = 0xFFFF
-"""Bytes of a stored block at most."""
-_SAMPLE, _SAMPLES = 4096, 4
 _LOOKED_THROUGH = 16
 """One piece in so many, of those that are stored, is compressed as a whole to see what comes of it."""
-_WORTH = 63 / 64
-"""What is to be left of a piece at most for it to be worth compressing."""
 
 
 class FastGzip:
@@ -44,7 +38,7 @@ class FastGzip:
             return self._take_header() + self._deflate.compress(data)
         before = self._deflate.flush(isal_zlib.Z_FULL_FLUSH) if self._is_open else b""
         self._is_open = False
-        return b"".join([self._take_header(), before, *_stored(data)])
+        return b"".join([self._take_header(), before, *stored(data)])
 
     def flush(self) -> bytes:
         """See `Compressor.flush`."""
@@ -55,29 +49,17 @@ class FastGzip:
         """Whether samples of `data` do not compress, nor all of it for the first of a row and some of the others:
         what repeats itself at a distance is in no sample.
         """
-        if len(data) < _SMALLEST:
+        if len(data) < SMALLEST:
             return False
-        step = (len(data) - _SAMPLE) // (_SAMPLES - 1)
-        sample = b"".join([data[at : at + _SAMPLE] for at in range(0, step * _SAMPLES, step)])
-        if self._compresses(sample) or (not self._stored % _LOOKED_THROUGH and self._compresses(data)):
+        if self._compresses(sample(data)) or (not self._stored % _LOOKED_THROUGH and self._compresses(data)):
             self._stored = 0
             return False
         self._stored += 1
         return True
 
     def _compresses(self, data: bytes) -> bool:
-        return len(isal_zlib.compress(data, self._level, _RAW)) < len(data) * _WORTH
+        return len(isal_zlib.compress(data, self._level, _RAW)) < len(data) * WORTH
 
     def _take_header(self) -> bytes:
         header, self._header = self._header, b""
         return header
-
-
-def _stored(data: bytes) -> list[bytes]:
-    """`data` as stored blocks that are not the last ones."""
-    blocks = []
-    for at in range(0, len(data), _STORED):
-        size = min(len(data) - at, _STORED)
-        blocks.append(b"\0" + size.to_bytes(2, "little") + (size ^ _STORED).to_bytes(2, "little"))
-        blocks.append(data[at : at + size])
-    return blocks
