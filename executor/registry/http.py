@@ -10,7 +10,6 @@ import select
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sized
-from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
@@ -26,6 +25,8 @@ KEPT_CONNECTIONS = 16
 FAILURES = (OSError, HTTPException)
 """What is raised when there is no answer, or not all of it; also by `requests`, whose exceptions are OSErrors."""
 
+
+_TLS_ENDED = 8  # ssl.SSL_ERROR_EOF
 
 _Idle: TypeAlias = dict[tuple[str, str], list[HTTPConnection]]
 """By scheme and server."""
@@ -113,8 +114,11 @@ class Connections:
         connection = self._take(parts)
         try:
             connection.sock.settimeout(silence)
-            with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it had everything
+            try:
                 connection.request(method, _target(parts), body=body, headers=sent, encode_chunked=is_growing)
+            except OSError as error:  # it may have answered before it had everything, with a TLS alert too
+                if not isinstance(error, BrokenPipeError | ConnectionResetError) and error.errno != _TLS_ENDED:
+                    raise
             answer = connection.getresponse()
         except BaseException:
             connection.close()

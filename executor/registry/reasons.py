@@ -24,6 +24,8 @@ _QUOTED = 300
 _IMMUTABLE = re.compile(
     r"has enabled tag immutability|because the (?:tag|repository) is immutable|configured as immutable"
 )
+_WANTS_CERTIFICATE = re.compile(r"_ALERT_(?:\w*CERTIFICATE\w*|UNKNOWN_CA|HANDSHAKE_FAILURE)$")
+"""What servers say of a client without a certificate, or with another's (RFC 8446, section 6.2)."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -66,17 +68,30 @@ ANONYMOUS = "without credentials"
 
 
 def connection_failure(registry: str, url: str, error: BaseException) -> RegistryError:
-    """The error for a request that got no answer. A certificate that does not verify is not worth a retry."""
+    """The error for a request that got no answer. Certificates that are not taken are not worth a retry."""
     certificate = _find(error, ssl.SSLCertVerificationError)
     if certificate is not None:
-        failure = RegistryError(
+        return _lasting(
             f"{registry}: the certificate of {_place(url)} does not verify: {certificate.verify_message}",
             hint=f"trust its authority with --registry-certificate {registry}=FILE",
         )
-        failure.retryable = False
-        failure.exit_code = 1
-        return failure
-    return RegistryError(f"{registry}: no answer from {_place(url)}: {_reason(error)}")
+    failed = _find(error, ssl.SSLError)
+    if failed is not None and _WANTS_CERTIFICATE.search(failed.reason or ""):
+        return _lasting(
+            f"{registry}: {_place(url)} wants a certificate of its clients that it trusts ({failed.reason})",
+            hint=f"name one with --registry-client-cert {registry}=CERTIFICATE,KEY",
+        )
+    ended = isinstance(failed, ssl.SSLEOFError)
+    hint = f"if it wants a certificate of its clients: --registry-client-cert {registry}=CERTIFICATE,KEY"
+    return RegistryError(f"{registry}: no answer from {_place(url)}: {_reason(error)}", hint=hint if ended else "")
+
+
+def _lasting(message: str, *, hint: str) -> RegistryError:
+    """An error that no new try mends."""
+    failure = RegistryError(message, hint=hint)
+    failure.retryable = False
+    failure.exit_code = 1
+    return failure
 
 
 def is_immutable_tag(error: RegistryError) -> bool:
@@ -144,7 +159,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(cause, TimeoutError):
         return "it took too long"
     if isinstance(cause, ssl.SSLError):
-        return f"TLS failed ({cause.reason})"
+        return f"TLS failed ({cause.reason or 'the other side ended it'})"
     if cause is not None and cause.strerror:
         return cause.strerror
     if cause is not None and cause.errno:

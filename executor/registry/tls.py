@@ -6,6 +6,7 @@ read, not only those with OpenSSL's hashed names.
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import ssl
@@ -19,16 +20,12 @@ _PROBE_SECONDS = 3.0
 def tls_context(registry: str, options: RegistryOptions, *, verify: bool) -> ssl.SSLContext:
     """The context for all connections made on behalf of `registry`.
 
-    Raises UsageError when a certificate file named by the options cannot be read.
+    It is made once in a process: the files may be gone when a build in place has taken `/` over. Raises UsageError
+    when a certificate file named by the options cannot be used.
     """
-    context = ssl.create_default_context()
-    if verify:
-        _trust(context, options.certificates.get(registry, ""), registry)
-    else:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    _present(context, options, registry)
-    return context
+    trusted = tuple(os.environ.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    authority, client = options.certificates.get(registry, ""), options.client_certificates.get(registry)
+    return _made_context(registry, authority, client, verify, trusted)
 
 
 def speaks_tls(host: str) -> bool:
@@ -40,9 +37,27 @@ def speaks_tls(host: str) -> bool:
     try:
         with socket.create_connection((name.strip("[]"), int(port)), _PROBE_SECONDS) as plain:
             context.wrap_socket(plain).close()
+    except ssl.SSLError as error:  # with TLS 1.2 it may say at once that it wants a certificate of ours
+        return "_ALERT_" in (error.reason or "")
     except OSError:
         return False
     return True
+
+
+@functools.cache
+def _made_context(
+    registry: str, authority: str, client: tuple[str, str] | None, verify: bool, _trusted: tuple[str, ...]
+) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if verify:
+        _trust(context, authority, registry)
+    else:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if client:
+        _present(context, client, registry)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def _trust(context: ssl.SSLContext, authority: str, registry: str) -> None:
@@ -76,10 +91,7 @@ def _trust_directory(context: ssl.SSLContext, directory: str) -> None:
             continue
 
 
-def _present(context: ssl.SSLContext, options: RegistryOptions, registry: str) -> None:
-    files = options.client_certificates.get(registry)
-    if files is None:
-        return
+def _present(context: ssl.SSLContext, files: tuple[str, str], registry: str) -> None:
     try:
         context.load_cert_chain(*files, password=lambda: "")  # never ask on the terminal
     except OSError as error:
@@ -87,5 +99,10 @@ def _present(context: ssl.SSLContext, options: RegistryOptions, registry: str) -
 
 
 def _unreadable(kind: str, path: str, registry: str, error: OSError) -> UsageError:
-    reason = os.strerror(error.errno) if error.errno and not isinstance(error, ssl.SSLError) else "not PEM"
+    if not isinstance(error, ssl.SSLError):
+        reason = os.strerror(error.errno) if error.errno else "not PEM"
+    elif error.reason == "KEY_VALUES_MISMATCH":
+        reason = "the key is not that of the certificate"
+    else:
+        reason = "not PEM" if kind == "CA" else "not PEM, or the key has a password"
     return UsageError(f"the {kind} file {path} for {registry} cannot be used: {reason}")

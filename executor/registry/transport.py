@@ -168,9 +168,7 @@ class Transport:
             return self._proxied
 
     def _tls_context(self) -> ssl.SSLContext:
-        context = tls_context(self.registry, self._options, verify=self._verify)
-        context.set_alpn_protocols(["http/1.1"])
-        return context
+        return tls_context(self.registry, self._options, verify=self._verify)
 
 
 def _names_proxies(environ: Mapping[str, str]) -> bool:

@@ -108,6 +108,7 @@ class FakeRegistry:
         self.arriving = 0
         self.arrived = threading.Condition()
         self._tls = tls
+        self.tls_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._issued = itertools.count()
 
     @property
@@ -122,8 +123,8 @@ class FakeRegistry:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.registry = self
         if self._tls:
-            self._server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._server.tls.load_cert_chain(*self._tls)
+            self.tls_context.load_cert_chain(*self._tls)
+            self._server.tls = self.tls_context
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,57 @@ def test_certificate_files_that_cannot_be_used(
     pair = {secure.host: (str(path), str(path))}
     with pytest.raises(UsageError, match=r"the client certificate file .* cannot be used"):
         get(secure, client, RegistryOptions(client_certificates=pair))
+
+
+@pytest.fixture(params=[ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def choosy(request: pytest.FixtureRequest) -> Iterator[FakeRegistry]:
+    """A registry that wants a certificate of its clients."""
+    with FakeRegistry(tls=SERVER) as registry:
+        context = registry.tls_context
+        context.maximum_version = request.param
+        context.load_verify_locations(AUTHORITY)
+        context.verify_mode = ssl.CERT_REQUIRED
+        yield registry
+
+
+def test_a_client_certificate(choosy: FakeRegistry, client: ClientMaker) -> None:
+    get(
+        choosy,
+        client,
+        RegistryOptions(certificates={choosy.host: AUTHORITY}, client_certificates={choosy.host: SERVER}),
+    )
+
+
+def test_a_client_certificate_that_is_wanted_is_asked_for_at_once(
+    choosy: FakeRegistry, client: ClientMaker, events: list[object], way: str
+) -> None:
+    others = {"other.example": SERVER}
+    with pytest.raises(RegistryError) as caught:
+        get(choosy, client, RegistryOptions(certificates={choosy.host: AUTHORITY}, client_certificates=others))
+    assert f"--registry-client-cert {choosy.host}=" in caught.value.hint
+    if way == "requests" and "the other side ended it" in caught.value.message:
+        return  # which gives up on a connection that ends while it sends, and does not see what was said before
+    assert "wants a certificate of its clients" in caught.value.message
+    assert (caught.value.retryable, caught.value.exit_code) == (False, 1)
+    if way == "direct":
+        assert events == []
+
+
+def test_a_registry_that_wants_a_certificate_is_never_asked_without_tls(choosy: FakeRegistry) -> None:
+    """Though it may refuse the connection before that stands; credentials would go in the clear."""
+    assert speaks_tls(choosy.host)
+    options = RegistryOptions(insecure=True, insecure_pull=True)
+    assert Transport(choosy.host, options, "push").base_url == f"https://{choosy.host}"
+
+
+def test_certificate_files_are_read_once(secure: FakeRegistry, client: ClientMaker, tmp_path: Path) -> None:
+    """A build in place has taken `/` over when it writes its cache: the files may be gone by then."""
+    path = tmp_path / "authority.pem"
+    path.write_bytes(Path(AUTHORITY).read_bytes())
+    options = RegistryOptions(certificates={secure.host: str(path)})
+    get(secure, client, options)
+    path.unlink()
+    get(secure, client, options)
 
 
 def test_a_registry_that_is_down(client: ClientMaker, events: list[object]) -> None:
