@@ -6,6 +6,7 @@ Anything slow to import waits until the flags are known to be good.
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     import click
 
 _HUB = "docker.io"
+_OTHERS = (["login"], ["logout"])
+"""Commands beside the one without a name. They have modules of their own, which a build does not import."""
 
 
 def entry() -> NoReturn:
@@ -48,7 +51,11 @@ def entry() -> NoReturn:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status: a failed RUN's own, else as docs/exit-codes.md says."""
-    words = normalize(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] in _OTHERS:
+        importlib.import_module("executor.login.cli").main(words)
+        return
+    words = normalize(words)
     values = plain_values(FLAGS, words, os.environ)
     if values is not None:
         _run(**values)
@@ -67,7 +74,8 @@ def command() -> click.Command:
         FLAGS,
         _run,
         purpose="Build one container image from a Dockerfile and push it.",
-        ending="docs/flags.md has every flag and what it does.",
+        ending="docs/flags.md has every flag and what it does. `executor login` and `executor logout` keep and "
+        "forget passwords of registries: `executor login --help`.",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from executor.errors import Error
-from executor.options.flags import Flag, FlagValue, Support
+from executor.options.flags import Flag, FlagValue, Support, normalize
 
 
 def command_of(
@@ -19,25 +19,41 @@ def command_of(
     *,
     purpose: str,
     ending: str = "",
+    arguments: Sequence[click.Argument] = (),
 ) -> click.Command:
     """The command `name`, which calls `callback` with the value of each of `flags` by its field.
 
-    Its help begins with `purpose` and closes with `ending`.
+    Its help begins with `purpose` and closes with `ending`. Flags may be spelled as pflag has them.
     """
-    return click.Command(
+    return _FlagCommand(
         name,
+        flags=flags,
         callback=callback,
-        params=[_option(flag) for flag in flags],
+        params=[*arguments, *(_option(flag) for flag in flags)],
         help=purpose,
         epilog=ending or None,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
 
 
-def run_command(called: click.Command, words: Sequence[str]) -> None:
-    """Run `called` with `words`; faults of the command line are told and end the process."""
+class _FlagCommand(click.Command):
+    def __init__(self, name: str, *, flags: Sequence[Flag], **more: Any) -> None:
+        super().__init__(name, **more)
+        self._flags = flags
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, normalize(args, self._flags))
+
+
+def optional_words(name: str) -> click.Argument:
+    """Words that are no flags, as many as there are: who takes them refuses what is too much, unquoted."""
+    return click.Argument([name], nargs=-1, required=False, metavar=f"[{name.upper()}]")
+
+
+def run_command(called: click.Command, words: Sequence[str], *, name: str = "") -> None:
+    """Run `called`, in its help `name`, with `words`; faults of the command line are told and end the process."""
     try:
-        called.main(args=words, prog_name=called.name, standalone_mode=False)
+        called.main(args=words, prog_name=name or called.name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

@@ -177,6 +177,20 @@ WARMER_FLAGS: tuple[Flag, ...] = (
     *(flag for flag in FLAGS if flag.name in _SHARED),
 )
 
+_LOGGED = ("verbosity", "log-format", "log-timestamp")
+_REACHED = ("insecure-registry", "skip-tls-verify-registry", "registry-certificate", "registry-client-cert")
+
+LOGIN_FLAGS: tuple[Flag, ...] = (
+    _text("username", "User name", short="u"),
+    _text("password", "Password or token; others can see it here, so better --password-stdin", short="p"),
+    _switch("password-stdin", "Take the password or token from standard input"),
+    _switch("insecure", "Speak plain HTTP with the registry"),
+    _switch("skip-tls-verify", "Do not verify the registry's TLS certificate"),
+    *(flag for flag in FLAGS if flag.name in (*_REACHED, *_LOGGED)),
+)
+
+LOGOUT_FLAGS: tuple[Flag, ...] = tuple(flag for flag in FLAGS if flag.name in _LOGGED)
+
 
 def normalize(argv: Sequence[str], flags: Sequence[Flag] = FLAGS) -> list[str]:
     """Rewrite pflag's spellings for click.
@@ -205,6 +219,12 @@ def markdown() -> str:
         "[store.md](store.md) says what it does.",
         "",
         *_table(WARMER_FLAGS),
+        "",
+        "# Flags of `executor login`",
+        "",
+        "[credentials.md](credentials.md) says what it does. `executor logout` has the last three.",
+        "",
+        *_table(LOGIN_FLAGS),
     ]
     return "\n".join(rows) + "\n"
 

@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urljoin
 from executor.dataclass import dataclass, field
 from executor.errors import AuthError, RegistryError
 from executor.registry.answers import read_answer, read_json
-from executor.registry.credentials import Credential, Keychain
+from executor.registry.credentials import Credential, Keychain, Secret
 from executor.registry.http import Response
 from executor.registry.reasons import ANONYMOUS, refusal
 from executor.registry.transport import Transport
@@ -61,12 +61,21 @@ class _Token:
 class Authorizer:
     """Gives the Authorization header for each request to one registry. Safe for several threads.
 
-    Until the registry has challenged once, nothing is sent: it may not want to know who we are.
+    Until the registry has challenged once, nothing is sent: it may not want to know who we are. With `offline`
+    the token service is asked for an identity token as well, which `identity_token` is then (token spec,
+    `offline_token`).
     """
 
     def __init__(
-        self, transport: Transport, keychain: Keychain, *, clock: Callable[[], float] = time.monotonic
+        self,
+        transport: Transport,
+        keychain: Keychain,
+        *,
+        offline: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.identity_token = Secret()
+        self._offline = offline
         self._transport = transport
         self._keychain = keychain
         self._clock = clock
@@ -135,7 +144,10 @@ class Authorizer:
             doing = f"get a token for {', '.join(scopes) or registry}"
             identity = self.identity(repository)
             raise refusal(read_answer(response), registry, doing, identity=identity, secrets=secrets)
-        return self._token(read_json(response, registry))
+        document = read_json(response, registry)
+        if self._offline:
+            self.identity_token = Secret(str(document.get("refresh_token") or ""))
+        return self._token(document)
 
     def _request(
         self, realm: str, challenge: Challenge, scopes: tuple[str, ...], credential: Credential | None
@@ -152,7 +164,10 @@ class Authorizer:
             }
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             return self._transport.send_once("POST", realm, headers=headers, body=urlencode(form).encode())
-        query = urlencode([("service", service)] * bool(service) + [("scope", scope) for scope in scopes])
+        parameters = [("service", service)] * bool(service) + [("scope", scope) for scope in scopes]
+        if self._offline:
+            parameters += [("offline_token", "true"), ("client_id", _CLIENT_ID)]
+        query = urlencode(parameters)
         url = f"{realm}{'&' if '?' in realm else '?'}{query}"
         headers = {"Authorization": _basic(credential)} if credential and credential.password else {}
         return self._transport.send_once("GET", url, headers=headers)

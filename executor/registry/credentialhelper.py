@@ -1,7 +1,8 @@
 """docker's credential helpers: programs named docker-credential-NAME that are asked for a server's login.
 
 Protocol: `get` as argument and the server's name on standard input; an object of ServerURL, Username and Secret on
-standard output, or status 1 and "credentials not found". The user name `<token>` marks an identity token.
+standard output, or status 1 and "credentials not found". `store` reads such an object, `erase` a server's name.
+The user name `<token>` marks an identity token.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from executor.errors import UnfitError
 from executor.events import Sink, Warned
 from executor.image.reference import DOCKER_HUB
 from executor.ownroot import own_root
@@ -18,7 +20,11 @@ from executor.registry.credentials import Credential, Secret
 
 HELPER_SECONDS = 60.0
 _KEPT_SECONDS = 300.0
-_HUB_SERVER = "https://index.docker.io/v1/"
+HUB_SERVER = "https://index.docker.io/v1/"
+"""Docker Hub's name in docker's configuration and for helpers."""
+
+_TOKEN_USER = "<token>"  # noqa: S105
+_QUOTED = 200
 
 
 class CredentialHelper:
@@ -37,13 +43,41 @@ class CredentialHelper:
         with self._lock:
             asked, credential = self._answers.get(server, (float("-inf"), None))
             if self._clock() - asked > _KEPT_SECONDS:
-                credential = self._ask(_HUB_SERVER if server == DOCKER_HUB else server)
+                credential = self._ask(server)
                 self._answers[server] = (self._clock(), credential)
             return credential
 
+    def store(self, server: str, credential: Credential) -> None:
+        """Give the helper a login to keep. Raises UnfitError when it cannot, as those of clouds."""
+        secret = credential.identity_token or credential.password
+        document = {
+            "ServerURL": _server_name(server),
+            "Username": _TOKEN_USER if credential.identity_token else credential.username,
+            "Secret": secret.reveal(),
+        }
+        try:
+            _run(self.program, "store", json.dumps(document))
+        except _UnusableError as error:
+            said = error.said.replace(secret.reveal(), "***")
+            raise UnfitError(
+                f"the credential helper {self.program} cannot keep the login: it {error}{said}",
+                hint=f"a helper that logs in by itself needs none; else remove it from the file for {server}",
+            ) from None
+
+    def erase(self, server: str) -> bool:
+        """Have the helper forget a login; False when it had none. Raises UnfitError when it cannot."""
+        if not self.get(server):
+            return False
+        try:
+            _run(self.program, "erase", _server_name(server))
+        except _UnusableError as error:
+            message = f"the credential helper {self.program} cannot forget the login: it {error}{error.said}"
+            raise UnfitError(message) from None
+        return True
+
     def _ask(self, server: str) -> Credential | None:
         try:
-            output = _run(self.program, server)
+            output = _run(self.program, "get", _server_name(server))
             return _credential(output, self.program) if output else None
         except _UnusableError as error:
             if not self._warned:
@@ -53,7 +87,11 @@ class CredentialHelper:
 
 
 class _UnusableError(Exception):
-    """Why a helper could not answer, as the rest of a sentence."""
+    """Why a helper could not answer, as the rest of a sentence; `said` is what it printed, to follow that."""
+
+    def __init__(self, reason: str, said: str = "") -> None:
+        super().__init__(reason)
+        self.said = said
 
 
 def _credential(output: bytes, program: str) -> Credential:
@@ -62,24 +100,31 @@ def _credential(output: bytes, program: str) -> Credential:
         username, secret = str(answer["Username"]), Secret(str(answer["Secret"]))
     except (ValueError, KeyError, TypeError):
         raise _UnusableError("gave an answer that is not of its protocol") from None
-    if username == "<token>":
+    if username == _TOKEN_USER:
         return Credential(identity_token=secret, origin=program)
     return Credential(username=username, password=secret, origin=program)
 
 
-def _run(program: str, server: str) -> bytes:
-    """What `program` says about `server`, b'' when it knows nothing."""
+def _server_name(server: str) -> str:
+    """What helpers call `server`: Docker Hub has a name of its own."""
+    return HUB_SERVER if server == DOCKER_HUB else server
+
+
+def _run(program: str, command: str, told: str) -> bytes:
+    """What `program` answers to `command`, b'' when it knows nothing."""
     import subprocess
 
     try:
         with own_root():
             finished = subprocess.run(
-                [program, "get"], input=server.encode(), capture_output=True, timeout=HELPER_SECONDS, check=False
+                [program, command], input=told.encode(), capture_output=True, timeout=HELPER_SECONDS, check=False
             )
     except subprocess.TimeoutExpired:
         raise _UnusableError(f"did not answer within {HELPER_SECONDS:.0f} seconds") from None
     except OSError as error:
         raise _UnusableError(f"cannot be run: {error.strerror}") from None
-    if finished.returncode and b"not found" not in finished.stdout:
-        raise _UnusableError(f"failed with status {finished.returncode}")
+    if finished.returncode and (command == "store" or b"not found" not in finished.stdout):
+        text = " ".join((finished.stdout or finished.stderr).decode("utf-8", "replace").split())[:_QUOTED]
+        printable = "".join(char for char in text if char.isprintable())
+        raise _UnusableError(f"failed with status {finished.returncode}", f" ({printable})" if printable else "")
     return b"" if finished.returncode else finished.stdout

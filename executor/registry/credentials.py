@@ -136,6 +136,12 @@ def _finding(source: str, read: Callable[[], DockerConfig | None]) -> Credential
     )
 
 
+def login_file(environ: Mapping[str, str]) -> str:
+    """The file in which docker keeps logins, '' where `environ` has neither $DOCKER_CONFIG nor $HOME."""
+    known = environ.get("DOCKER_CONFIG") or environ.get("HOME")
+    return next(_config_files(environ)) if known else ""
+
+
 def _config_files(environ: Mapping[str, str]) -> Iterator[str]:
     folder = environ.get("DOCKER_CONFIG", "")
     home = environ.get("HOME", "")

@@ -45,6 +45,10 @@ class DockerConfig:
         if self._store:
             yield "*", self._store
 
+    def helper(self, registry: str) -> CredentialHelper | None:
+        """The helper that keeps the logins at `registry`, None when the file does."""
+        return self._helpers.get(canonical_host(registry), self._store)
+
     def lookup(self, registry: str, repository: str) -> Credential | None:
         """The credential for a repository: a helper named for it, the file's own entry, the general helper."""
         scopes = list(_scopes(f"{canonical_host(registry)}/{repository}"))
@@ -101,9 +105,9 @@ class _Reader:
         for key, entry in self._object(document, "auths").items():
             credential = self._credential(f"auths.{key}", entry)
             if credential:
-                auths.setdefault(_normal_key(key), credential)
+                auths.setdefault(normal_key(key), credential)
         helpers = {
-            _normal_key(key): CredentialHelper(name, self._sink)
+            normal_key(key): CredentialHelper(name, self._sink)
             for key, name in self._object(document, "credHelpers").items()
             if self._is_name(f"credHelpers.{key}", name)
         }
@@ -160,7 +164,8 @@ def _decode_auth(text: str) -> tuple[str, str]:
     return username, password
 
 
-def _normal_key(key: str) -> str:
+def normal_key(key: str) -> str:
+    """`host[/path]` of a key of `auths` or `credHelpers`, whatever else it is dressed in."""
     bare = key.partition("://")[2] or key
     host, _, path = bare.strip("/").partition("/")
     if path in ("v1", "v2"):

@@ -402,6 +402,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(401, "UNAUTHORIZED")
             return
         document = {"token": self.registry.issue_token(scope), "expires_in": self.registry.token_seconds}
+        if self.registry.refresh_tokens and parse_qs(urlsplit(self.path).query).get("offline_token") == ["true"]:
+            document["refresh_token"] = next(iter(self.registry.refresh_tokens))
         self._answer(200, {"Content-Type": "application/json"}, json.dumps(document).encode())
 
     def _refuse(self, status: int, code: str, headers: Mapping[str, str] | None = None) -> None:

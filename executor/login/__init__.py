@@ -1,0 +1,1 @@
+"""The commands `executor login` and `executor logout`: credentials for registries, where docker keeps them."""
