@@ -6,7 +6,6 @@ Anything slow to import waits until the flags are known to be good.
 from __future__ import annotations
 
 import gc
-import importlib
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status: a failed RUN's own, else as docs/exit-codes.md says."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] in _OTHERS:
-        importlib.import_module("executor.login.cli").main(words)
+        from executor.login.cli import main as login_or_logout
+
+        login_or_logout(words)
         return
     words = normalize(words)
     values = plain_values(FLAGS, words, os.environ)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from executor.dataclass import dataclass
 from executor.diagnosis import Diagnosis
@@ -18,6 +18,9 @@ from runner.planning.changes import ReadsAny
 from runner.planning.plan import BaseImages
 from runner.run.worker import JobEntry
 from runner.run.zygote import EntryLoader
+
+if TYPE_CHECKING:
+    import click
 
 
 def _diagnose(home: str) -> Diagnosis:
@@ -153,6 +156,13 @@ INSTALLED = Executor(
     store_session=_store_session,
     builds_at_once=_builds_at_once,
 )
+
+
+def login_command(name: Literal["login", "logout"]) -> click.Command:
+    """See executor.login.cli."""
+    from executor.login.cli import command
+
+    return command(name)
 
 
 def given_flags(words: Sequence[str]) -> dict[str, Any]:

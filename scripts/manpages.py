@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -18,17 +18,19 @@ ROOT = Path(__file__).resolve().parents[1]
 def pages() -> dict[str, str]:
     """The pages by file name."""
     from executor import cli as executor_cli
+    from executor.login import cli as login_cli
     from runner import cli as runner_cli
 
+    logins = (login_cli.command("login"), login_cli.command("logout"))
     lists, one = "build and push a list of container images", "build and push one container image"
     return {
         "krunner.1": page("krunner", f"{lists} without a daemon", runner_cli.krunner, "executor"),
-        "executor.1": page("executor", f"{one} without a daemon", executor_cli.command(), "krunner"),
+        "executor.1": page("executor", f"{one} without a daemon", executor_cli.command(), "krunner", logins),
     }
 
 
-def page(name: str, purpose: str, command: click.Command, other: str) -> str:
-    """One page. `other` is the page that it refers to."""
+def page(name: str, purpose: str, command: click.Command, other: str, others: Sequence[click.Command] = ()) -> str:
+    """One page. `other` is the page that it refers to, `others` are commands that are called by name."""
     lines = [
         f'.TH {name.upper()} 1 "" "krunner" "User Commands"',
         ".SH NAME",
@@ -42,6 +44,8 @@ def page(name: str, purpose: str, command: click.Command, other: str) -> str:
         lines += [".SH COMMANDS", *subcommands(name, command)]
     else:
         lines += [".SH OPTIONS", *options(command)]
+    if others:
+        lines += [".SH COMMANDS", *(line for member in others for line in subcommand(name, member))]
     lines += [".SH ENVIRONMENT", *environment(command), ".SH EXIT STATUS", *exit_status()]
     return "\n".join([*lines, ".SH SEE ALSO", rf"\fB{other}\fR(1)", ""])
 
@@ -62,10 +66,16 @@ def subcommands(name: str, group: click.Group) -> Iterator[str]:
     for word in group.list_commands(context):
         command = group.get_command(context, word)
         assert command is not None
-        arguments = [param.make_metavar(context) for param in command.params if isinstance(param, click.Argument)]
-        yield f".SS {name} {word} {escaped(' '.join(arguments))}".rstrip()
-        yield from paragraphs(command.help or "")
-        yield from options(command)
+        yield from subcommand(name, command)
+
+
+def subcommand(name: str, command: click.Command) -> Iterator[str]:
+    """The section of a command that is called as `name` with another word."""
+    context = click.Context(command)
+    arguments = [param.make_metavar(context) for param in command.params if isinstance(param, click.Argument)]
+    yield f".SS {name} {command.name} {escaped(' '.join(arguments))}".rstrip()
+    yield from paragraphs(f"{command.help or ''}\n\n{command.epilog or ''}")
+    yield from options(command)
 
 
 def options(command: click.Command) -> Iterator[str]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from executor.cli import logging, registry_options
 from executor.events import Sink
-from executor.options.flags import FLAGS, LOGIN_FLAGS, LOGOUT_FLAGS, Flag
 from executor.login.request import login_request, named_registry
 from executor.login.work import log_in, log_out
+from executor.options.flags import FLAGS, LOGIN_FLAGS, LOGOUT_FLAGS, Flag
 
 if TYPE_CHECKING:
     import click
@@ -56,13 +56,13 @@ _COMMANDS: dict[
     "login": (
         LOGIN_FLAGS,
         _login,
-        "Check a user name and password at REGISTRY (Docker Hub by default), and keep them for builds and pushes.",
+        "Log in at a registry, Docker Hub by default. Name and password are checked there, and kept for builds.",
         _WHERE,
     ),
     "logout": (
         LOGOUT_FLAGS,
         _logout,
-        "Forget the user name and password for REGISTRY (Docker Hub by default).",
+        "Log out of a registry, Docker Hub by default.",
         _WHERE,
     ),
 }

@@ -143,7 +143,8 @@ def _fault(fault: Mapping[str, Any]) -> str:
 
 def _auth_hint(registry: str, identity: str) -> str:
     if identity == ANONYMOUS:
-        return f"put credentials for {registry} into $DOCKER_CONFIG/config.json; the repository may also not exist"
+        where = "or put credentials into $DOCKER_CONFIG/config.json"
+        return f"log in (`executor login {registry}`), {where}; the repository may also not exist"
     return "check the password or token, and that this user may access the repository"
 
 

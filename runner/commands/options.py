@@ -24,6 +24,8 @@ COMMANDS = (
     "validate",
     "plan",
     "lint",
+    "login",
+    "logout",
     "prune",
     "report",
     "schema",

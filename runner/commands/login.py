@@ -1,0 +1,7 @@
+"""`krunner login`: that of `executor`."""
+
+from __future__ import annotations
+
+from runner.executor import login_command
+
+command = login_command("login")
