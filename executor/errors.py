@@ -92,8 +92,17 @@ def without_passwords(text: str) -> str:
     return _USERINFO.sub("***", text)
 
 
+def described(message: str, excerpt: str, hint: str, *, indent: str = "    ") -> str:
+    """A failure in words: the message, then the lines of the file that it is about, then the way out."""
+    lines = [*excerpt.splitlines(), *([f"hint: {hint}"] if hint else [])]
+    return "\n".join([message, *(indent + line for line in lines)])
+
+
 class Error(Exception):
-    """Base of all errors shown to users. `str(error)` is the message; no secret may be in it."""
+    """Base of all errors shown to users. `str(error)` is the message; no secret may be in it.
+
+    `excerpt` are the lines of the file at `location`, marked, once somebody who has read it adds them.
+    """
 
     exit_code = 1
     retryable = False
@@ -103,13 +112,14 @@ class Error(Exception):
         self.message = message
         self.hint = hint
         self.location = location
+        self.excerpt = ""
 
     def __str__(self) -> str:
         return f"{self.location}: {self.message}" if self.location else self.message
 
     def describe(self) -> str:
-        """The message as a user reads it: place, text and, on a line of its own, the way out."""
-        return f"{self}\n    hint: {self.hint}" if self.hint else str(self)
+        """The message as a user reads it: place, text and, on lines of their own, the excerpt and the way out."""
+        return described(str(self), self.excerpt, self.hint)
 
 
 class UsageError(Error):

@@ -241,7 +241,8 @@ class BuildSucceeded:
 class BuildFailed:
     """The last event of a build that failed. `kind` is the error's class name.
 
-    `file` and `line` are the place in the user's file that the error is about ('' and 0: none).
+    `file` and `line` are the place in the user's file that the error is about ('' and 0: none). `excerpt` are its
+    lines, marked, where the message does not quote them itself.
     """
 
     kind: str
@@ -251,6 +252,7 @@ class BuildFailed:
     retryable: bool
     file: str = ""
     line: int = 0
+    excerpt: str = ""
 
     @classmethod
     def of(cls, error: Error) -> BuildFailed:
@@ -265,6 +267,7 @@ class BuildFailed:
             retryable=error.retryable,
             file=place.file,
             line=place.line,
+            excerpt=error.excerpt,
         )
 
 

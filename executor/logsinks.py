@@ -14,6 +14,7 @@ from typing import Literal, TextIO
 
 from executor import events
 from executor.dataclass import dataclass, field, replace
+from executor.errors import described
 from executor.events import Event
 
 LogFormat = Literal["text", "color", "json"]
@@ -114,8 +115,7 @@ def describe(event: Event) -> _Message | None:
         case events.Noted() | events.LayerUnpacked() | events.BlobPushed():
             return _Message("debug", _detail(event))
         case events.BuildFailed():
-            hint = f"\n     hint: {event.hint}" if event.hint else ""
-            return _Message("error", event.message + hint)
+            return _Message("error", described(event.message, event.excerpt, event.hint, indent="     "))
         case events.RetryScheduled():
             text = f"{event.action}: {event.error}; try {event.attempt + 1} in {event.wait:.1f} s"
             return _Message("warning", text)

@@ -25,8 +25,9 @@ class Outcome:
     `digest` and `size` (bytes) are known once it is built, also when its push failed.
 
     `kind` is the class name of the error, `message` and `hint` its words; of a skipped image `message` is the
-    cause. `file` and `line` are where the user's file is at fault, if it is. `pushed` are the `repo:tag@digest`
-    names that registries now hold. `kept`: an earlier run has built and pushed it, and this one had nothing to do.
+    cause. `file` and `line` are where the user's file is at fault, if it is, `excerpt` its lines there. `pushed`
+    are the `repo:tag@digest` names that registries now hold. `kept`: an earlier run has built and pushed it, and
+    this one had nothing to do.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Outcome:
     retryable: bool = False
     file: str = ""
     line: int = 0
+    excerpt: str = ""
     attempts: int = 1
     kept: bool = False
 

@@ -52,6 +52,7 @@ from executor.context.base import ContextTree, open_context
 from executor.context.http import download
 from executor.dataclass import dataclass, replace
 from executor.dockerfile.instructions import Add, Copy, Mount, Onbuild
+from executor.dockerfile.marking import quoting
 from executor.errors import ImageError, PushError, RegistryError
 from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted
 from executor.image.annotations import parse_annotations
@@ -113,6 +114,7 @@ def opened(spec: BuildSpec, sink: Sink, store: Store, stop: StopFlag) -> Iterato
         folder = context.path
         frontend = read_frontend(spec, folder, lambda url: download(url, store.scratch("dockerfile"), sink).path)
         spec = settled(spec, frontend.dockerfile, context.made)
+        stack.enter_context(quoting(frontend.dockerfile))
         yield stack.enter_context(_engine(spec, sink, store, frontend, stop))
 
 

@@ -92,6 +92,7 @@ def test_a_failing_run_passes_its_status_on(attempt: Attempt, base_host: str, co
     assert outcome.status == status, outcome.log
     assert "line 3" in outcome.log
     assert "Dockerfile:2" in outcome.log
+    assert "  2 | >>> RUN for n in 1 2 3; do" in outcome.log
 
 
 def test_a_run_whose_program_is_absent(attempt: Attempt, base_host: str) -> None:

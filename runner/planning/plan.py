@@ -109,7 +109,8 @@ def _needs(
         except InvalidFileError as error:
             findings.extend(error.diagnostics)
         except Error as error:
-            findings.extend([Diagnostic(error.location or image.location, error.message, hint=error.hint)])
+            place = error.location or image.location
+            findings.extend([Diagnostic(place, error.message, hint=error.hint, excerpt=error.excerpt)])
     named -= {image.name}
     return tuple(name for name in dict.fromkeys(owners.values()) if name in named)
 

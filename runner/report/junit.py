@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
+from executor.errors import described
 from runner.outcome import Outcome
 from runner.report.imagerecord import ImageRecord
 from runner.report.plaintext import xml_text
@@ -102,8 +103,8 @@ def _problem(image: ImageRecord, outcome: Outcome) -> ET.Element:
         return ET.Element("skipped", message=first_line)
     is_error = outcome.status == "stopped" or outcome.kind in _ERRORS
     problem = ET.Element("error" if is_error else "failure", type=outcome.kind or "Error", message=first_line)
-    hint = f"\nhint: {outcome.hint}" if outcome.hint else ""
+    said = described(outcome.message, outcome.excerpt, outcome.hint, indent="")
     tail = "".join(f"\n    {line}" for line in image.tail)
     log = f"\n\nthe end of the log:{tail}" if tail else ""
-    problem.text = xml_text(f"{outcome.message}{hint}{log}\n")
+    problem.text = xml_text(f"{said}{log}\n")
     return problem

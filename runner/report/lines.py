@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from executor import events
 from executor.dataclass import dataclass
+from executor.errors import described
 from runner.outcome import Outcome
 from runner.report.console.table import status_word
 from runner.report.style import counted, duration, size
@@ -27,9 +28,8 @@ def outcome_line(outcome: Outcome) -> Line:
         return Line("kept: an earlier run has built and pushed it, and nothing has changed", "green")
     if outcome.status == "built":
         return Line(f"{word} in {duration(outcome.seconds)}", "green")
-    hint = f"\nhint: {outcome.hint}" if outcome.hint else ""
     colour = "yellow" if outcome.status in ("skipped", "stopped") else "red"
-    return Line(f"{word}: {outcome.message}{hint}", colour)
+    return Line(described(f"{word}: {outcome.message}", outcome.excerpt, outcome.hint, indent=""), colour)
 
 
 def log_lines(event: events.Event) -> Iterator[Line]:

@@ -96,6 +96,7 @@ def merged(built: Outcome, push: Outcome) -> Outcome:
         kind=push.kind,
         message=push.message,
         hint=push.hint,
+        excerpt=push.excerpt,
         retryable=push.retryable,
     )
 

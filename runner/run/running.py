@@ -146,6 +146,7 @@ class RunningImage:
             retryable=failure.retryable,
             file=failure.file,
             line=failure.line,
+            excerpt=failure.excerpt,
         )
 
     def _seconds(self) -> float:

@@ -1,10 +1,12 @@
 """What the log says: kaniko's words where people look for them."""
 
 import io
+import json
 
 import pytest
 
-from executor.events import CacheLookedUp, CommandOutput, StageStarted, StepFinished, StepStarted
+from executor.errors import Location, StepError
+from executor.events import BuildFailed, CacheLookedUp, CommandOutput, StageStarted, StepFinished, StepStarted
 from executor.logsinks import LogSink
 
 
@@ -66,3 +68,20 @@ def test_lines_of_a_single_stage_have_no_label():
     sink(StageStarted(index=0, name="web", base="scratch", position=1, total=1))
     sink(CommandOutput(stream="stdout", line="made", stage=0))
     assert output.getvalue() == "made\n"
+
+
+def test_a_failure_quotes_the_lines_before_the_hint_and_json_has_them_apart():
+    error = StepError("no such file", hint="look", location=Location("Dockerfile", 4, 1, 5))
+    error.excerpt = "  4 | >>> COPY a \\\n  5 | >>>   /b"
+    event = BuildFailed.of(error)
+    assert logged(event).splitlines() == [
+        "ERRO Dockerfile:4:1: no such file",
+        "       4 | >>> COPY a \\",
+        "       5 | >>>   /b",
+        "     hint: look",
+    ]
+    document = json.loads(logged(event, log_format="json"))
+    assert (document["message"], document["file"], document["line"]) == (
+        "Dockerfile:4:1: no such file", "Dockerfile", 4,
+    )  # fmt: skip
+    assert document["excerpt"] == error.excerpt

@@ -52,6 +52,7 @@ BAD = Outcome(
     hint="look",
     file="D",
     line=3,
+    excerpt="  3 | >>> RUN make",
 )
 SKIPPED = Outcome(name="upon", status="skipped", message="needs bad, which failed")
 
@@ -179,7 +180,7 @@ class TestJunit:
         failure = case.find("failure")
         assert (failure.get("type"), failure.get("message")) == ("RunError", "status 2")
         assert failure.text == (
-            "status 2\nof make\nhint: look\n\nthe end of the log:\n"
+            "status 2\nof make\n  3 | >>> RUN make\nhint: look\n\nthe end of the log:\n"
             "    [0: 1/2] RUN make\n    red and \ufffd bell \ufffd\n"
         )
 

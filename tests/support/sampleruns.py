@@ -122,6 +122,7 @@ class Recorder:
                         retryable=False,
                         file=f"images/{name}/Dockerfile",
                         line=14,
+                        excerpt=" 14 | >>> RUN make -j4 all",
                     )
                 cached = self.random.random() < 0.3
                 wait = 0.01 if cached or "RUN" not in text else self.random.uniform(0.2, 3.0) * scale

@@ -12,6 +12,7 @@ from executor.build.plan.planner import PlanRequest, plan_build
 from executor.build.steps.mounts import is_required, secret_name
 from executor.context.http import is_http_url
 from executor.dockerfile.instructions import Run
+from executor.dockerfile.marking import quoting
 from executor.errors import Location
 from executor.image.platform import Platform
 from executor.spec import BuildSpec
@@ -85,4 +86,5 @@ def _plan(spec: BuildSpec) -> BuildPlan | None:
         platforms=tuple(map(Platform.parse, spec.platforms)) or (Platform.host(),),
         contexts=NamedContexts.of(spec.build_contexts),
     )
-    return plan_build(dockerfile, request)
+    with quoting(dockerfile):
+        return plan_build(dockerfile, request)

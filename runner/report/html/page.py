@@ -152,6 +152,8 @@ def _problem(image: ImageRecord) -> Html:
         ),
         tag("p", page_text(_unsaid(image, outcome.message), 2000), class_="message"),
     ]
+    if outcome.excerpt:
+        parts.append(tag("pre", page_text(outcome.excerpt, 2000)))
     if outcome.hint:
         parts.append(tag("p", f"What to do: {page_text(outcome.hint, 600)}", class_="hint"))
     if image.tail and not is_odd:
