@@ -17,7 +17,7 @@ from click.shell_completion import CompletionItem
 
 from executor.errors import Error, InternalError, InvalidFileError, UsageError, machine_faults_explained
 from executor.leaving import leave_after
-from runner.commands.options import COMMANDS, Invocation
+from runner.commands.options import COMMANDS, Invocation, check_word
 from runner.executor import INSTALLED, Executor
 
 _EPILOG = """\b
@@ -36,6 +36,7 @@ class _Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {*COMMANDS, *ctx.help_option_names, "--version"}
         if args and args[0] not in own:
+            check_word(args)
             args = ["build", *args]
         return super().parse_args(ctx, args)
 

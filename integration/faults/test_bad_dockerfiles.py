@@ -91,7 +91,7 @@ def test_a_failing_run_passes_its_status_on(attempt: Attempt, base_host: str, co
     )
     assert outcome.status == status, outcome.log
     assert "line 3" in outcome.log
-    assert "Dockerfile:2" in outcome.log
+    assert "Dockerfile:2:1: RUN for n in 1 2 3; do" in outcome.log
     assert "  2 | >>> RUN for n in 1 2 3; do" in outcome.log
 
 
@@ -104,7 +104,7 @@ def test_a_run_whose_program_is_absent(attempt: Attempt, base_host: str) -> None
 def test_an_unknown_user_is_named(attempt: Attempt, base_host: str) -> None:
     outcome = attempt(f"FROM {base_host}/busybox\nUSER nobody-knows\nRUN true\n", "--no-push")
     assert outcome.status == 1
-    assert "nobody-knows" in outcome.log
+    assert "Dockerfile:3:1: unable to find user nobody-knows" in outcome.log
 
 
 def test_outputs_of_a_failed_build_are_not_written(attempt: Attempt, base_host: str, tmp_path: Path) -> None:

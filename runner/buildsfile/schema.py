@@ -235,11 +235,13 @@ def _missing_keys(error: _SchemaError, path: KeyPath, document: Document) -> Ite
 def _type(error: _SchemaError, path: KeyPath, document: Document) -> tuple[str, str]:
     wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
     expected = " or ".join(_TYPE_NAMES[name] for name in wanted)
-    return f"must be {expected}, not {_described(error.instance, path, document)}", _type_hint(error, wanted)
+    return f"must be {expected}, not {_described(error.instance, path, document)}", _type_hint(error, wanted, path)
 
 
-def _type_hint(error: _SchemaError, wanted: list[str]) -> str:
+def _type_hint(error: _SchemaError, wanted: list[str], path: KeyPath) -> str:
     value = error.instance
+    if value is False and path[-1:] == ("push",):
+        return "write `no_push: true` for an image that is only built"
     if "string" in wanted and isinstance(value, bool | int | float):
         return "put it in quotes"
     if wanted == ["array"] and isinstance(value, str):

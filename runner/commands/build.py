@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from executor.dataclass import replace
 from executor.errors import UsageError
 from executor.sizes import parse_size
 from executor.spec import RootfsChoice
@@ -53,6 +54,7 @@ from runner.runevents import RunStarted, RunWarned
     type=click.Choice(["each", "end", "all-or-nothing"]),
     help="When images are pushed; overrides the file.",
 )
+@click.option("--no-push", is_flag=True, help="Build only, as for a merge request: no_push for every image.")
 @click.option(
     "--rootfs",
     type=click.Choice(["auto", "overlay", "chroot", "in-place"]),
@@ -90,6 +92,8 @@ def command(
     """Build the images of FILE and push them. Images that others build upon come first."""
     store_size, cache_dir = options.pop("store_size"), options.pop("cache_dir")
     size = parse_size(store_size) if store_size else None
+    if options.pop("no_push"):
+        files = replace(files, settings=(*files.settings, "*.no_push=true"))
     overrides = overrides_of(
         files,
         rootfs=rootfs,

@@ -15,7 +15,7 @@ fish   krunner completion fish > ~/.config/fish/completions/krunner.fish
 """
 
 
-@click.command("completion", help=_HELP)
+@click.command("completion", short_help="Print what makes a shell complete command lines.", help=_HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: Literal["bash", "zsh", "fish"]) -> None:

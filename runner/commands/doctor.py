@@ -12,7 +12,7 @@ from executor.errors import UnfitError
 from runner.commands.options import Invocation, with_debug
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Try what this machine allows, and say what to change.")
 @click.option("--home", type=click.Path(), envvar="KRUNNER_HOME", default="", help="Folder of the image store.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON: krunner schema doctor.")
 @with_debug

@@ -17,7 +17,7 @@ from runner.report.faultformats import FaultFormat, shown
 _LISTS = (".yaml", ".yml", ".json", ".hcl")
 
 
-@click.command("lint")
+@click.command("lint", short_help="Check Dockerfiles for what is most often not meant.")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
 @click.option(
     "--format",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -182,13 +183,36 @@ def planned_run(files: Files, invocation: Invocation, overrides: Overrides) -> R
     return plan(run_config, invocation.executor.base_images)
 
 
+def check_word(words: Sequence[str]) -> None:
+    """Raise UsageError for a first word that was to be a command, while more words follow it."""
+    if len(words) > 1 and not words[0].startswith("-") and not os.path.exists(words[0]):
+        hint = _meant(words[0])
+        if "command" in hint:
+            raise UsageError(f"there is no command and no file {words[0]!r}", hint=hint)
+
+
 def check_existence(files: Files) -> None:
     """Raise UsageError for a file that is not there: it may be a command that was misspelled."""
     missing = next((path for path in files.paths if path != "-" and not os.path.exists(path)), None)
     if missing is not None:
-        alike = difflib.get_close_matches(missing, COMMANDS, n=1)
-        hint = f"did you mean the command `{alike[0]}`?" if alike else ""
-        raise UsageError(f"there is no file {missing!r}", hint=hint)
+        raise UsageError(f"there is no file {missing!r}", hint=_meant(missing))
+
+
+def _meant(missing: str) -> str:
+    """A hint with the command or the file beside it that `missing` is like, '' where there is none."""
+    folder, name = os.path.split(missing)
+    names = [] if folder else [*COMMANDS]
+    with suppress(OSError):
+        names += sorted(os.listdir(folder or "."))
+    alike = difflib.get_close_matches(name, names, n=1)
+    if not alike:
+        return ""
+    is_command = not folder and alike[0] in COMMANDS
+    return (
+        f"did you mean the command `{alike[0]}`?"
+        if is_command
+        else f"did you mean {os.path.join(folder, alike[0])}?"
+    )
 
 
 def overrides_of(files: Files, **given: Any) -> Overrides:

@@ -24,7 +24,7 @@ from runner.planning.selection import Selection
 from runner.run.earlier import read_earlier, read_keys
 
 
-@click.command("plan")
+@click.command("plan", short_help="Show in which order FILE is built, and why.")
 @with_file
 @with_selection
 @click.option("--print", "as_file", is_flag=True, help="Show the file as it was understood, as YAML.")

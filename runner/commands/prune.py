@@ -15,7 +15,7 @@ from runner.commands.options import Invocation, with_debug
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-@click.command("prune")
+@click.command("prune", short_help="Remove layers and cache mounts from the store.")
 @click.option("--all", "everything", is_flag=True, help="Remove all that no running process uses.")
 @click.option("--keep-storage", metavar="SIZE", help="Remove what was not used for longest until SIZE is left.")
 @click.option("--older-than", metavar="TIME", help="Remove what was not used for TIME, as 36h or 7d.")

@@ -16,7 +16,7 @@ from runner.run.signals import SignalPipe
 from runner.run.workers import ZygotePool
 
 
-@click.command("push")
+@click.command("push", short_help="Push what earlier runs have built and could not push.")
 @click.option(
     "--resume",
     "store",

@@ -10,7 +10,7 @@ import click
 from runner.commands.options import with_debug
 
 
-@click.command("report")
+@click.command("report", short_help="Make a run's reports again, from its events.")
 @click.argument("events", metavar="EVENTS", type=click.File("rb"))
 @click.option(
     "--report-dir",

@@ -12,7 +12,7 @@ from runner.commands.options import Files, Invocation, check_existence, override
 from runner.report.faultformats import FaultFormat, shown
 
 
-@click.command("validate")
+@click.command("validate", short_help="Check FILE and all that it names; build nothing.")
 @with_file
 @click.option("--online", is_flag=True, help="Ask the registries: are the bases there, may every image be pushed?")
 @click.option(

@@ -123,6 +123,10 @@ def test_a_circle(krunner):
     [
         (["nope.yaml"], "there is no file 'nope.yaml'"),
         (["valdate"], "did you mean the command `validate`?"),
+        (
+            ["valdate", "builds.yaml"],
+            "there is no command and no file 'valdate'\n    hint: did you mean the command",
+        ),
         (["build"], "no file is named"),
         (["a.yaml", "b.yaml"], "unexpected extra argument"),
         (["--jobs", "0", "a.yaml"], "'--jobs'"),
@@ -138,6 +142,12 @@ def test_usage(krunner, words, message):
     assert (code, out) == (2, "")
     assert message in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("words", [("bilds.yaml",), ("builds.yml", "--jobs=1"), ("plan", "builds.yml")])
+def test_a_file_of_a_like_name_is_named(krunner, words):
+    write("version: 1\nbuilds: [{name: a, no_push: true}]")
+    assert "did you mean builds.yaml?" in krunner(*words)[2]
 
 
 def test_options_may_come_before_the_file(krunner):

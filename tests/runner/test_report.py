@@ -110,11 +110,11 @@ def test_a_cached_step_says_so():
 
 def test_the_table():
     steps = [
-        ImageEvent(
-            name="base",
-            event=events.StepFinished(stage=0, position=n, instruction="RUN", seconds=1, cached=n == 2),
-        )
-        for n in (1, 2, 3)
+        ImageEvent(name="base", event=events.StepFinished(stage=0, position=4, instruction="CMD", seconds=1)),
+        *(
+            ImageEvent(name="base", event=events.CacheLookedUp(instruction="RUN", key=f"{n}", hit=n == 2))
+            for n in (1, 2, 3)
+        ),
     ]
     assert show([*steps, RunFinished(report=REPORT)])[1] == (
         "IMAGE     STATUS       TIME        CACHE  SIZE    DIGEST\n"

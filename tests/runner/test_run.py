@@ -466,3 +466,8 @@ class TestResume:
 def mend(run, name):
     file = run.folder / "builds.yaml"
     file.write_text(re.sub(rf"(name: {name},.*DO: )\w+", r"\1ok", file.read_text()))
+
+
+def test_nothing_is_pushed_when_told_so(project):
+    run = project(a="ok", b=("ok", "a")).run("--no-push")
+    assert (run.code, run.statuses) == (0, {"a": "built", "b": "built"})

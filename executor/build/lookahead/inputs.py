@@ -16,7 +16,7 @@ from executor.build.bases.bases import BaseImages
 from executor.build.copying.copysource import is_remote
 from executor.build.lookahead.buildcache import BuildCache
 from executor.build.lookahead.keywalk import KeyWalk
-from executor.build.plan.buildplan import BuildPlan, StagePlan, first_line
+from executor.build.plan.buildplan import BuildPlan, StagePlan, on_one_line
 from executor.build.stages.stage import Surroundings
 from executor.cache.key import CacheKey, value_digests
 from executor.dataclass import asdict
@@ -58,7 +58,7 @@ def _found(spec: BuildSpec, plan: BuildPlan, bases: BaseImages, walk: KeyWalk) -
         step.key.hex: {
             "stage": planned.number,
             "platform": str(planned.platform),
-            "instruction": first_line(step.step.source),
+            "instruction": on_one_line(step.step.source),
             "document": shown_document(step.key),
         }
         for planned in plan.stages

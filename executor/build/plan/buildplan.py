@@ -17,6 +17,8 @@ from executor.errors import NotSupportedError, UsageError, without_passwords
 from executor.image.platform import Platform
 from executor.image.reference import Reference
 
+_ESCAPES = ("\\", "`")
+_LONGEST_NAME = 200
 _NUMERIC_OWNER = re.compile(r"\d+(:\d+)?")
 
 
@@ -203,14 +205,26 @@ def render(plan: BuildPlan) -> str:
         if planned.needs_root and plan.stands_apart(planned):
             root = ", without the base's files"
         lines.append(f"stage {planned.number}{name} from {planned.base} for {planned.platform}{root}")
-        lines += [f"  {first_line(instruction.source)}" for instruction in planned.stage.instructions]
+        lines += [f"  {on_one_line(instruction.source)}" for instruction in planned.stage.instructions]
     return "\n".join(lines) + "\n"
 
 
-def first_line(source: str) -> str:
-    """The instruction on one line, without passwords: what a step is called in messages."""
-    first, _, rest = without_passwords(source).partition("\n")
-    return f"{first} …" if rest else first
+def on_one_line(source: str) -> str:
+    """What a step is called in messages: its instruction without passwords and comments, and not too long."""
+    words: list[str] = []
+    rest = without_passwords(source).split("\n")
+    while rest:
+        line = rest.pop(0).strip()
+        if words and line.startswith("#"):
+            continue
+        goes_on = rest and line.endswith(_ESCAPES)
+        words.append(line[:-1].rstrip() if goes_on else line)
+        if not goes_on:
+            break
+    text = " ".join(filter(None, words))
+    if len(text) > _LONGEST_NAME:
+        return f"{text[: _LONGEST_NAME - 2].rstrip()} …"
+    return f"{text} …" if rest else text
 
 
 def refuse_unsupported(instruction: StageInstruction) -> None:

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 
 from executor.build.layers.laterlayers import done
 from executor.build.layers.upon import Upon
-from executor.build.plan.buildplan import first_line
+from executor.build.plan.buildplan import on_one_line
 from executor.build.stages.contentkeys import ContentChain, Contents, copies_from
 from executor.build.stages.stepkeys import FileStep
 from executor.cache.entry import Entry
@@ -261,7 +261,7 @@ class CachedSteps:
 
 
 def _text(step: FileStep | None) -> str:
-    return first_line(step.source) if step else _WHOLE
+    return on_one_line(step.source) if step else _WHOLE
 
 
 def _unknown() -> None:

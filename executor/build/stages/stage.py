@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from executor.build.layers.layerwriter import LayerWriter
 from executor.build.layers.stagelayers import StageLayers, depth_explained
-from executor.build.plan.buildplan import StagePlan, first_line
+from executor.build.plan.buildplan import StagePlan, on_one_line
 from executor.build.state.clock import Clock
 from executor.build.state.stagestate import StageState
 from executor.build.supplies.mountsupplies import MountSupplies
 from executor.context.base import ContextTree
 from executor.dataclass import dataclass, field, replace
 from executor.dockerfile.instructions import Add, Copy, Mount, StageInstruction
-from executor.errors import StepError
+from executor.errors import ContextError, Location, StepError
 from executor.events import Sink, StepFinished, StepStarted
 from executor.image.layer import Layer
 from executor.rootfs.base import RootFs
@@ -237,7 +237,7 @@ class StageRun:
     @contextmanager
     def step(self, position: int, instructions: Sequence[StageInstruction]) -> Iterator[None]:
         """Tell of an instruction before and after, and keep the record of it."""
-        text = first_line(instructions[position - 1].source)
+        text = on_one_line(instructions[position - 1].source)
         stage, platform = self.plan.number, str(self.plan.platform)
         started = time.monotonic()
         self._begin(position)
@@ -246,7 +246,8 @@ class StageRun:
                 stage=stage, position=position, total=len(instructions), instruction=text, platform=platform
             )
         )
-        with depth_explained(instructions[position - 1].location):
+        place = instructions[position - 1].location
+        with depth_explained(place), _placed(place):
             yield
         seconds = round(time.monotonic() - started, 3)
         record = StepRecord(stage=stage, instruction=text, seconds=seconds, cached=self._cached)
@@ -265,6 +266,16 @@ class StageRun:
                 platform=platform,
             )
         )
+
+
+@contextmanager
+def _placed(location: Location) -> Iterator[None]:
+    """Failures of the instruction at `location` say so. Those of registries and of the machine are not its own."""
+    try:
+        yield
+    except (StepError, ContextError) as error:
+        error.location = error.location or location
+        raise
 
 
 def _with_layer(record: StepRecord, layer: Layer) -> StepRecord:

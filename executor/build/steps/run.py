@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from executor.build.plan.buildargs import host_name
+from executor.build.plan.buildplan import on_one_line
 from executor.build.stages.stage import Stage
 from executor.build.state.command import run_command
 from executor.build.steps.emulation import explain_foreign
@@ -20,7 +21,7 @@ from executor.rootfs.base import RootFs, RunRequest
 from executor.rootfs.files.safepath import make_directories, resolve
 from executor.rootfs.files.users import resolve_user
 
-_TAIL_LINES = 20
+_TAIL_LINES = 10
 
 
 def run(instruction: Run, stage: Stage) -> None:
@@ -57,7 +58,7 @@ def run(instruction: Run, stage: Stage) -> None:
     if status:
         shown = "".join(f"\n    {line}" for line in output.tail)
         raise RunError(
-            f"the command {' '.join(argv)!r} ended with status {status}{shown}",
+            f"{on_one_line(instruction.source)} ended with status {status}{shown}",
             status=status,
             tail=output.tail,
             location=instruction.location,

@@ -16,7 +16,7 @@ from executor.build.engine import Engine, opened
 from executor.build.lookahead.buildcache import BuildCache, cache_repositories
 from executor.build.lookahead.inputs import shown_document
 from executor.build.lookahead.keywalk import KeyWalk, sources_of
-from executor.build.plan.buildplan import StageBase, StagePlan, first_line
+from executor.build.plan.buildplan import StageBase, StagePlan, on_one_line
 from executor.build.stages.cachedsteps import CachedSteps, StepPlan
 from executor.build.stages.stepkeys import FileStep
 from executor.build.stopping import StopFlag
@@ -174,7 +174,7 @@ def _explanation(planned: StagePlan, step: StepPlan, fate: _Fate) -> StepExplana
     return StepExplanation(
         stage=planned.number,
         platform=str(planned.platform),
-        instruction=first_line(step.step.source),
+        instruction=on_one_line(step.step.source),
         key=step.key.hex if step.key else "",
         document=shown_document(step.key) if step.key else {},
         state=fate.state,

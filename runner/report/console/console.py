@@ -72,7 +72,7 @@ class Console:
         self._markup = markup or NoMarkup()
         self._heartbeat = Heartbeat(clock, patience)
         self._prefixes: dict[str, str] = {}
-        self._steps: defaultdict[str, list[bool]] = defaultdict(list)  # whether the cache had them
+        self._hits: defaultdict[str, dict[str, bool]] = defaultdict(dict)  # whether the cache had a key
         self._clock = clock
         self._sections: Sections | None = None
 
@@ -115,14 +115,14 @@ class Console:
         self._show(event.name, [Line(title, "bold")], now=True)
 
     def _cached(self) -> dict[str, str]:
-        return {name: f"{sum(steps)}/{len(steps)}" for name, steps in self._steps.items()}
+        return {name: f"{sum(hits.values())}/{len(hits)}" for name, hits in self._hits.items()}
 
     def _tell(self, event: ImageEvent) -> None:
         match event.event:
             case events.BuildStarted():
-                self._steps.pop(event.name, None)
-            case events.StepFinished(cached=cached):
-                self._steps[event.name].append(cached)
+                self._hits.pop(event.name, None)
+            case events.CacheLookedUp(key=key, hit=hit):
+                self._hits[event.name][key] = hit
             case _:
                 pass
         self._show(event.name, log_lines(event.event))

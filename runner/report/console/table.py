@@ -23,8 +23,8 @@ def status_word(outcome: Outcome) -> str:
 def table(report: RunReport, cached: Mapping[str, str], *, colour: bool = False, width: int = 0) -> str:
     """The table and a line that sums it up, without a last newline.
 
-    `cached` says for images how many of their steps the cache had, as in `3/7`. Lines are at most `width` columns
-    wide, if the last column can give way; 0 for no bound.
+    `cached` says for images what the cache had of the steps that it was asked for, as in `3/7`. Lines are at most
+    `width` columns wide, if the last column can give way; 0 for no bound.
     """
     if not report.outcomes:
         return "nothing to build"

@@ -21,9 +21,8 @@ def image_details(image: ImageRecord, now: float, *, brief: bool) -> Html:
     """`brief` leaves out the timeline, of a list so long that the page would grow too large."""
     end = now if image.end is None else image.end
     word = "kept" if image.is_kept else "pushed" if image.state == "built" and any(image.pushes) else image.state
-    steps = sum(len(stage.steps) for stage in image.stages)
     facts = [duration(end - image.start)] if image.start is not None else []
-    facts += [f"{image.cached} of {steps} steps cached"] if image.cached else []
+    facts += [f"{counted(image.cached, 'step')} cached"] if image.cached else []
     facts += [size(image.size)] if image.digest else []
     summary = tag(
         "summary",

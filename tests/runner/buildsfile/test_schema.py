@@ -136,6 +136,7 @@ WRONG_ENTRIES = [
     ("tar_path: ''", 4, "tar_path", "must not be empty", ""),
     ("digest_file: 1", 4, "digest_file", "must be text, not the number '1'", ""),
     ("digest_file: ''", 4, "digest_file", "must not be empty", ""),
+    ("push: false", 4, "push", "must be a mapping, not the boolean 'false'", "write `no_push: true`"),
     ("push: 3", 4, "push", "must be a mapping, not the number '3'", ""),
     ("push:\n  retry: 3", 5, "push.retry", "the key 'retry' is not known", "did you mean `retries`?"),
     ("push:\n  retries: 1.5", 5, "push.retries", "must be a whole number, not the number '1.5'", ""),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from executor.build.plan.buildplan import ContextBase, ImageBase, ScratchBase, StageBase, render
+from executor.build.plan.buildplan import ContextBase, ImageBase, ScratchBase, StageBase, on_one_line, render
 from executor.build.plan.namedcontexts import NamedContexts
 from executor.build.plan.planner import PlanRequest, plan_build, plan_stage, platform_arguments
 from executor.dockerfile.parser import parse
@@ -46,6 +46,26 @@ def test_golden(case):
     if os.environ.get("KRUNNER_UPDATE_GOLDEN"):
         (case / "plan.txt").write_text(text)
     assert text == (case / "plan.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("RUN make", "RUN make"),
+        (
+            "RUN --mount=type=cache,target=/c \\\n    # why\n    make \\\n  install",
+            "RUN --mount=type=cache,target=/c make install",
+        ),
+        ("RUN dir `\n  c:\\", "RUN dir c:\\"),
+        ("RUN a \\\r\n  b", "RUN a b"),
+        ("RUN <<EOF\necho\nEOF", "RUN <<EOF …"),
+        ("RUN a \\\n <<EOF\necho\nEOF", "RUN a <<EOF …"),
+        ("ADD https://u:secret@h/x /x", "ADD https://***@h/x /x"),
+        ("RUN " + "x" * 300, "RUN " + "x" * 194 + " …"),
+    ],
+)
+def test_a_step_has_a_name_of_one_line(source, line):
+    assert on_one_line(source) == line
 
 
 def test_stages_that_nobody_needs_are_not_planned():
