@@ -54,7 +54,7 @@ def log_lines(event: events.Event) -> Iterator[Line]:
             yield Line(f"warning: {place}{event.message}", "yellow")
         case events.RetryScheduled():
             wait = duration(event.wait)
-            yield Line(f"{event.action}: {event.error}; try {event.attempt} in {wait}", "yellow")
+            yield Line(f"{event.action}: {event.error}; try {event.attempt + 1} in {wait}", "yellow")
         case _:
             yield from _transfer_lines(event)
 

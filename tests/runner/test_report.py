@@ -72,7 +72,7 @@ def test_the_log_of_a_build():
         "a    |     gcc x.c\n"
         "a    |\n"
         "a    | warning: Dockerfile:3: old syntax\n"
-        "a    | push: 503; try 2 in 1.2 s\n"
+        "a    | push: 503; try 3 in 1.2 s\n"
         f"a    | built {DIGEST} (4 layers, 3.0 kB)\n"
         "a    | pushed r/a:1 (1 sent, 2 mounted, 3 there, 1.0 kB, 0.2 s)\n"
     )
