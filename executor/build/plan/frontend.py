@@ -72,7 +72,13 @@ def read_dockerfile(spec: BuildSpec, context: str, download: Download) -> ReadDo
     if is_http_url(spec.dockerfile):
         return ReadDockerfile(parse(_read(download(spec.dockerfile)), without_credentials(spec.dockerfile)), "")
     path = find_dockerfile(spec.dockerfile, context)
-    return ReadDockerfile(parse(_read(path), spec.dockerfile), path)
+    return ReadDockerfile(parse(_read(path), _name(spec.dockerfile)), path)
+
+
+def _name(path: str) -> str:
+    """What messages call the file: shorter by the working directory, where it lies below that."""
+    folder = os.path.join(os.getcwd(), "")
+    return path.removeprefix(folder)
 
 
 def find_dockerfile(name: str, context: str) -> str:
