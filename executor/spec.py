@@ -15,6 +15,7 @@ from executor.dataclass import asdict, dataclass, field, is_dataclass
 from executor.errors import InternalError, UsageError
 
 RootfsChoice = Literal["auto", "overlay", "chroot", "in-place"]
+ProvenDriver = Literal["", "overlay"]
 PushPhase = Literal["content", "whole"]
 SnapshotMode = Literal["full", "redo", "time"]
 Compression = Literal["gzip", "zstd"]
@@ -125,7 +126,7 @@ class RootfsOptions:
 
     `home` is the folder of the session's store (blobs, unpacked layers, working roots). `ignore_paths` are
     absolute paths inside the image that never enter a snapshot. With `beside` other builds go on at the same time,
-    so that none may take `/` over.
+    so that none may take `/` over. `proven` is a driver that another build of the run has found to work.
     """
 
     driver: RootfsChoice = "auto"
@@ -134,6 +135,7 @@ class RootfsOptions:
     single_snapshot: bool = False
     ignore_paths: tuple[str, ...] = ()
     beside: bool = False
+    proven: ProvenDriver = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

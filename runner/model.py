@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from executor.dataclass import dataclass, field, replace
 from executor.errors import Location
-from executor.spec import BuildSpec, RetryPolicy, RootfsChoice
+from executor.spec import BuildSpec, ProvenDriver, RetryPolicy, RootfsChoice
 
 FileFormat = Literal["builds", "bake", "hcl", "compose"]
 """What a file may be: ours, Bake's JSON, Bake's HCL, Compose's YAML."""
@@ -45,10 +45,15 @@ class ImageSpec:
         identity = "\n".join(sorted(self.references))
         return f"{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
-    def job(self, digests: Mapping[str, str], push: PushMode, *, beside: bool = False) -> BuildSpec:
-        """The build, told which references were built before it in this run (reference → manifest digest)."""
+    def job(
+        self, digests: Mapping[str, str], push: PushMode, *, beside: bool = False, proven: ProvenDriver = ""
+    ) -> BuildSpec:
+        """The build, told which references were built before it in this run (reference → manifest digest).
+
+        `beside` and `proven` are those of RootfsOptions.
+        """
         output = replace(self.build.output, keep=self.keep, defer=bool(self.keep) and push != "each")
-        rootfs = replace(self.build.rootfs, beside=beside)
+        rootfs = replace(self.build.rootfs, beside=beside, proven=proven)
         return replace(self.build, local_images=dict(digests), output=output, rootfs=rootfs, tell_inputs=True)
 
 

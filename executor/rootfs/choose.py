@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from executor.errors import UnfitError
 from executor.events import DriverChosen, Sink, Warned
-from executor.rootfs.base import Driver
+from executor.rootfs.base import Driver, Probe
 from executor.rootfs.inplace.keeper import RESTORED
 from executor.rootfs.inplace.recovery import recover
 from executor.rootfs.kernel.namespaces import Privilege, current_privilege
@@ -27,7 +27,7 @@ def choose_driver(store: Store, options: RootfsOptions, sink: Sink, *, written: 
     """A driver that works in this process as it is now (see `namespaces.enter_mount_namespace`).
 
     `written` are paths that others write to while an image is built. Tells `sink` which driver, and why not those
-    before it. Raises UnfitError when the one asked for, or none, works.
+    before it. One that is proven is not tried again. Raises UnfitError when the one asked for, or none, works.
     """
     if recover():
         sink(Warned(message=RESTORED))
@@ -38,7 +38,7 @@ def choose_driver(store: Store, options: RootfsOptions, sink: Sink, *, written: 
         if options.beside and driver.name == "in-place":
             refusals.append("in-place: other images are built at the same time (--jobs)")
             continue
-        probe = driver.probe()
+        probe = Probe(usable=True) if driver.name == options.proven else driver.probe()
         if probe.usable:
             sink(DriverChosen(driver=driver.name, reason=_reason(options.driver, refusals, probe.reason)))
             return driver

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from executor.dataclass import dataclass
 from executor.errors import InternalError
-from executor.spec import Job
+from executor.spec import Job, ProvenDriver
 from runner.run.running import RunningImage
 from runner.run.signals import SignalSource
 from runner.run.workers import Ended, WorkerPool
@@ -40,11 +40,15 @@ class Done:
 
 
 class Crew:
-    """The workers at work. `signal` is the number of the one that came, 0 for none; `halt` why all was stopped."""
+    """The workers at work. `signal` is the number of the one that came, 0 for none; `halt` why all was stopped.
+
+    `proven` is the driver that one of them has found to work, see RootfsOptions.
+    """
 
     def __init__(self, pool: WorkerPool, signals: SignalSource, sink: RunSink, patience: Patience) -> None:
         self.signal = 0
         self.halt = ""
+        self.proven: ProvenDriver = ""
         self._pool = pool
         self._signals = signals
         self._sink = sink
@@ -118,6 +122,7 @@ class Crew:
                 self._selector.unregister(key.fd)
             for event in told:
                 self._sink(event)
+            self.proven = self.proven or self._running[key.data].proven
         return []
 
     def _gone(self, ended: Ended) -> Done:

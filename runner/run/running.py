@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from executor import events
 from executor.errors import InternalError, PushError, StoppedError, TimedOutError, UnfitError
-from executor.spec import BuildResult, build_result_from_json
+from executor.spec import BuildResult, ProvenDriver, build_result_from_json
 from runner.outcome import Outcome
 from runner.run.workers import Ended, Launched
 from runner.runevents import ImageEvent, ImageOutput, RunEvent
@@ -54,7 +54,8 @@ class _Lines:
 class RunningImage:
     """Reads a worker's two pipes. `halted` says that the run has no use for it any more, `timed_out` that its
     `timeout` (seconds, 0: none) is over; `asked` and `killed` what was done about it, `end_at` when the next step
-    is due by time.monotonic(); `sending` that it is built, and all that is left to do is to push it.
+    is due by time.monotonic(); `sending` that it is built, and all that is left to do is to push it;
+    `proven` is what RootfsOptions says.
     """
 
     def __init__(self, name: str, launched: Launched, *, timeout: float = 0.0) -> None:
@@ -66,6 +67,7 @@ class RunningImage:
         self._event_fd = launched.events
         self._started = time.monotonic()
         self.end_at = self._started + timeout if timeout else float("inf")
+        self.proven: ProvenDriver = ""
         self._digest = ""
         self._size = 0
         self._last: events.BuildSucceeded | events.BuildFailed | None = None
@@ -112,6 +114,8 @@ class RunningImage:
         match event:
             case events.ImageBuilt(digest=digest, size=size):
                 self._digest, self._size = digest, size
+            case events.DriverChosen(driver="overlay"):
+                self.proven = "overlay"
             case events.PushStarted():
                 self.sending = True
             case events.StageStarted():  # also again, when a cached layer proves damaged in the push

@@ -126,7 +126,9 @@ class Scheduler:
     def _job(self, image: ImageSpec) -> Job:
         """Its build; of an image that an earlier run has built, the push (its tags may have to wait)."""
         if image.name not in self._options.resumption.built:
-            return image.job(self._digests, self._options.push, beside=self._options.jobs > 1)
+            return image.job(
+                self._digests, self._options.push, beside=self._options.jobs > 1, proven=self._crew.proven
+            )
         entry = self._options.resumption.earlier[image.name].entry
         self._sink(ImageKept(name=image.name, entry=entry))
         phase: PushPhase = "whole" if self._options.push == "each" else "content"

@@ -3,6 +3,7 @@
 import pytest
 
 from executor.errors import UnfitError
+from executor.events import DriverChosen
 from executor.rootfs import choose
 from executor.rootfs.base import Probe
 from executor.spec import RootfsOptions
@@ -28,3 +29,17 @@ def test_no_build_takes_the_root_over_while_others_go_on(chosen):
     assert chosen(beside=True) == "chroot"
     with pytest.raises(UnfitError, match="other images are built at the same time"):
         chosen(driver="in-place", beside=True)
+
+
+def test_what_another_build_of_the_run_has_proven_is_not_tried_again(monkeypatch):
+    class NeverWorks(Works):
+        def probe(self):
+            raise AssertionError("it is tried")
+
+    monkeypatch.setattr(choose, "drivers", lambda _store, _options, _written: [NeverWorks("overlay")])
+    monkeypatch.setattr(choose, "recover", lambda: False)
+    told = []
+    assert choose.choose_driver(None, RootfsOptions(proven="overlay"), told.append).name == "overlay"
+    assert told == [DriverChosen(driver="overlay", reason="the first that works")]
+    with pytest.raises(AssertionError):
+        choose.choose_driver(None, RootfsOptions(), told.append)

@@ -237,6 +237,16 @@ def test_with_one_job_an_image_is_sent_before_the_next_begins(run):
     assert kinds == [ImageStarted, ImageFinished] * 2
 
 
+@pytest.mark.parametrize(("driver", "proven"), [("overlay", "overlay"), ("chroot", "")])
+def test_what_one_build_found_to_work_is_not_tried_again_by_the_next(run, driver, proven):
+    def choose(pool, number):
+        pool.tell(number, events.DriverChosen(driver=driver, reason="the first that works"))
+        pool.signal = lambda target, _number: succeed(pool, target)
+
+    _, pool, _ = run({"a": choose, "b": succeed}, timeout=0.05)
+    assert [spec.rootfs.proven for spec in pool.launched] == ["", proven]
+
+
 def test_half_a_line_of_a_killed_worker_is_shown_as_it_is(run):
     def die(pool, number):
         pool.tell(
