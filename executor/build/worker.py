@@ -30,12 +30,12 @@ _LATE_IMPORTS = (
 def preload() -> None:
     """Import everything that a build needs, so that a fork begins with it."""
     from executor.rootfs.inplace.guard import is_our_image, keep_to_oneself
-    from executor.rootfs.inplace.sealing import import_all
+    from executor.rootfs.inplace.sealing import hold_modules
 
     for name in _LATE_IMPORTS:
         importlib.import_module(name)
     if is_our_image():  # where commands may get the root: see sealing.py
-        import_all()
+        hold_modules()
     keep_to_oneself()
 
 

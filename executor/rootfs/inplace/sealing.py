@@ -1,7 +1,8 @@
 """Makes this process independent of what lies in `/`, before an image takes its place there.
 
-All of the program is in memory: a command may remove /kaniko with everything else, and the way back must not
-depend on a module on a disk. glibc is told its name services, so that it loads no modules that an image names.
+All of the program is in memory: a command may remove /kaniko with everything else, or change it, and the way back
+must not depend on a module on a disk. From then on none is looked for there. glibc is told its name services, so
+that it loads no modules that an image names.
 """
 
 from __future__ import annotations
@@ -9,59 +10,48 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
-import pkgutil
+import os
+import sys
+from collections.abc import Iterator
 from contextlib import suppress
+from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from threading import Thread
-from types import ModuleType
 
-import executor
+from executor.errors import UnfitError
+from executor.modulefile import installed
 
-# What libraries import only when they first need it.
-_LATE = (
-    *(
-        "certifi",
-        "charset_normalizer",
-        "idna",
-        "isal.igzip",
-        "isal.isal_zlib",
-        "requests",
-        "tenacity",
-        "zstandard",
-    ),
-    *(
-        "bz2",
-        "concurrent.futures.thread",
-        "difflib",
-        "encodings.idna",
-        "encodings.punycode",
-        "linecache",
-        "lzma",
-        "netrc",
-    ),
-    *("platform", "subprocess", "traceback"),
-)
+_COMPRESSION = ("isal.igzip", "isal.isal_zlib", "zstandard")
+"""What has extension modules of its own, and may be needed later."""
 
 # Databases of nsswitch.conf(5) that lookups here may touch, with services that are part of libc itself.
 _SERVICES = ((b"hosts", b"files dns"), (b"passwd", b"files"), (b"group", b"files"), (b"services", b"files"))
 
 
 @functools.cache
-def import_all() -> None:
-    """Import what is not yet. Once done it stays done, also in forks."""
-    for name in (*_modules(executor), *_LATE):
+def hold_modules() -> None:
+    """Have in memory what may yet be imported, and import nothing else. Once done it stays done, also in forks.
+
+    Raises UnfitError where modules lie in folders, which only happens outside of our images.
+    """
+    modules = installed()
+    if modules is None:
+        raise UnfitError("no command can run in place: the modules of this program are not in one file")
+    modules.hold()
+    for name in (*_COMPRESSION, *_extension_modules()):
         importlib.import_module(name)
+    sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not PathFinder]
 
 
 @functools.cache
 def begin_sealing() -> Thread:
-    """Import all in the background: it takes a tenth of a second, which the unpacking of a base leaves.
+    """Hold modules in the background, while a base is fetched.
 
     No fork may run Python until `seal` has returned: it would begin with the locks of half imported modules.
     """
 
     def work() -> None:
         with suppress(Exception):  # raised again where it is waited for
-            import_all()
+            hold_modules()
 
     thread = Thread(target=work, name="seal", daemon=True)
     thread.start()
@@ -70,14 +60,19 @@ def begin_sealing() -> Thread:
 
 @functools.cache
 def seal() -> None:
-    """Have all imported, pin the name services. Once done it stays done, also in forks."""
+    """Have modules in memory, pin the name services. Once done it stays done, also in forks. Raises UnfitError."""
     begin_sealing().join()
-    import_all()
+    hold_modules()
     configure = getattr(ctypes.CDLL(None), "__nss_configure_lookup", None)
     if configure:
         for database, services in _SERVICES:
             configure(database, services)
 
 
-def _modules(package: ModuleType) -> list[str]:
-    return [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+def _extension_modules() -> Iterator[str]:
+    """The extension modules of the standard library that are files: few, since most are in the interpreter."""
+    for folder in sys.path:
+        if os.path.basename(folder) == "lib-dynload":
+            for name in sorted(os.listdir(folder)):
+                if name.endswith(EXTENSION_SUFFIXES[0]):
+                    yield name.removesuffix(EXTENSION_SUFFIXES[0])
