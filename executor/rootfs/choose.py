@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 
 from executor.errors import UnfitError
 from executor.events import DriverChosen, Sink, Warned
 from executor.rootfs.base import Driver, Probe
-from executor.rootfs.inplace.keeper import RESTORED
-from executor.rootfs.inplace.recovery import recover
+from executor.rootfs.inplace.guard import FOLDER
 from executor.rootfs.kernel.namespaces import Privilege, current_privilege
 from executor.rootfs.overlay.driver import OverlayDriver
 from executor.snapshot.ignore import IgnoredPaths
@@ -29,8 +29,8 @@ def choose_driver(store: Store, options: RootfsOptions, sink: Sink, *, written: 
     `written` are paths that others write to while an image is built. Tells `sink` which driver, and why not those
     before it. One that is proven is not tried again. Raises UnfitError when the one asked for, or none, works.
     """
-    if recover():
-        sink(Warned(message=RESTORED))
+    if os.path.isdir(FOLDER):
+        _recover(sink)
     refusals: list[str] = []
     for driver in drivers(store, options, written):
         if options.driver not in ("auto", driver.name):
@@ -47,6 +47,15 @@ def choose_driver(store: Store, options: RootfsOptions, sink: Sink, *, written: 
         f"no root filesystem can be made here ({'; '.join(refusals)})",
         hint=_HINTS["chroot" if options.driver == "auto" else options.driver],
     )
+
+
+def _recover(sink: Sink) -> None:
+    """Bring `/` back where a killed process left an image in its place, and tell of it. Raises UnfitError."""
+    from executor.rootfs.inplace.keeper import RESTORED  # few machines have had a command in place
+    from executor.rootfs.inplace.recovery import recover
+
+    if recover():
+        sink(Warned(message=RESTORED))
 
 
 def drivers(store: Store, options: RootfsOptions, written: Collection[str] = ()) -> Iterator[Driver]:

@@ -17,6 +17,9 @@ from executor.rootfs.kernel import syscalls
 
 HOME = "/kaniko"
 MARKER = f"{HOME}/.krunner-image"
+FOLDER = f"{HOME}/takeover"
+"""What is kept while an image has `/`: where there is none, none has had it."""
+
 _HINT = "use --rootfs=overlay or --rootfs=chroot here; in-place is for containers of the krunner:debug image"
 _VARIABLES = ("KUBERNETES_SERVICE_HOST", "container")
 _ROOT_FILE_SYSTEMS = frozenset({"overlay", "fuse.fuse-overlayfs", "btrfs", "zfs", "aufs"})

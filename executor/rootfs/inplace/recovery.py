@@ -22,7 +22,7 @@ from executor.rootfs.inplace.ownfiles import OwnFiles
 from executor.rootfs.inplace.takeover import Takeover
 from executor.snapshot.index import Facts
 
-FOLDER = f"{guard.HOME}/takeover"
+FOLDER = guard.FOLDER
 _RECORDS = ("journal.json", "dev.json", "files.json", "own.json", "others.json")
 _TURN_BYTES = 16
 _PATIENCE = 10.0

@@ -3,9 +3,10 @@
 import pytest
 
 from executor.errors import UnfitError
-from executor.events import DriverChosen
+from executor.events import DriverChosen, Warned
 from executor.rootfs import choose
 from executor.rootfs.base import Probe
+from executor.rootfs.inplace import recovery
 from executor.spec import RootfsOptions
 
 
@@ -20,7 +21,7 @@ class Works:
 @pytest.fixture
 def chosen(monkeypatch):
     monkeypatch.setattr(choose, "drivers", lambda _store, _options, _written: [Works("in-place"), Works("chroot")])
-    monkeypatch.setattr(choose, "recover", lambda: False)
+    monkeypatch.setattr(choose, "FOLDER", "/nothing-such")
     return lambda **options: choose.choose_driver(None, RootfsOptions(**options), lambda _event: None).name
 
 
@@ -37,9 +38,20 @@ def test_what_another_build_of_the_run_has_proven_is_not_tried_again(monkeypatch
             raise AssertionError("it is tried")
 
     monkeypatch.setattr(choose, "drivers", lambda _store, _options, _written: [NeverWorks("overlay")])
-    monkeypatch.setattr(choose, "recover", lambda: False)
+    monkeypatch.setattr(choose, "FOLDER", "/nothing-such")
     told = []
     assert choose.choose_driver(None, RootfsOptions(proven="overlay"), told.append).name == "overlay"
     assert told == [DriverChosen(driver="overlay", reason="the first that works")]
     with pytest.raises(AssertionError):
         choose.choose_driver(None, RootfsOptions(), told.append)
+
+
+def test_what_a_killed_process_left_is_undone_before_and_told(chosen, monkeypatch, tmp_path):
+    undone = []
+    monkeypatch.setattr(choose, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(recovery, "recover", lambda: undone.append(True) or True)
+    events = []
+    choose.choose_driver(None, RootfsOptions(), events.append)
+    assert undone == [True]
+    assert isinstance(events[0], Warned)
+    assert chosen() == "in-place"
