@@ -18,7 +18,6 @@ from executor.dataclass import dataclass
 from executor.events import BlobPushed, PushFinished, PushStarted
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
-from executor.image.manifest import Manifest, parse_manifest
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
 from executor.registry.uploads import Outcome
@@ -151,10 +150,10 @@ def push_image(
     *,
     uploads: BlobUploads | None = None,
 ) -> PushSummary:
-    """Push an image or an index to `reference`: layers in parallel, then configurations, then manifests.
+    """Push an image or an index to `reference`: layers and configurations in parallel, then manifests.
 
     The last of `documents` gets the name; before it come the manifests of an index, which get none. `blobs` are
-    the layers and the configurations that they name, in any order. Foreign layers (those with URLs of their own)
+    the layers and the configurations that they name. Foreign layers (those with URLs of their own)
     stay where they are. Emits PushStarted and PushFinished; raises what RegistryClient raises, after the uploads
     that were under way have ended.
     """
@@ -162,7 +161,7 @@ def push_image(
     client.sink(PushStarted(reference=str(reference)))
     with ExitStack() as stack:
         session = uploads or stack.enter_context(BlobUploads(client))
-        outcomes = _push_blobs(session, reference.name, _in_order(documents, blobs))
+        outcomes = _push_blobs(session, reference.name, blobs)
     for document in documents[:-1]:
         unnamed = Reference(reference.registry, reference.repository, digest=Digest.of(document.content))
         client.put_manifest(unnamed, document.media_type, document.content)
@@ -187,25 +186,12 @@ def check_push_permission(client: RegistryClient, reference: Reference) -> None:
     client.check_push(reference)
 
 
-def _in_order(
-    documents: Sequence[PushDocument], blobs: Sequence[PushBlob]
-) -> tuple[list[PushBlob], list[PushBlob]]:
-    """The layers, and the configurations; each digest once."""
-    parsed = [parse_manifest(document.content, document.media_type) for document in documents]
-    configs = {manifest.config.digest for manifest in parsed if isinstance(manifest, Manifest)}
-    distinct = {blob.descriptor.digest: blob for blob in blobs if not blob.descriptor.urls}
-    layers = [blob for digest, blob in distinct.items() if digest not in configs]
-    return layers, [blob for digest, blob in distinct.items() if digest in configs]
-
-
 def _push_blobs(
-    session: BlobUploads, repository: str, groups: Sequence[Sequence[PushBlob]]
+    session: BlobUploads, repository: str, blobs: Sequence[PushBlob]
 ) -> list[tuple[PushBlob, Outcome]]:
-    outcomes: list[tuple[PushBlob, Outcome]] = []
-    for group in groups:
-        futures = [(blob, session.begin(repository, blob)) for blob in group]
-        outcomes += [(blob, future.result()) for blob, future in futures]
-    return outcomes
+    distinct = {blob.descriptor.digest: blob for blob in blobs if not blob.descriptor.urls}
+    futures = [(blob, session.begin(repository, blob)) for blob in distinct.values()]
+    return [(blob, future.result()) for blob, future in futures]
 
 
 def _summary(digest: Digest, outcomes: Sequence[tuple[PushBlob, Outcome]]) -> PushSummary:

@@ -183,5 +183,8 @@ def has_capability(number: int) -> bool:
 def limit_capabilities(keep: frozenset[int]) -> None:
     """Drop every capability not in `keep` from the bounding set, so that no later exec gains it."""
     for number in range(64):
-        if number not in keep and has_capability(number):
+        known = _libc.prctl(_PR_CAPBSET_READ, ctypes.c_ulong(number), 0, 0, 0)
+        if known < 0:  # the kernel has no more
+            return
+        if known and number not in keep:
             _check(_libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0))
