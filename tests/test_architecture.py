@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted([*ROOT.glob("executor/**/*.py"), *ROOT.glob("runner/**/*.py")])
 FUNCTION_CAP = 60
 MODULE_CAP = 500
-ON_DISK = {"layout", "archive", "replacing", "verified", "tar", "tarread"}
-"""Modules of image/ that read or write files, as their purpose is."""
+ON_DISK = {"layout", "archive", "replacing", "verified", "tar", "tarread", "platform"}
+"""Modules of image/ that read or write files, as their purpose is, or ask what machine this is."""
 
 
 def relative(path):

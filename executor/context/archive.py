@@ -12,7 +12,6 @@ import lzma
 import os
 import stat
 import sys
-import tarfile
 import zlib
 from collections.abc import Callable
 from contextlib import closing
@@ -55,6 +54,8 @@ def is_archive(path: str) -> bool:
 
     What comes after it may still be damaged: that is for the unpacking to say.
     """
+    import tarfile  # few builds add archives
+
     with open(path, "rb", buffering=0) as file:
         try:
             tarfile.TarInfo.frombuf(_first_block(cast("BinaryIO", file)), "utf-8", "surrogateescape")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import hashlib
 import os
 from collections.abc import Callable, Mapping
@@ -224,8 +223,10 @@ def reason_of(error: Exception) -> str:
 
 
 def _mtime(text: str) -> int:
+    from email.utils import parsedate_to_datetime  # few builds download
+
     try:
-        return int(email.utils.parsedate_to_datetime(text).timestamp())
+        return int(parsedate_to_datetime(text).timestamp())
     except ValueError:
         return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from executor.dataclass import dataclass
@@ -63,7 +64,5 @@ class Platform:
 
 def host_architecture() -> str:
     """The machine's architecture in Go's spelling."""
-    import platform
-
-    machine = platform.machine().lower()
+    machine = os.uname().machine.lower()
     return _ARCHITECTURES.get(machine, (machine, ""))[0]

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from executor.errors import RegistryError
-from executor.registry.http import FAILURES, Response
+from executor.registry.http import Response
 from executor.registry.reasons import Answer, connection_failure
 
 PIECE = 256 * 1024
@@ -27,7 +27,7 @@ def read_piece(response: Response, size: int, registry: str) -> bytes:
     """
     try:
         return response.read(size)
-    except FAILURES as error:
+    except OSError as error:
         raise connection_failure(registry, response.url, error) from error
 
 

@@ -10,10 +10,11 @@ import select
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sized
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 from urllib.parse import SplitResult, urlsplit
+
+from executor.registry.wire import HttpAnswer, HttpConnection
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -22,13 +23,13 @@ CONNECT_SECONDS = 20.0
 KEPT_CONNECTIONS = 16
 """As many as threads use at once."""
 
-FAILURES = (OSError, HTTPException)
-"""What is raised when there is no answer, or not all of it; also by `requests`, whose exceptions are OSErrors."""
+_WITH_BODY = ("PATCH", "POST", "PUT")
+"""Methods that say so when they have none (RFC 9110, 8.6)."""
 
 
 _TLS_ENDED = 8  # ssl.SSL_ERROR_EOF
 
-_Idle: TypeAlias = dict[tuple[str, str], list[HTTPConnection]]
+_Idle: TypeAlias = dict[tuple[str, str], list[HttpConnection]]
 """By scheme and server."""
 
 
@@ -75,7 +76,7 @@ class Response(Protocol):
         """The headers."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes of the body as they came over the wire; b'' at its end. Raises one of FAILURES."""
+        """Up to `size` bytes of the body as they came over the wire; b'' at its end. Raises OSError."""
 
     def close(self) -> None:
         """Give the connection back, or up where some of the body is unread."""
@@ -103,23 +104,23 @@ class Connections:
     def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: Body, silence: float
     ) -> DirectResponse:
-        """Send a request; the body of the answer is unread. Raises one of FAILURES, also after `silence` s."""
+        """Send a request; the body of the answer is unread. Raises OSError, also after `silence` s."""
         parts = urlsplit(url)
         sent = dict(headers)
         is_growing = not (body is None or isinstance(body, Sized))
         if is_growing:
             sent["Transfer-Encoding"] = "chunked"
-        elif isinstance(body, Sized):
-            sent["Content-Length"] = str(len(body))
+        elif isinstance(body, Sized) or method in _WITH_BODY:
+            sent["Content-Length"] = str(len(body) if isinstance(body, Sized) else 0)
         connection = self._take(parts)
         try:
             connection.sock.settimeout(silence)
             try:
-                connection.request(method, _target(parts), body=body, headers=sent, encode_chunked=is_growing)
+                connection.send(method, _target(parts), sent, body, chunked=is_growing)
             except OSError as error:  # it may have answered before it had everything, with a TLS alert too
                 if not isinstance(error, BrokenPipeError | ConnectionResetError) and error.errno != _TLS_ENDED:
                     raise
-            answer = connection.getresponse()
+            answer = connection.answer(method)
         except BaseException:
             connection.close()
             raise
@@ -130,7 +131,7 @@ class Connections:
         with self._lock:
             _close(self._idle)
 
-    def _take(self, parts: SplitResult) -> HTTPConnection:
+    def _take(self, parts: SplitResult) -> HttpConnection:
         """A kept connection that the server has not closed meanwhile, else a new one."""
         while True:
             with self._lock:
@@ -142,7 +143,7 @@ class Connections:
                 return connection
             connection.close()
 
-    def _keep(self, parts: SplitResult, connection: HTTPConnection) -> None:
+    def _keep(self, parts: SplitResult, connection: HttpConnection) -> None:
         with self._lock:
             kept = self._idle.setdefault((parts.scheme, parts.netloc), [])
             if len(kept) < KEPT_CONNECTIONS:
@@ -150,15 +151,9 @@ class Connections:
                 return
         connection.close()
 
-    def _connect(self, parts: SplitResult) -> HTTPConnection:
-        host = parts.hostname or ""
-        connection = (
-            HTTPConnection(host, parts.port, CONNECT_SECONDS)
-            if parts.scheme == "http"
-            else HTTPSConnection(host, parts.port, timeout=CONNECT_SECONDS, context=self._tls())
-        )
-        connection.connect()
-        return connection
+    def _connect(self, parts: SplitResult) -> HttpConnection:
+        context = None if parts.scheme == "http" else self._tls()
+        return HttpConnection(parts.hostname or "", parts.port, CONNECT_SECONDS, context)
 
     def _tls(self) -> SSLContext:
         with self._lock:
@@ -177,7 +172,7 @@ class DirectResponse:
     """See `Response`. `keep` takes the connection for further requests, `give_up` closes it."""
 
     def __init__(
-        self, url: str, answer: HTTPResponse, keep: Callable[[], None], give_up: Callable[[], None]
+        self, url: str, answer: HttpAnswer, keep: Callable[[], None], give_up: Callable[[], None]
     ) -> None:
         self.url = url
         self.status_code = answer.status
@@ -189,23 +184,17 @@ class DirectResponse:
 
     def read(self, size: int, /) -> bytes:
         """See `Response.read`."""
-        data = self._answer.read(size)
-        if not data and size and self._answer.length:
-            raise IncompleteRead(b"", self._answer.length)
-        return data
+        return self._answer.read(size)
 
     def close(self) -> None:
         """See `Response.close`."""
         if self._closed:
             return
         self._closed = True
-        answer = self._answer
-        if answer.length == 0:
-            answer.read()  # of nothing: then it knows that it is at its end
-        if answer.isclosed() and not answer.length and not answer.will_close:
+        self._answer.close()
+        if self._answer.ended and self._answer.persists:
             self._keep()
         else:
-            answer.close()
             self._give_up()
 
     def __enter__(self) -> Self:
@@ -218,11 +207,12 @@ class DirectResponse:
 class _Headers:
     """See `Headers`."""
 
-    def __init__(self, answer: HTTPResponse) -> None:
-        self._message = answer.headers
+    def __init__(self, answer: HttpAnswer) -> None:
+        self._fields = answer.headers
 
     def get(self, name: str, default: str, /) -> str:
-        found = self._message.get_all(name)
+        wanted = name.lower()
+        found = [value for each, value in self._fields if each == wanted]
         return ", ".join(found) if found else default
 
 
@@ -232,7 +222,7 @@ def _target(parts: SplitResult) -> str:
     return f"{path}?{parts.query}" if parts.query else path
 
 
-def _has_ended(connection: HTTPConnection) -> bool:
+def _has_ended(connection: HttpConnection) -> bool:
     """Whether there is something to read: on an idle connection that is its end."""
     poll = select.poll()
     poll.register(connection.sock, select.POLLIN)

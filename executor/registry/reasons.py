@@ -12,7 +12,6 @@ import re
 import ssl
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -108,8 +107,10 @@ def hung_up(error: BaseException) -> bool:
 def parse_retry_after(value: str) -> float | None:
     """Seconds of a Retry-After header, which may be a number or an HTTP date; None when absent or malformed."""
     value = value.strip()
-    if value.isdigit():
-        return float(value)
+    if not value or value.isdigit():
+        return float(value) if value else None
+    from email.utils import parsedate_to_datetime  # hardly any answer has such a date
+
     try:
         then = parsedate_to_datetime(value)
     except ValueError:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 import os
-import socket
 import ssl
 
 from executor.errors import UsageError
+from executor.registry.wire import connected
 from executor.spec import RegistryOptions
 
 _PROBE_SECONDS = 3.0
@@ -35,7 +35,7 @@ def speaks_tls(host: str) -> bool:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        with socket.create_connection((name.strip("[]"), int(port)), _PROBE_SECONDS) as plain:
+        with connected(name.strip("[]"), int(port), _PROBE_SECONDS) as plain:
             context.wrap_socket(plain).close()
     except ssl.SSLError as error:  # with TLS 1.2 it may say at once that it wants a certificate of ours
         return "_ALERT_" in (error.reason or "")

@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 from executor import hangup
 from executor.errors import RegistryError
 from executor.registry.hosts import Purpose, allows_http, api_host, verifies_tls
-from executor.registry.http import FAILURES, Body, Connections, Response
+from executor.registry.http import Body, Connections, Response
 from executor.registry.reasons import connection_failure, hung_up
 from executor.registry.tls import speaks_tls, tls_context
 from executor.spec import RegistryOptions
@@ -129,12 +129,12 @@ class Transport:
         """
         try:
             return self._request(method, url, headers, body, silence)
-        except FAILURES as error:
+        except OSError as error:
             if not hung_up(error) or not (body is None or isinstance(body, bytes)):
                 raise connection_failure(self.registry, url, error) from error
         try:
             return self._request(method, url, headers, body, silence)
-        except FAILURES as error:
+        except OSError as error:
             raise connection_failure(self.registry, url, error) from error
 
     def close(self) -> None:

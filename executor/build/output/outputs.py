@@ -16,7 +16,6 @@ from executor.build.output.images import Assembled, BuiltImage, result_of
 from executor.build.output.pushing import Pushable, Pusher, keep
 from executor.errors import ImageError, PushError
 from executor.events import Sink
-from executor.image.archive import write_archive
 from executor.image.descriptor import Descriptor
 from executor.image.layer import Layer
 from executor.image.layout import remove_unreferenced, write_layout
@@ -107,6 +106,8 @@ class Outputs:
                 remove_unreferenced(path)
 
     def _write_archive(self, image: BuiltImage, path: str) -> None:
+        from executor.image.archive import write_archive  # most images go to registries only
+
         write_archive(path, image.document, self._open, tags=[name for name in self._names if name.tag])
 
     def _open(self, descriptor: Descriptor) -> BinaryIO:

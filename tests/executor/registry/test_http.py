@@ -8,14 +8,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.client import BadStatusLine, IncompleteRead
 from ssl import SSLContext
 
 import pytest
 
-from executor.registry.http import FAILURES, Connections, DirectResponse
-from executor.registry.reasons import connection_failure
+from executor.registry.http import Connections, DirectResponse
+from executor.registry.reasons import connection_failure, hung_up
 from executor.registry.transport import Transport
+from executor.registry.wire import ProtocolError
 from executor.spec import RegistryOptions
 from tests.support.fake_registry import FakeRegistry
 
@@ -164,21 +164,75 @@ def test_headers_are_found_in_any_case_and_joined() -> None:
 def test_an_answer_that_ends_early_is_a_failure() -> None:
     with served([OK[:-2]]) as (server, connections), ask(server, connections) as response:
         assert response.read(100) == b"bo"
-        with pytest.raises(IncompleteRead):
+        with pytest.raises(ProtocolError):
             response.read(100)
 
 
-@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 two hundred\r\n\r\n", b""])
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"HTTP/1.1 two hundred\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK",
+        HEAD + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nbody",
+        HEAD + b"Content-Length: -4\r\n\r\nbody",
+        HEAD + b"A: b\r\n",
+        HEAD + b"A: b\r\n" * 200 + b"\r\n",
+        HEAD + b"A: " + bytes(1 << 17) + b"\r\n\r\n",
+    ],
+)
 def test_what_is_no_answer_is_a_failure(answer: bytes) -> None:
-    with served([answer]) as (server, connections), pytest.raises(FAILURES) as caught:
+    with served([answer]) as (server, connections), pytest.raises(ProtocolError):
         ask(server, connections)
-    assert isinstance(caught.value, BadStatusLine)
+
+
+def test_a_server_that_ends_the_connection_without_an_answer_has_hung_up() -> None:
+    with served([b""]) as (server, connections), pytest.raises(ConnectionResetError) as caught:
+        ask(server, connections)
+    assert hung_up(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body", [b"x\r\nbody\r\n0\r\n\r\n", b"-4\r\nbody\r\n0\r\n\r\n", b"8\r\nbody", b"4\r\nbody\r\n"]
+)
+def test_pieces_without_a_size_or_an_end_are_failures(body: bytes) -> None:
+    with served([CHUNKED + body]) as (server, connections), pytest.raises(ProtocolError):
+        text(ask(server, connections))
+
+
+def test_pieces_are_put_together() -> None:
+    pieces = CHUNKED + b"2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n"
+    with served([pieces]) as (server, connections), ask(server, connections) as response:
+        assert response.read(100) == b"body"
+
+
+def test_what_a_server_says_beforehand_is_passed_over() -> None:
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    with served([early + OK]) as (server, connections):
+        assert text(ask(server, connections)) == b"body"
+
+
+def test_a_header_on_two_lines_is_one() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nA: b\r\n  c\r\nno header\r\nContent-Length: 0\r\n\r\n"
+    with served([answer]) as (server, connections), ask(server, connections) as response:
+        assert response.headers.get("A", "") == "b c"
+
+
+@pytest.mark.parametrize("value", ["a\r\nB: c", "\N{SNOWMAN}"])
+def test_a_header_cannot_smuggle_another(value: str) -> None:
+    with served([OK]) as (server, connections), pytest.raises(ProtocolError):
+        connections.request("GET", f"{server.url}/", headers={"A": value}, body=None, silence=10)
 
 
 def test_a_silent_server_is_told_of_as_slow() -> None:
     silent = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-    with silent, pytest.raises(FAILURES) as caught:
+    with silent, pytest.raises(OSError) as caught:
         Connections(no_tls).request("GET", url, headers={}, body=None, silence=0.05)
     assert str(connection_failure("r.example", url, caught.value)).endswith("it took too long")
 
