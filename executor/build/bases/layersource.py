@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from executor.build.bases.transfers import Meter, Sent, SentEarly
 from executor.build.bases.warmedbases import WarmedBases
@@ -80,7 +80,7 @@ class LayerSource:
                 )
             )
 
-        return io.BufferedReader(_PumpedLayer(layer, self._produce, ended), _PIECE)
+        return cast(BinaryIO, _PumpedLayer(layer, self._produce, ended))
 
     @contextmanager
     def wanted(self) -> Iterator[None]:
@@ -210,7 +210,7 @@ class _PumpedLayer(io.RawIOBase):
         self._hash = hashlib.sha256()
         self._pieces: queue.Queue[bytes | Exception] = queue.Queue(_QUEUED_PIECES)
         self._abandoned = threading.Event()
-        self._rest = memoryview(b"")
+        self._rest = b""
         self._ended = False
         self._thread = threading.Thread(target=self._run, args=(produce,), name="layer", daemon=True)
         self._thread.start()
@@ -218,13 +218,19 @@ class _PumpedLayer(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer has no len()
+    def read(self, size: int = -1) -> bytes:
+        """What is there, up to `size` bytes, as it was inflated where that is enough: nothing is copied then."""
+        if size < 0:
+            return self.readall()
         if not self._rest and not self._ended:
             self._next_piece()
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer has no len()
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         if not self.closed:
@@ -246,7 +252,7 @@ class _PumpedLayer(io.RawIOBase):
             if not well:
                 raise ImageError(f"layer {self._layer.descriptor.digest} does not unpack to {self._layer.diff_id}")
         self._hash.update(piece)
-        self._rest = memoryview(piece)
+        self._rest = piece
 
     def _run(self, produce: Callable[[Layer, Callable[[bytes], bool]], None]) -> None:
         try:
