@@ -95,6 +95,13 @@ def test_a_failing_run_passes_its_status_on(attempt: Attempt, base_host: str, co
     assert "  2 | >>> RUN for n in 1 2 3; do" in outcome.log
 
 
+def test_a_password_in_a_failing_command_is_not_shown(attempt: Attempt, base_host: str) -> None:
+    outcome = attempt(f"FROM {base_host}/busybox\nRUN ! true http://me:hidden-word@files.test/\n", "--no-push")
+    assert outcome.status == 1, outcome.log
+    assert "true http://***@files.test/" in outcome.log
+    assert "hidden-word" not in outcome.log
+
+
 def test_a_run_whose_program_is_absent(attempt: Attempt, base_host: str) -> None:
     outcome = attempt(f'FROM {base_host}/busybox\nRUN ["/absent/program"]\n', "--no-push")
     assert outcome.status in (1, 126, 127)
