@@ -1,4 +1,4 @@
-"""Removing a directory whatever is in it: commands make trees that are deeper than any path is long."""
+"""Removing whatever is there: commands make trees that are deeper than any path is long."""
 
 from __future__ import annotations
 
@@ -9,13 +9,28 @@ from contextlib import suppress
 _TOP_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+def remove(path: str) -> None:
+    """Remove what is at `path`, of whatever kind, if there is anything. Raises OSError when something is left."""
+    if not _is_directory(path):
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        return
+    remove_tree(path)
+    with suppress(FileNotFoundError):
+        os.rmdir(path)  # which says why it is still there
+
+
 def remove_tree(path: str) -> None:
     """Remove the directory `path` and all in it. What cannot be removed is left."""
     with suppress(RecursionError):
         shutil.rmtree(path, ignore_errors=True)
-    if os.path.isdir(path) and not os.path.islink(path):
+    if _is_directory(path):
         with suppress(OSError):
             _remove_deep(path)
+
+
+def _is_directory(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _remove_deep(path: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from executor.removal import remove_tree
+from executor.removal import remove, remove_tree
 
 
 def nest(folder: Path, depth: int) -> None:
@@ -42,3 +42,22 @@ def test_what_is_none_is_left(tmp_path: Path) -> None:
     for name in ("file", "link", "absent"):
         remove_tree(str(tmp_path / name))
     assert sorted(os.listdir(tmp_path)) == ["file", "folder", "link"]
+
+
+@pytest.mark.parametrize("name", ["file", "link", "folder", "deep", "absent"])
+def test_anything_is_removed_and_nothing_else(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "in").write_text("")
+    (tmp_path / "deep").mkdir()
+    nest(tmp_path / "deep", 1500)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("folder")
+    remove(str(tmp_path / name))
+    assert set(os.listdir(tmp_path)) == {"file", "link", "folder", "deep"} - {name}
+
+
+def test_what_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "busy").mkdir()
+    monkeypatch.setattr("executor.removal.remove_tree", lambda _path: (tmp_path / "busy" / "new").write_text(""))
+    with pytest.raises(OSError, match="not empty"):
+        remove(str(tmp_path / "busy"))

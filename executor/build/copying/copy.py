@@ -7,7 +7,6 @@ it goes there. Directories that are missing are made. `place` is shared with ADD
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -19,6 +18,7 @@ from executor.dataclass import dataclass, field, replace
 from executor.dockerfile.instructions import Heredoc
 from executor.dockerfile.wildcard import has_wildcards
 from executor.errors import Error, Location, StepError, UnfitError, is_of_the_machine
+from executor.removal import remove_tree
 from executor.rootfs.files.copytree import CopyRules, copy_tree
 from executor.rootfs.files.safepath import inside, make_directories, resolve
 from executor.rootfs.kernel.namespaces import Privilege, current_privilege
@@ -113,7 +113,7 @@ def destination_of(request: CopyRequest, root: str, scratch: Callable[[], str]) 
                 copy_tree(overlay, root, CopyRules(owner=_possible(None), replace=True))
     finally:
         if overlay:
-            shutil.rmtree(overlay)
+            remove_tree(overlay)
 
 
 def _destination(request: CopyRequest, root: str) -> Destination:
@@ -182,7 +182,7 @@ def place_documents(request: CopyRequest, destination: Destination, scratch: Cal
                 os.fchmod(file.fileno(), _DOCUMENT_MODE)
             place(Found(f"/{document.name}", path), destination, rules)
     finally:
-        shutil.rmtree(folder)
+        remove_tree(folder)
 
 
 def _split_parents(source: str) -> tuple[str, str]:

@@ -7,7 +7,6 @@ that one's key, so that nothing has to be unpacked to look it up.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from executor.dataclass import dataclass
 from executor.dockerfile.instructions import Add, Copy, Heredoc, Mount, Run, Workdir
 from executor.errors import ContextError
 from executor.events import Sink
+from executor.removal import remove_tree
 
 FileStep = Run | Copy | Add | Workdir
 """The instructions that change files."""
@@ -185,7 +185,7 @@ def _remote(source: str, step: Add, inputs: Inputs) -> dict[str, Any]:
             return {**facts, "commit": commit_of(parse_git_url(source), folder)}
         return {**facts, "content": content_of(source, folder, inputs.sink)}
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
 
 
 def _document(document: Heredoc) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import closing
 from typing import BinaryIO, cast
@@ -27,6 +26,7 @@ from executor.errors import ImageError, StepError
 from executor.events import Sink
 from executor.image.layer import LayerEntry
 from executor.image.tarread import TarContent, read_entries
+from executor.removal import remove_tree
 from executor.rootfs.files.directories import Directories, open_resolved
 from executor.rootfs.files.safepath import resolve
 from executor.rootfs.files.treewriter import TreeWriter
@@ -87,7 +87,7 @@ class _Adder:
                 fetch = self._add_repository if is_git_url(source) else self._add_download
                 fetch(source, folder, destination)
             finally:
-                shutil.rmtree(folder)
+                remove_tree(folder)
         elif self._request.unpack is False:
             copy_source(self.copy, self._tree, source, destination)
         else:

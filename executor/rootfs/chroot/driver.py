@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Self
 
 from executor.dataclass import replace
-from executor.errors import Error, InternalError, UnfitError
+from executor.errors import InternalError, UnfitError
 from executor.image.layer import Layer, LayerEntry
 from executor.removal import remove_tree
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
@@ -91,7 +91,7 @@ class ChrootDriver:
         """See `Driver.prefetch`. What goes wrong here goes wrong again, and is told, when a root is opened."""
 
         def work() -> None:
-            with suppress(Error):
+            with suppress(Exception):
                 self.trees.prepare(layers, open_layer)
 
         thread = Thread(target=work, name="unpack")

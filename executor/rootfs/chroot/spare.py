@@ -21,7 +21,7 @@ from itertools import chain
 
 from executor.dataclass import dataclass, field
 from executor.image.replacing import replacing
-from executor.removal import remove_tree
+from executor.removal import remove
 from executor.rootfs.files.copytree import CopyRules, copy_tree
 from executor.snapshot.entries import xattrs_of
 from executor.snapshot.ignore import IgnoredPaths
@@ -89,7 +89,7 @@ def restore(root: str, made: Made, pristine: Callable[[], str]) -> Made | None:
         if len(changed) > _MOST_CHANGED:
             return None
         for name in _topmost_new(now, index):
-            _remove(os.path.join(root, name))
+            remove(os.path.join(root, name))
         for name in sorted(changed):
             _put_back(root, name, index[name], pristine)
         parents = {name.rpartition("/")[0] for name in (*(now.keys() ^ index.keys()), *changed)}
@@ -116,13 +116,13 @@ def _put_back(root: str, name: str, facts: Facts, pristine: Callable[[], str]) -
     path = os.path.join(root, name)
     if stat.S_ISDIR(facts.mode):
         if os.path.islink(path) or not os.path.isdir(path):
-            _remove(path)
+            remove(path)
             os.mkdir(path)
         return
     original = os.path.join(pristine(), name)
     if os.lstat(original).st_nlink > 1:
         raise _Unrestorable  # its other names would have to become links to the new file
-    _remove(path)
+    remove(path)
     copy_tree(original, path, CopyRules())
 
 
@@ -133,12 +133,3 @@ def _describe_directory(path: str, facts: Facts, attributes: Mapping[str, bytes]
     os.chown(path, facts.uid, facts.gid)
     os.chmod(path, stat.S_IMODE(facts.mode))
     os.utime(path, ns=(facts.mtime, facts.mtime))
-
-
-def _remove(path: str) -> None:
-    if not os.path.lexists(path):
-        return
-    if os.path.isdir(path) and not os.path.islink(path):
-        remove_tree(path)
-    else:
-        os.unlink(path)

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from executor.errors import NotSupportedError, StepError, UnfitError
-from executor.removal import remove_tree
+from executor.removal import remove, remove_tree
 from executor.rootfs.base import BindMount, CommandMount, RunRequest, SecretMount, TmpfsMount
 from executor.rootfs.command.commandmounts import covering, wants_directory
 from executor.rootfs.command.stubs import Stubs, displaced
@@ -96,7 +95,7 @@ def _keep(host: str, source: str, aside: str) -> None:
         copied = f"{source}.copied"
         remove_tree(copied)
         copy_tree(host, copied, CopyRules())
-        shutil.rmtree(source)
+        remove(source)
         os.rename(copied, source)
     else:
         os.rename(host, source)

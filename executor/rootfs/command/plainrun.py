@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
 from executor.errors import UnfitError
+from executor.removal import remove
 from executor.rootfs.command.runmounts import DEVICE_LINKS, DEVICES, write_scripts
 from executor.rootfs.command.stubs import Stubs, directory_times, displaced
 from executor.rootfs.files.safepath import resolve
@@ -81,6 +82,5 @@ def _contents(dev: str, scripts: Mapping[str, bytes]) -> Iterator[None]:
         yield
     finally:
         for name in set(os.listdir(dev)) - there:
-            path = f"{dev}/{name}"
-            shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+            remove(f"{dev}/{name}")
         os.utime(dev, ns=times)

@@ -7,12 +7,12 @@ the directories they were made in.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from executor.dataclass import dataclass
 from executor.errors import UnfitError
+from executor.removal import remove
 from executor.rootfs.command.runmounts import MountKind, RunMount
 from executor.rootfs.files.safepath import resolve
 
@@ -61,7 +61,7 @@ class Stubs:
         """Remove what was made and is still empty, the last first."""
         for stub in reversed(self._made):
             with suppress(OSError):  # the command removed or filled it
-                _remove(stub)
+                _remove_stub(stub)
         self._made.clear()
 
     def _make_directories(self, host: str) -> None:
@@ -109,7 +109,7 @@ def displaced(host: str, aside: str, fill: Callable[[], object]) -> Iterator[Non
     finally:
         if os.path.isdir(folder):  # else the command removed it
             now = directory_times(folder)
-            _remove_whole(host)
+            remove(host)
             if existed:
                 os.rename(aside, host)
             os.utime(folder, ns=before if now == after else now)
@@ -121,15 +121,7 @@ def directory_times(path: str) -> tuple[int, int]:
     return status.st_atime_ns, status.st_mtime_ns
 
 
-def _remove_whole(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-
-
-def _remove(stub: _Stub) -> None:
+def _remove_stub(stub: _Stub) -> None:
     folder = os.path.dirname(stub.path)
     now = directory_times(folder)
     if os.path.isdir(stub.path) and not os.path.islink(stub.path):

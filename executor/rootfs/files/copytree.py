@@ -9,12 +9,12 @@ from __future__ import annotations
 import enum
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Callable
 from typing import Self
 
 from executor.dataclass import dataclass, field
+from executor.removal import remove
 from executor.rootfs.files.filecontent import copy_content
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -214,7 +214,7 @@ class _Copier:
         if not stat.S_ISDIR(found.st_mode):
             os.unlink(node.target_name, dir_fd=target)
         elif self.rules.replace:
-            shutil.rmtree(node.target_name, dir_fd=target)
+            remove(f"/proc/self/fd/{target}/{node.target_name}")
         else:
             raise IsADirectoryError(errno.EISDIR, "a directory cannot be replaced by a file", node.target)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from executor.errors import ImageError
 from executor.image.layer import EntryType, LayerEntry
 from executor.image.tarread import TarContent
+from executor.removal import remove
 from executor.rootfs.files.directories import Directories, Directory
 from executor.rootfs.kernel.namespaces import Privilege, current_privilege
 
@@ -73,7 +73,7 @@ class TreeWriter:
             if not stat.S_ISLNK(mode):
                 return  # no path leads through it
         else:
-            shutil.rmtree(name, dir_fd=parent.descriptor)
+            remove(f"/proc/self/fd/{parent.descriptor}/{name}")
             gone = parent.child(name)
             for path in [path for path in self._directory_times if f"{path}/".startswith(f"{gone}/")]:
                 del self._directory_times[path]

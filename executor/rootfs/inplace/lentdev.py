@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from executor.errors import UnfitError
 from executor.image.replacing import replacing
-from executor.removal import remove_tree
+from executor.removal import remove
 
 _FOLDERS = ("", "shm", "mqueue")
 _Node: TypeAlias = tuple[int, int, int, int, str]  # mode, uid, gid, device, target of a link
@@ -79,7 +79,7 @@ class LentDev:
     def _remove_what_is_new(self, before: dict[str, _Node]) -> None:
         for path, node in list(self._nodes()):
             if path not in before or stat.S_IFMT(node[0]) != stat.S_IFMT(before[path][0]):
-                _remove(os.path.join(self._dev, path))
+                remove(os.path.join(self._dev, path))
 
     def _restore(self, path: str, node: _Node) -> None:
         mode, uid, gid, device, target = node
@@ -92,10 +92,3 @@ class LentDev:
             os.mkdir(path) if stat.S_ISDIR(mode) else os.mknod(path, mode, device)
         os.chown(path, uid, gid)
         os.chmod(path, stat.S_IMODE(mode))
-
-
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        remove_tree(path)
-    elif os.path.lexists(path):
-        os.unlink(path)

@@ -18,7 +18,7 @@ from typing import TypeAlias
 from executor.dataclass import dataclass
 from executor.errors import UnfitError
 from executor.image.replacing import replacing
-from executor.removal import remove_tree
+from executor.removal import remove
 from executor.rootfs.inplace.keptfiles import KeptFiles, Place
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -307,8 +307,6 @@ def _apply(path: str, facts: _Facts) -> None:
 
 
 def _remove(path: str) -> None:
+    """What cannot be removed is left."""
     with suppress(OSError):
-        if os.path.isdir(path) and not os.path.islink(path):
-            remove_tree(path)
-        else:
-            os.unlink(path)
+        remove(path)

@@ -25,7 +25,7 @@ from typing import Any, Literal, Protocol
 from executor.dataclass import asdict, dataclass, replace
 from executor.errors import UnfitError
 from executor.image.replacing import replacing
-from executor.removal import remove_tree
+from executor.removal import remove, remove_tree
 from executor.rootfs.files.safepath import inside, resolve
 from executor.rootfs.kernel.mountinfo import mounts
 from executor.snapshot.index import Facts, await_next_tick, facts_of
@@ -212,7 +212,7 @@ class Takeover:
                 if os.path.islink(link) and os.readlink(link) == f"/{target}":
                     os.unlink(link)
                 elif not (_is_directory(link) and _is_directory(shown)):
-                    _remove(shown)
+                    remove(shown)
             except OSError as error:
                 yield f"{error.filename}: {error.strerror}"
 
@@ -259,8 +259,7 @@ class Takeover:
             if before != path:
                 was, now = _without_common_end(before, path)
                 place = self._at(was)
-                if os.path.lexists(place):
-                    _remove(place)
+                remove(place)
                 os.makedirs(os.path.dirname(place), exist_ok=True)
                 os.rename(self._at(now), place)
                 yield f"/{was}"
@@ -387,13 +386,6 @@ def _is_directory(path: str) -> bool:
 def _has_content(path: str) -> bool:
     """Whether hiding `path` hides anything."""
     return bool(os.listdir(path)) if _is_directory(path) else os.lstat(path).st_size > 0
-
-
-def _remove(path: str) -> None:
-    if _is_directory(path):
-        remove_tree(path)
-    elif os.path.lexists(path):
-        os.unlink(path)
 
 
 def _leftovers(folder: str) -> Iterator[str]:

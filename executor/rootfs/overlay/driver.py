@@ -9,14 +9,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Self
 
 from executor.errors import Error, InternalError, UnfitError
 from executor.image.layer import EntryType, Layer, LayerEntry
-from executor.removal import remove_tree
+from executor.removal import remove, remove_tree
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest, SetAside
 from executor.rootfs.command import process
 from executor.rootfs.command.confining import confined
@@ -314,8 +313,4 @@ def _differs(now: LayerEntry, before: LayerEntry) -> bool:
 def _remove_surplus(tree: str, diff: OverlayDiff) -> None:
     """The store's copy of a layer must be what the layer's tar says, on any base."""
     for name in diff.surplus:
-        path = os.path.join(tree, name)
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
+        remove(os.path.join(tree, name))

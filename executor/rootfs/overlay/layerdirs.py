@@ -9,7 +9,6 @@ The key is the diff ID's hex, or the chain ID's for a layer that had to be appli
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Protocol
 
 from executor.image.digest import Digest
 from executor.image.layer import Layer
+from executor.removal import remove
 from executor.rootfs.base import OpenLayer
 from executor.rootfs.files.unpack import NeedsLowerLayersError, XattrNamespace, apply_layer, unpack_overlay_layer
 from executor.rootfs.kernel import syscalls
@@ -137,7 +137,7 @@ class LayerDirectories:
             finally:
                 syscalls.unmount(target, syscalls.MNT_DETACH)
             os.rmdir(target)
-            shutil.rmtree(work)
+            remove(work)
             if described:
                 _mark_root(directory)
 

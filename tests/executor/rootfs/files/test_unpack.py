@@ -153,6 +153,13 @@ def test_a_layer_on_another(items: list[Item], expected: list[str], tmp_path: Pa
     assert applied(tmp_path / "root", BASE, items) == expected
 
 
+def test_a_tree_deeper_than_the_stack_is_hidden(tmp_path: Path) -> None:
+    deep = "/".join("d" * 1500)
+    assert applied(tmp_path / "root", [directory(deep), file(f"{deep}/f"), file("g")], [whiteout("d")]) == [
+        "g = x"
+    ]
+
+
 def test_whiteouts_do_not_hide_entries_named_through_links(tmp_path: Path) -> None:
     items = [file("l/mine"), opaque("d")]
     assert applied(tmp_path / "root", BASE, items) == ["d/", "d/mine = x", "f = x", "l -> d"]
