@@ -27,8 +27,8 @@ from executor.image.digest import Digest
 from executor.image.manifest import Manifest, parse_manifest
 from executor.image.platform import Platform
 from executor.image.reference import Reference
-from executor.image.replacing import replacing
 from executor.image.verified import BUFFER, verified
+from executor.replacing import replacing
 from executor.store.locks import locked
 
 DEFAULT_FOLDER = "/cache"

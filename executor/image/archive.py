@@ -19,8 +19,8 @@ from executor.image.descriptor import Descriptor
 from executor.image.layout import MARKER, Opener, index_bytes, named
 from executor.image.manifest import Index, Manifest, parse_manifest
 from executor.image.reference import Reference
-from executor.image.replacing import replacing
 from executor.image.verified import BUFFER, verified
+from executor.replacing import replacing
 
 
 def write_archive(path: str, manifest_bytes: bytes, open_blob: Opener, *, tags: Sequence[Reference] = ()) -> None:

@@ -23,8 +23,8 @@ from executor.image import mediatypes
 from executor.image.descriptor import Descriptor
 from executor.image.manifest import Index, Manifest, parse_manifest
 from executor.image.reference import Reference
-from executor.image.replacing import replacing
 from executor.image.verified import BUFFER, verified
+from executor.replacing import replacing
 
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"

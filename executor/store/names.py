@@ -10,7 +10,9 @@ from pathlib import Path
 
 from executor.errors import ImageError
 from executor.image.digest import Digest
-from executor.image.replacing import replacing
+from executor.replacing import replacing
+
+_SUFFIX = ".json"
 
 
 class ImageNames:
@@ -35,6 +37,8 @@ class ImageNames:
     def forget(self, is_there: Callable[[Digest], bool]) -> None:
         """Remove what is known of names whose image is not in the store any more. Raises OSError."""
         for entry in os.scandir(self._root):
+            if not entry.name.endswith(_SUFFIX):
+                continue  # somebody is writing it
             try:
                 kept = is_there(Digest.parse(json.loads(Path(entry.path).read_bytes())["digest"]))
             except (OSError, ValueError, KeyError, TypeError, ImageError):
@@ -43,4 +47,4 @@ class ImageNames:
                 Path(entry.path).unlink(missing_ok=True)
 
     def _path(self, reference: str) -> str:
-        return os.path.join(self._root, f"{hashlib.sha256(reference.encode()).hexdigest()}.json")
+        return os.path.join(self._root, f"{hashlib.sha256(reference.encode()).hexdigest()}{_SUFFIX}")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from executor.image.digest import Digest
+from executor.replacing import replacing
 
 
 class ImageSources:
@@ -18,10 +19,8 @@ class ImageSources:
 
     def put(self, manifest: Digest, sources: Mapping[str, str]) -> None:
         """Remember the sources of the layers of `manifest`; layers without one are left out."""
-        path = self._path(manifest)
-        temporary = Path(f"{path}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(dict(sources)))
-        temporary.rename(path)
+        with replacing(self._path(manifest)) as file:
+            file.write(json.dumps(dict(sources)).encode())
 
     def get(self, manifest: Digest) -> dict[str, str]:
         """The sources remembered for `manifest`, {} when there are none."""

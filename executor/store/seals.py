@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from executor.dataclass import dataclass
+from executor.dataclass import asdict, dataclass
+from executor.replacing import replacing
 
 _EVERY = 3600.0  # seconds; a walk costs 5 µs an entry
 _NEW = 60.0
@@ -134,9 +135,8 @@ def _entries(directory: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _write(directory: str, made: Seal) -> None:
-    temporary = Path(f"{_path(directory)}.{os.getpid()}-{os.urandom(4).hex()}")
-    temporary.write_text(json.dumps({"boot": made.boot, "digest": made.digest, "size": made.size}))
-    temporary.rename(_path(directory))
+    with replacing(_path(directory)) as file:
+        file.write(json.dumps(asdict(made)).encode())
 
 
 def _age(directory: str) -> float:

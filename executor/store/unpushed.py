@@ -26,6 +26,7 @@ from executor.image.layout import MARKER, Layout, blob_path, index_bytes, named,
 from executor.image.manifest import Index
 from executor.image.reference import Reference
 from executor.removal import remove_tree
+from executor.replacing import replacing
 from executor.store.blobs import BlobStore
 
 _RECORD = "push.json"
@@ -126,7 +127,7 @@ class UnpushedImages:
             self._discard(name)
         elif len(left) < len(image.destinations):
             document = {"destinations": left, "record": image.record}
-            _write(Path(self._root, name, _RECORD), json.dumps(document).encode())
+            _write(os.path.join(self._root, name, _RECORD), json.dumps(document).encode())
 
     def _fill(
         self,
@@ -138,10 +139,10 @@ class UnpushedImages:
     ) -> None:
         for descriptor in {blob.digest: blob for blob in (root, *content)}.values():
             self._link(descriptor, blob_path(folder, descriptor))
-        _write(Path(folder, "index.json"), index_bytes(_index(root, destinations)))
-        _write(Path(folder, "oci-layout"), MARKER)
+        _write(os.path.join(folder, "index.json"), index_bytes(_index(root, destinations)))
+        _write(os.path.join(folder, "oci-layout"), MARKER)
         document = {"destinations": list(destinations), "record": record}
-        _write(Path(folder, _RECORD), json.dumps(document).encode())
+        _write(os.path.join(folder, _RECORD), json.dumps(document).encode())
 
     def _link(self, descriptor: Descriptor, target: str) -> None:
         """The blob under a second name; a copy where the file system has no hard links."""
@@ -181,7 +182,6 @@ def _index(root: Descriptor, destinations: tuple[str, ...]) -> Index:
     return Index(manifests=tuple(named(bare, ref, ref_name=str(ref) if in_full else "") for ref in references))
 
 
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.rename(path)
+def _write(path: str, content: bytes) -> None:
+    with replacing(path) as file:
+        file.write(content)

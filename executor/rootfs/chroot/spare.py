@@ -20,8 +20,8 @@ from contextlib import suppress
 from itertools import chain
 
 from executor.dataclass import dataclass, field
-from executor.image.replacing import replacing
 from executor.removal import remove
+from executor.replacing import replacing
 from executor.rootfs.files.copytree import CopyRules, copy_tree
 from executor.snapshot.entries import xattrs_of
 from executor.snapshot.ignore import IgnoredPaths

@@ -11,8 +11,8 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 
-from executor.image.replacing import replacing
 from executor.removal import remove_tree
+from executor.replacing import replacing
 
 
 class Bystanders:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from executor.image.replacing import replacing
+from executor.replacing import replacing
 
 Place: TypeAlias = tuple[int, int, int] | str
 """Where a file's content begins, its size, and its time of modification in ns; or the target of a link."""

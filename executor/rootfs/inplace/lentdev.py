@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from executor.errors import UnfitError
-from executor.image.replacing import replacing
 from executor.removal import remove
+from executor.replacing import replacing
 
 _FOLDERS = ("", "shm", "mqueue")
 _Node: TypeAlias = tuple[int, int, int, int, str]  # mode, uid, gid, device, target of a link

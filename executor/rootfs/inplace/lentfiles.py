@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 
 from executor.errors import UnfitError
-from executor.image.replacing import replacing
+from executor.replacing import replacing
 from executor.rootfs.kernel.mountinfo import mounts
 
 _FILES = frozenset({"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})

@@ -17,8 +17,8 @@ from typing import TypeAlias
 
 from executor.dataclass import dataclass
 from executor.errors import UnfitError
-from executor.image.replacing import replacing
 from executor.removal import remove
+from executor.replacing import replacing
 from executor.rootfs.inplace.keptfiles import KeptFiles, Place
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -24,8 +24,8 @@ from typing import Any, Literal, Protocol
 
 from executor.dataclass import asdict, dataclass, replace
 from executor.errors import UnfitError
-from executor.image.replacing import replacing
 from executor.removal import remove, remove_tree
+from executor.replacing import replacing
 from executor.rootfs.files.safepath import inside, resolve
 from executor.rootfs.kernel.mountinfo import mounts
 from executor.snapshot.index import Facts, await_next_tick, facts_of

@@ -141,6 +141,18 @@ def disk(total, free):
     return lambda _path: SimpleNamespace(f_blocks=total, f_bavail=free, f_frsize=1_000)
 
 
+def test_what_names_stood_for_is_forgotten_with_the_image_and_not_while_it_is_written(home):
+    with Store.open(home) as store:
+        kept = store.blobs.put(b"manifest")
+        store.names.put("there:1", kept)
+        store.names.put("gone:1", Digest.of(b"elsewhere"))
+        half = Path(home, "names", "00.json.1-half")
+        half.write_text("{")
+        store.names.forget(lambda digest: digest == kept)
+        assert (store.names.get("there:1"), store.names.get("gone:1")) == (kept, None)
+        assert half.exists()
+
+
 @pytest.mark.parametrize(
     ("total", "free", "size"),
     [(100, 50, None), (100, 10, None), (100, 4, 10_000), (10**9, 30 * 10**6, None)],

@@ -151,3 +151,14 @@ def test_a_seal_that_cannot_be_read_is_none(home, text):
     path = add(home)
     Path(f"{path}.seal").write_text(text)
     assert get(home) is None
+
+
+def test_a_full_disk_leaves_nothing_half_written(home, monkeypatch):
+    def refuse(_source, _target):
+        raise OSError(28, "No space left on device")
+
+    path = add(home)
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="No space"):
+        seals.begin_seal(str(path))
+    assert sorted(os.listdir(path.parent)) == [path.name, f"{path.name}.seal"]
