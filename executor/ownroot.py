@@ -12,9 +12,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_HOME = "/kaniko"
-_MARKER = f"{_HOME}/.krunner-image"
-FOLDER = f"{_HOME}/takeover"
+HOME = "/kaniko"
+"""Where everything of our image is."""
+MARKER = f"{HOME}/.krunner-image"
+FOLDER = f"{HOME}/takeover"
+"""What is kept while an image has `/`: where there is none, none has had it."""
 LOCK = f"{FOLDER}/lock"
 
 
@@ -36,7 +38,7 @@ def own_root(*, wait: bool = True) -> Iterator[None]:
 
 def _opened() -> int:
     """The lock's file, -1 where `/` cannot be taken over: outside of our image, or not as root."""
-    if not os.path.lexists(_MARKER):
+    if not os.path.lexists(MARKER):
         return -1
     try:
         os.makedirs(FOLDER, mode=0o700, exist_ok=True)

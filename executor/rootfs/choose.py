@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator
 
 from executor.errors import UnfitError
 from executor.events import DriverChosen, Sink, Warned
+from executor.ownroot import FOLDER
 from executor.rootfs.base import Driver, Probe
-from executor.rootfs.inplace.guard import FOLDER
 from executor.rootfs.kernel.namespaces import Privilege, current_privilege
 from executor.rootfs.overlay.driver import OverlayDriver
 from executor.snapshot.ignore import IgnoredPaths

@@ -15,7 +15,7 @@ from executor import ownroot
 def lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """As in a container of our image, with `tmp_path` for /kaniko."""
     (tmp_path / "marker").touch()
-    monkeypatch.setattr(ownroot, "_MARKER", str(tmp_path / "marker"))
+    monkeypatch.setattr(ownroot, "MARKER", str(tmp_path / "marker"))
     monkeypatch.setattr(ownroot, "FOLDER", str(tmp_path / "takeover"))
     monkeypatch.setattr(ownroot, "LOCK", str(tmp_path / "takeover" / "lock"))
     return tmp_path / "takeover" / "lock"

@@ -57,7 +57,7 @@ def _process(before: Privileges, privilege: Privilege) -> ProcessFinding:
         no_new_privileges=before.no_new_privileges,
         apparmor=before.apparmor,
         container=guard.is_container(),
-        own_image=os.path.exists(guard.MARKER),
+        own_image=guard.is_our_image(),
         umask=machine.umask(),
     )
 

@@ -16,6 +16,7 @@ from typing import Self
 
 from executor.errors import StepError, UnfitError
 from executor.image.layer import Layer
+from executor.ownroot import FOLDER, HOME
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
 from executor.rootfs.chroot.driver import ChrootDriver, ChrootRoot
 from executor.rootfs.chroot.roottrees import RootTrees
@@ -33,17 +34,17 @@ from executor.rootfs.inplace.keeper import watched
 from executor.rootfs.inplace.lentdev import LentDev
 from executor.rootfs.inplace.lentfiles import LentFiles
 from executor.rootfs.inplace.ownfiles import OwnFiles
-from executor.rootfs.inplace.recovery import FOLDER, WayBack, alone
+from executor.rootfs.inplace.recovery import WayBack, alone
 from executor.rootfs.inplace.sealing import begin_sealing, seal
 from executor.rootfs.inplace.takeover import Takeover
-from executor.rootfs.kernel.mountinfo import mount_of
+from executor.rootfs.kernel.mountinfo import mount_of, mounts
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.scan import Mode, ScanDiff
 from executor.store import Store
 from executor.store.sessions import new_session, remove_abandoned
 
-_STAYS = (guard.HOME, "/busybox")
-_CHANGES = (FOLDER, os.path.join(guard.HOME, "tmp"))
+_STAYS = (HOME, "/busybox")
+_CHANGES = (FOLDER, os.path.join(HOME, "tmp"))
 _SECRETS = "/dev/krunner-secrets"
 _ROOTS = f"{FOLDER}/roots"
 _A_CONTAINERS_OWN = frozenset({"/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})
@@ -201,7 +202,7 @@ class InPlaceRoot:
             files.lend()
         except OSError as error:
             raise UnfitError(f"cannot note what a command may change: {error.strerror}") from error
-        with closing(Footholds((guard.HOME, FOLDER, layers, scratch))) as footholds:
+        with closing(Footholds((HOME, FOLDER, layers, scratch))) as footholds:
             takeover = Takeover(guard.permit(), FOLDER)
             way = WayBack(takeover=takeover, dev=dev, files=files, own=own, others=others, footholds=footholds)
             with watched(way.descriptors, lambda journal: way.undo_alone(turn, journal)) as takeover.tell:
@@ -324,8 +325,7 @@ def staying(home: str) -> set[str]:
     for process_id in ("self", "1"):
         with suppress(OSError):
             paths.add(os.readlink(f"/proc/{process_id}/cwd"))
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        paths.update(_unescape(line.split()[4]) for line in lines)
+    paths.update(mount.point for mount in mounts())
     return paths - {"/"}
 
 
@@ -336,13 +336,3 @@ def _is_memory(path: str) -> bool:
 
 def _is_a_containers_own(path: str) -> bool:
     return path in _A_CONTAINERS_OWN or path.startswith(("/dev/", "/proc/", "/sys/"))
-
-
-def _unescape(path: str) -> str:
-    """A path of mountinfo, where blanks and backslashes are octal numbers."""
-    return (
-        path.encode("utf-8", "surrogateescape")
-        .decode("unicode_escape")
-        .encode("latin-1")
-        .decode("utf-8", "surrogateescape")
-    )

@@ -13,12 +13,9 @@ from collections.abc import Iterator
 
 from executor.dataclass import dataclass
 from executor.errors import UnfitError
+from executor.ownroot import HOME, MARKER
 from executor.rootfs.kernel import syscalls
-
-HOME = "/kaniko"
-MARKER = f"{HOME}/.krunner-image"
-FOLDER = f"{HOME}/takeover"
-"""What is kept while an image has `/`: where there is none, none has had it."""
+from executor.rootfs.kernel.mountinfo import mount_of
 
 _HINT = "use --rootfs=overlay or --rootfs=chroot here; in-place is for containers of the krunner:debug image"
 _VARIABLES = ("KUBERNETES_SERVICE_HOST", "container")
@@ -97,6 +94,5 @@ def _signs_of_a_container() -> Iterator[bool]:
 
 
 def _root_file_system() -> str:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        types = [line.partition(" - ")[2].split()[0] for line in lines if line.split()[4] == "/"]
-    return types[-1] if types else ""
+    root = mount_of("/")
+    return root.kind if root else ""

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 from executor.dataclass import dataclass, field
 from executor.errors import UnfitError
+from executor.ownroot import FOLDER, LOCK
 from executor.rootfs.chroot.spare import RECORD
 from executor.rootfs.command.strays import strays
 from executor.rootfs.inplace import guard
@@ -22,7 +23,6 @@ from executor.rootfs.inplace.ownfiles import OwnFiles
 from executor.rootfs.inplace.takeover import Takeover
 from executor.snapshot.index import Facts
 
-FOLDER = guard.FOLDER
 _RECORDS = ("journal.json", "dev.json", "files.json", "own.json", "others.json")
 _TURN_BYTES = 16
 _PATIENCE = 10.0
@@ -147,7 +147,7 @@ def _lock(operation: int) -> Iterator[int]:
 def _turns() -> Iterator[int]:
     """The file that is locked, which has the name of the last turn in it."""
     os.makedirs(FOLDER, mode=0o700, exist_ok=True)
-    descriptor = os.open(f"{FOLDER}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield descriptor
     finally:
