@@ -77,7 +77,7 @@ def _places(statement: Statement) -> tuple[tuple[str, ...], tuple[Heredoc, ...],
 def _refuse_variables(statement: Statement, flags: Flags) -> None:
     for token in flags.tokens("from"):
         try:
-            plain = expand(token.text, {}, escape=statement.escape).text == token.text
+            plain = expand(token.text, {}, escape=statement.escape) == token.text
         except WordError as error:
             raise FaultError(error.message, token) from None
         if not plain:

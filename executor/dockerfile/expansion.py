@@ -96,7 +96,7 @@ class Values:
 
     def one(self, word: str) -> str | None:
         """`word` expanded."""
-        return self._told(lambda variables: expand(word, variables, escape=self._escape).text)
+        return self._told(lambda variables: expand(word, variables, escape=self._escape))
 
     def split(self, word: str) -> tuple[str, ...] | None:
         """The words that `word` becomes, for EXPOSE."""
@@ -104,7 +104,7 @@ class Values:
 
     def document(self, text: str) -> str | None:
         """The body of a heredoc."""
-        return self._told(lambda variables: expand_document(text, variables).text)
+        return self._told(lambda variables: expand_document(text, variables))
 
     def _told(self, expanded: Callable[[Mapping[str, str]], _T]) -> _T | None:
         if self._variables is not None:
@@ -181,7 +181,7 @@ class _Expander:
 
     def one(self, word: str) -> str:
         with _errors_at(self.instruction.location):
-            return expand(word, self.variables, escape=self.escape).text
+            return expand(word, self.variables, escape=self.escape)
 
     def each(self, words: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(self.one(word) for word in words)
@@ -195,7 +195,7 @@ class _Expander:
         if not document.expand:
             return document
         with _errors_at(self.instruction.location):
-            return replace(document, content=expand_document(document.content, self.variables).text)
+            return replace(document, content=expand_document(document.content, self.variables))
 
     def of_mounts(self, run: Run) -> tuple[Mount, ...]:
         with _errors_at(run.location):

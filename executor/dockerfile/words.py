@@ -25,14 +25,6 @@ class WordError(Error):
     """A word that cannot be expanded. The caller knows the place and adds it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
-    """What a word became, and the variables it refers to that are not set."""
-
-    text: str
-    unmatched: frozenset[str] = frozenset()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Mode:
     escape: str = "\\"
@@ -42,25 +34,16 @@ class _Mode:
     plain_quotes: bool = False
 
 
-def expand(
-    word: str,
-    variables: Mapping[str, str],
-    *,
-    escape: str = "\\",
-    keep_quotes: bool = False,
-    keep_escapes: bool = False,
-    keep_unset: bool = False,
-) -> Expansion:
-    """Expand `word` to one word, spaces kept; quotes and escapes are taken away unless they are to be kept.
+def expand(word: str, variables: Mapping[str, str], *, escape: str = "\\") -> str:
+    """Expand `word` to one word, spaces kept, quotes and escapes taken away.
 
-    `keep_unset` leaves references to unset variables as they are. Raises WordError on a bad substitution, an
-    open quote, or a `${x:?}` that fails. Behaviour: BuildKit's `shell.Lex.ProcessWord`.
+    Raises WordError on a bad substitution, an open quote, or a `${x:?}` that fails. Behaviour: BuildKit's
+    `shell.Lex.ProcessWord`.
     """
-    mode = _Mode(escape=escape, keep_quotes=keep_quotes, keep_escapes=keep_escapes, keep_unset=keep_unset)
-    return _run(word, variables, mode)[0]
+    return _run(word, variables, _Mode(escape=escape))[0]
 
 
-def expand_document(text: str, variables: Mapping[str, str]) -> Expansion:
+def expand_document(text: str, variables: Mapping[str, str]) -> str:
     """Expand the body of a heredoc: quotes are plain characters, and the escape is always a backslash."""
     return _run(text, variables, _Mode(plain_quotes=True))[0]
 
@@ -76,20 +59,20 @@ def expand_words(
 ) -> tuple[str, ...]:
     """Expand `text` and then split it at spaces that are not quoted. Empty words vanish, even quoted ones.
 
-    Behaviour: BuildKit's `shell.Lex.ProcessWords`.
+    Quotes and escapes are taken away unless they are to be kept; `keep_unset` leaves references to unset variables
+    as they are. Raises what `expand` raises. Behaviour: BuildKit's `shell.Lex.ProcessWords`.
     """
     mode = _Mode(escape=escape, keep_quotes=keep_quotes, keep_escapes=keep_escapes, keep_unset=keep_unset)
     return _run(text, variables, mode)[1]
 
 
-def _run(text: str, variables: Mapping[str, str], mode: _Mode) -> tuple[Expansion, tuple[str, ...]]:
-    reader = _Reader(text, variables, mode)
+def _run(text: str, variables: Mapping[str, str], mode: _Mode) -> tuple[str, tuple[str, ...]]:
+    """`text` expanded, whole and in words."""
     try:
-        result, words = reader.read_until("", keep_escapes=mode.keep_escapes)
+        return _Reader(text, variables, mode).read_until("", keep_escapes=mode.keep_escapes)
     except WordError as error:
         shown = text if len(text) <= 200 else f"{text[:200]}…"
         raise WordError(f"cannot expand {shown!r}: {error.message}", hint=error.hint) from None
-    return Expansion(result, frozenset(reader.unmatched)), words
 
 
 class _Words:
@@ -123,7 +106,6 @@ class _Reader:
     """Reads a text once, left to right. Each method starts at the character that named it and ends behind."""
 
     def __init__(self, text: str, variables: Mapping[str, str], mode: _Mode) -> None:
-        self.unmatched: set[str] = set()
         self._text = text
         self._at = 0
         self._depth = 0
@@ -268,15 +250,9 @@ class _Reader:
         return self._text[start : self._at]
 
     def _value_or(self, name: str, written: str) -> str:
-        value = self._value(name)
-        if value is None:
-            return written if self._mode.keep_unset else ""
-        return value
-
-    def _value(self, name: str) -> str | None:
         value = self._variables.get(name)
         if value is None:
-            self.unmatched.add(name)
+            return written if self._mode.keep_unset else ""
         return value
 
     def _operand(self, stop: str, *, keep_escapes: bool) -> str:
@@ -293,7 +269,7 @@ class _Reader:
         if kind not in ("+", "-", "?", "#", "%") or (nullable and kind in "#%"):
             raise WordError(f"unsupported modifier ({operator}{kind if nullable else ''}) in substitution")
         word = self._operand("}", keep_escapes=kind in "#%")
-        value = self._value(name)
+        value = self._variables.get(name)
         if value is None and self._mode.keep_unset:
             return f"${{{name}{':' if nullable else ''}{kind}{word}}}"
         if kind in "#%":
@@ -323,7 +299,7 @@ class _Reader:
             self._next()
         pattern = self._operand("/", keep_escapes=True)
         replacement = self._operand("}", keep_escapes=True)
-        value = self._value(name)
+        value = self._variables.get(name)
         if value is None and self._mode.keep_unset:
             return f"${{{name}/{'/' if every else ''}{pattern}/{replacement}}}"
         try:

@@ -43,7 +43,7 @@ class Frontend:
             *self.dockerfile.global_args,
             *(step for stage in self.dockerfile.stages for step in stage.instructions if isinstance(step, Arg)),
         ]
-        return {name for arg in declared for name, _ in arg.entries} | predefined_args() | builder_args()
+        return {name for arg in declared for name in arg.names} | predefined_args() | builder_args()
 
 
 def read_frontend(spec: BuildSpec, context: str, download: Download) -> Frontend:

@@ -279,7 +279,7 @@ def _seen(planned: StagePlan) -> Iterator[str]:
     """The arguments that a stage's own instructions declare."""
     for step in planned.stage.instructions:
         if isinstance(step, Arg):
-            yield from (name for name, _ in step.entries)
+            yield from step.names
 
 
 def _fault(stage: Stage, text: str, message: str, hint: str) -> InvalidFileError:

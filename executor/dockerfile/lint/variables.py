@@ -10,17 +10,14 @@ from executor.dockerfile.instructions import Arg, Dockerfile, Env, Expose, Stage
 from executor.dockerfile.lint.bases import PLATFORM_NAMES, parents
 from executor.dockerfile.lint.finding import BaseFacts, Finding, keyword
 from executor.dockerfile.lint.lookups import Lookups
+from executor.dockerfile.stages import predefined_args
 from executor.dockerfile.suggest import nearest
 
 _SECRET = re.compile(
     r"(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|\Z)", re.IGNORECASE
 )
 _HARMLESS = re.compile(r"(?:_|^)(?:public|file|version)(?:_|\Z)", re.IGNORECASE)
-_ALWAYS = frozenset(
-    f"{form}"
-    for name in ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
-    for form in (name, name.upper())
-) | {"PATH"}
+_ALWAYS = predefined_args() | {"PATH"}
 
 
 def secrets(dockerfile: Dockerfile) -> Iterator[Finding]:
@@ -95,7 +92,7 @@ class _Scope:
 def _defined(instruction: StageInstruction) -> list[str]:
     match instruction:
         case Arg():
-            return [name for name, _ in instruction.entries]
+            return list(instruction.names)
         case Env():
             return [name for name, _ in instruction.pairs]
         case _:
