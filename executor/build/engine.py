@@ -31,7 +31,7 @@ from executor.build.output.images import (
     store_image,
 )
 from executor.build.output.outputs import Outputs
-from executor.build.plan.buildargs import EPOCH, is_set, settled
+from executor.build.plan.buildargs import EPOCH, is_set, latest_time, settled
 from executor.build.plan.buildplan import Base, ContextBase, ImageBase, StageBase, StagePlan, source_name
 from executor.build.plan.contexttrees import ContextTrees
 from executor.build.plan.frontend import Frontend, read_frontend
@@ -100,22 +100,19 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
 @contextmanager
 def opened(spec: BuildSpec, sink: Sink, store: Store, stop: StopFlag) -> Iterator[Engine]:
     """The build of `spec`, its context and Dockerfile read, before anything is done. Raises as `build` does."""
-    with ExitStack() as stack:
-        context = stack.enter_context(
-            open_context(
-                spec.context,
-                sub_path=spec.context_sub_path,
-                scratch=lambda: store.scratch("context"),
-                sink=sink,
-                keep_git_dir=is_set(spec.build_args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR"),
-                commit_times=bool(spec.build_args.get(EPOCH)),
-            )
-        )
-        folder = context.path
-        frontend = read_frontend(spec, folder, lambda url: download(url, store.scratch("dockerfile"), sink).path)
-        spec = settled(spec, frontend.dockerfile, context.made)
-        stack.enter_context(quoting(frontend.dockerfile))
-        yield stack.enter_context(_engine(spec, sink, store, frontend, stop))
+    context = open_context(
+        spec.context,
+        sub_path=spec.context_sub_path,
+        scratch=lambda: store.scratch("context"),
+        sink=sink,
+        keep_git_dir=is_set(spec.build_args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR"),
+        commit_times=bool(spec.build_args.get(EPOCH)),
+    )
+    folder = context.path
+    frontend = read_frontend(spec, folder, lambda url: download(url, store.scratch("dockerfile"), sink).path)
+    spec = settled(spec, frontend.dockerfile, context.made)
+    with quoting(frontend.dockerfile), _engine(spec, sink, store, frontend, stop) as engine:
+        yield engine
 
 
 @contextmanager
@@ -164,9 +161,7 @@ class Engine:
     """One build under way; see `Surroundings` in stage.py for what the stages ask of it."""
 
     def __init__(self, spec: BuildSpec, sink: Sink, frontend: Frontend, supplies: _Supplies) -> None:
-        epoch = spec.source_date_epoch
-        if epoch is None and spec.reproducible:
-            epoch = 0
+        epoch = latest_time(spec)
         self.spec = spec
         self.sink = sink
         self.clock = Clock(epoch)
@@ -429,11 +424,8 @@ class Engine:
         if self._supplies.cache is None:
             return None
 
-        from executor.build.lookahead.keywalk import sources_of
-
         def upon_of_source(step: FileStep) -> str:
-            sources = sources_of(self.plan, step, planned)
-            return "".join(self._upon(source) for source in sources)
+            return "".join(map(self._upon, self.plan.sources_of(step, planned)))
 
         return self._supplies.cache.steps(planned.number, self._cache_of(planned.base), upon_of_source)
 

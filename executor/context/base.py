@@ -7,8 +7,7 @@ the caller's; the patterns come in as an `IgnoreRules`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol
 
 from executor.context.archive import unpack_context, unpack_standard_input
@@ -49,7 +48,6 @@ class OpenedContext:
     made: int | None = None
 
 
-@contextmanager
 def open_context(
     url: str,
     *,
@@ -58,8 +56,8 @@ def open_context(
     sink: Sink,
     keep_git_dir: bool = False,
     commit_times: bool = False,
-) -> Iterator[OpenedContext]:
-    """Give a local directory with the files of the context `url`, and in it of the folder `sub_path` if not ''.
+) -> OpenedContext:
+    """A local directory with the files of the context `url`, and in it of the folder `sub_path` if not ''.
 
     Forms: a directory, `dir://`, `tar://file` (any compression), `tar://stdin`, `git://`, `https://….git#ref:folder`
     and other git URLs (with `keep_git_dir` their .git stays, with `commit_times` files are as old as the commit),
@@ -75,7 +73,7 @@ def open_context(
     folder = _folder(fetched.path, sub_path) if sub_path else fetched.path
     if not os.path.isdir(folder):
         raise ContextError(f"the context {without_credentials(url)} has no folder {sub_path!r}")
-    yield replace(fetched, path=folder)
+    return replace(fetched, path=folder)
 
 
 def _fetch(

@@ -11,7 +11,7 @@ integration/drivers/ holds the contract test that runs on every driver.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, Self, TypeAlias
 
@@ -19,7 +19,7 @@ from executor.dataclass import dataclass, field
 from executor.errors import Location
 from executor.events import Stream
 from executor.image.layer import Layer
-from executor.snapshot.changes import Change
+from executor.snapshot.changes import Changes
 
 HOST_NAME = "buildkitsandbox"
 """What BuildKit calls the machine that commands see."""
@@ -122,8 +122,8 @@ class SetAside(Protocol):
     """Changes that were committed before they are read. Any one thread may read them, once."""
 
     @property
-    def changes(self) -> Iterable[Change]:
-        """What differed from the commit before; see `snapshot.changes.Changes` for the order."""
+    def changes(self) -> Changes:
+        """What differed from the commit before."""
 
     def became(self, layer: Layer) -> None:
         """The changes were written as `layer`: the store may keep what they are on disk."""
@@ -144,8 +144,8 @@ class RootFs(Protocol):
         mount has no place, NotSupportedError when the driver has no way to do what is asked for here.
         """
 
-    def changes(self) -> Iterable[Change]:
-        """What differs from the last commit; see `snapshot.changes.Changes` for the order."""
+    def changes(self) -> Changes:
+        """What differs from the last commit."""
 
     def commit(self, layer: Layer | None) -> None:
         """Take the present state as the new baseline. `layer` is what the changes became (None: nothing)."""

@@ -21,9 +21,11 @@ class Change:
 
 
 class Changes(Protocol):
-    """What a step changed. Iterating yields Changes in layer order: parents before children, names sorted
-    bytewise within a directory, whiteouts of a directory before its other entries, a hardlink after the file it
-    names. Empty when nothing changed. May be iterated once, before the root changes again."""
+    """What a step changed, in layer order: parents before children, names sorted bytewise within a directory,
+    whiteouts of a directory before its other entries, a hardlink after the file it names.
+
+    Empty when nothing changed. May be iterated once, before the root changes again.
+    """
 
     def __iter__(self) -> Iterator[Change]:
         """Yield every change."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from executor.dataclass import dataclass
 from executor.removal import remove_tree
@@ -51,9 +52,9 @@ def prune(store: Store, wanted: PruneSpec) -> PruneResult:
             left -= thing.size
     if not wanted.dry_run:
         _forget_sources(store)
-    counts = {kind: sum(thing.kind == kind for thing in removed) for kind in Kind.__args__}  # type: ignore[attr-defined]
+    counts = Counter(thing.kind for thing in removed)
     return PruneResult(
-        removed={kind: count for kind, count in counts.items() if count},
+        removed={kind: counts[kind] for kind in get_args(Kind) if kind in counts},
         freed=sum(thing.size for thing in removed),
         left=left,
     )

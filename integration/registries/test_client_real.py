@@ -22,7 +22,6 @@ from executor.image.layout import write_layout
 from executor.image.manifest import Manifest, parse_manifest
 from executor.image.platform import Platform
 from executor.image.reference import Reference
-from executor.image.validate import validate_image
 from executor.registry import uploads as uploading
 from executor.registry.client import RegistryClient
 from executor.registry.credentials import Keychain
@@ -41,6 +40,7 @@ from executor.store import Store
 from integration.support.builders import Docker
 from integration.support.programs import run
 from integration.support.registries import PASSWORD, USER, RegistryServer, make_tls, serve_registry
+from integration.support.validate import validate_image
 from tests.support.images import SmallImage, small_image
 
 IMAGE = small_image((os.urandom(3_000_000), b"two", b"two"))

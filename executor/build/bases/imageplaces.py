@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from executor.build.bases.bases import BaseImages
-from executor.build.plan.buildplan import BuildPlan, ImageBase, StagePlan, source_name
-from executor.dockerfile.instructions import Copy, Mount, Run
+from executor.build.plan.buildplan import BuildPlan, ImageBase, StagePlan, readers_of, source_name
 from executor.dockerfile.suggest import did_you_mean
 from executor.errors import Error, Location
 from executor.image.platform import Platform
@@ -30,11 +29,8 @@ def _images(plan: BuildPlan, planned: StagePlan) -> Iterator[tuple[str, Platform
     if isinstance(planned.base, ImageBase):
         yield planned.base.reference, planned.platform, base.location, base.image
     for instruction in planned.stage.instructions:
-        readers: tuple[Copy | Mount, ...] = (instruction,) if isinstance(instruction, Copy) else ()
-        if isinstance(instruction, Run):
-            readers = instruction.mounts
-        for reader in readers:
-            source = plan.source_of(reader, planned) if source_name(reader) else None
+        for reader in readers_of(instruction):
+            source = plan.source_of(reader, planned)
             if isinstance(source, ImageBase):
                 yield source.reference, planned.target, reader.location, source_name(reader)
 

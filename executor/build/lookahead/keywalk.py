@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 
 from executor.build.bases.bases import BaseImages
 from executor.build.copying.copy import gives_nothing_away
-from executor.build.plan.buildargs import host_name
-from executor.build.plan.buildplan import Base, BuildPlan, ImageBase, StageBase, StagePlan, source_name
+from executor.build.plan.buildargs import host_name, latest_time
+from executor.build.plan.buildplan import Base, BuildPlan, ImageBase, StageBase, StagePlan
 from executor.build.stages.cachedsteps import StagePlanKeys, StepPlan
 from executor.build.stages.stage import Surroundings
 from executor.build.stages.starting import start_of
@@ -21,7 +21,7 @@ from executor.build.state.stagestate import StageState
 from executor.build.steps.dispatch import execute
 from executor.cache.key import CacheKey, LayerRules, base_key
 from executor.dataclass import dataclass, field
-from executor.dockerfile.instructions import Copy, Mount, Run
+from executor.dockerfile.instructions import Copy, Mount
 from executor.errors import Error, InternalError
 from executor.image.platform import Platform
 from executor.rootfs.base import HOST_NAME, RootFs
@@ -145,21 +145,12 @@ class KeyWalk:
         return CacheKey.of(final, "single snapshot") if final and self._rules.single_snapshot else None
 
 
-def sources_of(plan: BuildPlan, step: FileStep, planned: StagePlan) -> tuple[Base, ...]:
-    """The stages, images and named contexts that a step reads from."""
-    readers: tuple[Copy | Mount, ...] = (step,) if isinstance(step, Copy) else ()
-    if isinstance(step, Run):
-        readers = step.mounts
-    return tuple(plan.source_of(reader, planned) for reader in readers if source_name(reader))
-
-
 def layer_rules(spec: BuildSpec) -> LayerRules:
     """How the layers of a build are written, where that changes what is in them."""
-    epoch = spec.source_date_epoch
     return LayerRules(
         squashed=gives_nothing_away(),
         reproducible=spec.reproducible,
-        epoch=0 if epoch is None and spec.reproducible else epoch,
+        epoch=latest_time(spec),
         snapshot_mode=spec.rootfs.snapshot_mode,
         single_snapshot=spec.rootfs.single_snapshot,
         ignore_paths=spec.rootfs.ignore_paths,

@@ -79,6 +79,11 @@ def settled(spec: BuildSpec, dockerfile: Dockerfile, made: int | None = None) ->
     return replace(spec, build_args=given, source_date_epoch=int(text) if text else None)
 
 
+def latest_time(spec: BuildSpec) -> int | None:
+    """The latest time that a file may have, and the one that the image records, in seconds; None: as they are."""
+    return 0 if spec.source_date_epoch is None and spec.reproducible else spec.source_date_epoch
+
+
 def host_name(build_args: Mapping[str, str]) -> str:
     """What the machine is called that commands see. Raises UsageError for a name that the kernel does not take."""
     name = build_args.get(_HOST_NAME) or HOST_NAME

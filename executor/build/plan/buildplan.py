@@ -131,12 +131,11 @@ class BuildPlan:
     def cache_sources(self) -> frozenset[Base]:
         """What the cache mounts of RUNs begin with."""
         return frozenset(
-            self.source_of(mount, planned)
+            self.source_of(reader, planned)
             for planned in self.stages
             for step in planned.stage.instructions
-            if isinstance(step, Run)
-            for mount in step.mounts
-            if mount.type == "cache" and source_name(mount)
+            for reader in readers_of(step)
+            if isinstance(reader, Mount) and reader.type == "cache"
         )
 
     def images(self) -> tuple[tuple[str, Platform], ...]:
@@ -157,6 +156,10 @@ class BuildPlan:
         if planned.prelude == reader:
             return planned.base
         return source_of(self.dockerfile, reader, planned.stage, self._numbers(planned), self.context)
+
+    def sources_of(self, step: StageInstruction, planned: StagePlan) -> tuple[Base, ...]:
+        """The stages, images and named contexts that a step reads from. Raises as `source_of` does."""
+        return tuple(self.source_of(reader, planned) for reader in readers_of(step))
 
     def _numbers(self, planned: StagePlan) -> Callable[[int], int]:
         first = planned.number - planned.stage.index
@@ -186,6 +189,16 @@ def source_of(
         return context(name) or ImageBase(str(Reference.parse(name)))
     except UsageError as error:
         raise fault_of_source(stage, reader.location, name, error.message, error.hint) from error
+
+
+def readers_of(instruction: StageInstruction) -> tuple[Copy | Mount, ...]:
+    """The parts of an instruction that take files from a stage, an image or a named context."""
+    readers: tuple[Copy | Mount, ...] = ()
+    if isinstance(instruction, Copy):
+        readers = (instruction,)
+    elif isinstance(instruction, Run):
+        readers = instruction.mounts
+    return tuple(reader for reader in readers if source_name(reader))
 
 
 def source_name(reader: Copy | Mount) -> str:

@@ -18,15 +18,15 @@ from executor.build.plan.buildplan import (
     ScratchBase,
     StageBase,
     StagePlan,
+    readers_of,
     refuse_unsupported,
-    source_name,
     source_of,
 )
 from executor.build.plan.judging import faults_of
 from executor.build.plan.namedcontexts import NamedContexts
 from executor.dataclass import dataclass, field, replace
 from executor.dockerfile.expansion import Values, expand_from
-from executor.dockerfile.instructions import Add, Arg, Copy, Dockerfile, From, Mount, Onbuild, Run, Stage, Workdir
+from executor.dockerfile.instructions import Add, Arg, Copy, Dockerfile, From, Onbuild, Run, Stage, Workdir
 from executor.dockerfile.marking import fault_in
 from executor.dockerfile.stages import find_target, global_variables, stage_by_name
 from executor.errors import Diagnostic, Error, InvalidFileError, UsageError
@@ -210,15 +210,9 @@ class _Planner:
 
     def _sources(self, stage: Stage) -> Iterator[Base]:
         for instruction in stage.instructions:
-            readers: tuple[Copy | Mount, ...] = ()
-            if isinstance(instruction, Copy):
-                readers = (instruction,)
-            elif isinstance(instruction, Run):
-                readers = instruction.mounts
-            for reader in readers:
-                if source_name(reader):
-                    with self._collecting():
-                        yield source_of(self.dockerfile, reader, stage, self.number, self.context)
+            for reader in readers_of(instruction):
+                with self._collecting():
+                    yield source_of(self.dockerfile, reader, stage, self.number, self.context)
 
 
 def _prelude(stage: Stage, base: ContextBase) -> Copy:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from executor.build.engine import Engine, opened
 from executor.build.lookahead.buildcache import BuildCache, cache_repositories
 from executor.build.lookahead.inputs import shown_document
-from executor.build.lookahead.keywalk import KeyWalk, sources_of
+from executor.build.lookahead.keywalk import KeyWalk
 from executor.build.plan.buildplan import StageBase, StagePlan, on_one_line
 from executor.build.stages.cachedsteps import CachedSteps, StepPlan
 from executor.build.stages.stepkeys import FileStep
@@ -165,7 +165,7 @@ class _LookedThrough:
         return _Fate("runs", reason=_OTHERS if self._cache.has(step.key) else "")
 
     def _upon(self, planned: StagePlan, step: FileStep) -> str:
-        sources = sources_of(self._engine.plan, step, planned)
+        sources = self._engine.plan.sources_of(step, planned)
         known = [self._stages.get(source.number) for source in sources if isinstance(source, StageBase)]
         return "".join(stage.upon.text for stage in known if stage)
 

@@ -158,7 +158,7 @@ def _enter_root(confinement: Confinement) -> None:
     os.chdir(confinement.root)
     if confinement.namespaces:
         try:
-            syscalls.pivot_root(".", ".")
+            syscalls.pivot_root()
             syscalls.unmount(".", syscalls.MNT_DETACH)
             os.chdir("/")
         except OSError as error:

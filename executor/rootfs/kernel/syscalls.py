@@ -35,7 +35,6 @@ MS_RELATIME = 0x200000
 MNT_DETACH = 0x2
 UMOUNT_NOFOLLOW = 0x8
 
-RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
@@ -148,10 +147,12 @@ def open_beneath(directory: int, path: str, flags: int, resolve: int) -> int:
     return _syscall(_OPENAT2, *arguments, path=path)
 
 
-def pivot_root(new_root: str, put_old: str) -> None:
-    """pivot_root(2); ENOSYS on machines whose call number is not known here."""
-    number = _PIVOT_ROOT.get(os.uname().machine, -1)
-    _syscall(number, _encode(new_root), _encode(put_old), path=new_root)
+def pivot_root() -> None:
+    """pivot_root(2): the working directory becomes the root, and the old root is mounted upon it.
+
+    ENOSYS on machines whose call number is not known here.
+    """
+    _syscall(_PIVOT_ROOT.get(os.uname().machine, -1), b".", b".", path=".")
 
 
 def die_with_parent(signal_number: int) -> None:

@@ -42,8 +42,7 @@ def opened(url: str, tmp_path: Path, sub_path: str = "") -> dict[str, Node]:
     def scratch() -> str:
         return tempfile.mkdtemp(dir=tmp_path)
 
-    with open_context(url, sub_path=sub_path, scratch=scratch, sink=discard) as context:
-        return read_tree(Path(context.path))
+    return read_tree(Path(open_context(url, sub_path=sub_path, scratch=scratch, sink=discard).path))
 
 
 def archive(tree: Mapping[str, Node | str], tmp_path: Path) -> bytes:
@@ -80,8 +79,8 @@ EXPECTED = {
 @pytest.mark.parametrize("prefix", ["", "dir://"])
 def test_a_directory_is_used_as_it_is(prefix: str, tmp_path: Path) -> None:
     source = write_tree(tmp_path / "source", TREE)
-    with open_context(f"{prefix}{source}", sub_path="", scratch=pytest.fail, sink=discard) as context:
-        assert (context.path, context.made) == (str(source), None)
+    context = open_context(f"{prefix}{source}", sub_path="", scratch=pytest.fail, sink=discard)
+    assert (context.path, context.made) == (str(source), None)
 
 
 @pytest.mark.parametrize("compress", COMPRESSIONS.values(), ids=COMPRESSIONS.keys())
@@ -97,13 +96,12 @@ def test_an_archive_keeps_times_and_hard_links(tmp_path: Path) -> None:
     path = tmp_path / "context.tar"
     with tarfile.open(path, "w") as tar:
         tar.add(source, arcname=".")
-    with open_context(
+    directory = open_context(
         f"tar://{path}", sub_path="", scratch=lambda: tempfile.mkdtemp(dir=tmp_path), sink=discard
-    ) as context:
-        directory = context.path
-        assert Path(directory, "d/f").samefile(Path(directory, "d/h"))
-        assert Path(directory, "d/f").stat().st_mtime == 1234
-        assert Path(directory, "d").stat().st_mtime == (source / "d").stat().st_mtime
+    ).path
+    assert Path(directory, "d/f").samefile(Path(directory, "d/h"))
+    assert Path(directory, "d/f").stat().st_mtime == 1234
+    assert Path(directory, "d").stat().st_mtime == (source / "d").stat().st_mtime
 
 
 def test_an_archive_on_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,5 +206,4 @@ def test_when_a_context_was_made(tmp_path: Path) -> None:
         web.pages["/dated"] = Page(content, headers={"Last-Modified": "Thu, 01 Jan 1970 00:00:09 GMT"})
         web.pages["/undated"] = Page(content)
         for url, made in ((f"{web.url}/dated", 9), (f"{web.url}/undated", 2000), (str(source), None)):
-            with open_context(url, sub_path="", scratch=scratch, sink=discard) as context:
-                assert context.made == made
+            assert open_context(url, sub_path="", scratch=scratch, sink=discard).made == made
