@@ -1,4 +1,4 @@
-"""Layers: the entries of a layer tar as values, whiteout names, and the layer of an image as a descriptor pair.
+"""Layers: the entries of a layer tar as values, whiteout names, and the layers of an image as descriptor pairs.
 
 Names of entries are relative, without a leading `./` or a trailing slash; the root directory is ''. Whiteouts are
 those of the OCI image spec (layer.md): `.wh.NAME` hides NAME of lower layers, `.wh..wh..opq` all lower siblings.
@@ -7,7 +7,7 @@ those of the OCI image spec (layer.md): `.wh.NAME` hides NAME of lower layers, `
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from executor.dataclass import dataclass, field
 from executor.image.descriptor import Descriptor
@@ -60,3 +60,11 @@ class Layer:
     descriptor: Descriptor
     diff_id: Digest
     source: str = ""
+
+
+def chain_ids(layers: Sequence[Layer]) -> list[Digest]:
+    """The chain ID of each layer (OCI image spec, config.md): what it is together with all below it."""
+    chain: list[Digest] = []
+    for layer in layers:
+        chain.append(Digest.of(f"{chain[-1]} {layer.diff_id}".encode()) if chain else layer.diff_id)
+    return chain

@@ -18,11 +18,11 @@ from typing import Any
 from executor.errors import UnfitError
 from executor.events import Sink
 from executor.image.reference import DOCKER_HUB
-from executor.image.replacing import replacing
 from executor.registry.credentialhelper import HUB_SERVER
 from executor.registry.credentials import Credential
 from executor.registry.dockerconfig import DockerConfig, normal_key, parse_docker_config
 from executor.registry.hosts import canonical_host
+from executor.replacing import replacing
 
 
 def keep_login(path: str, registry: str, credential: Credential, sink: Sink) -> str:

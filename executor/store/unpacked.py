@@ -13,9 +13,21 @@ from executor.store.locks import locked
 from executor.store.seals import begin_seal, is_of_this_boot, is_whole, remove_seal
 from executor.store.usage import Usage
 
+TREE = "fs"
+"""The tree in each directory; what lies beside it is the driver's affair."""
+_TREE_MODE = 0o755  # until a layer says otherwise, whatever the umask is
+
+
+def new_tree(directory: str) -> str:
+    """Make the empty tree `fs` in `directory`, mode 0755, and return its path."""
+    tree = os.path.join(directory, TREE)
+    os.mkdir(tree)
+    os.chmod(tree, _TREE_MODE)
+    return tree
+
 
 class UnpackedLayers:
-    """Directories `<root>/<key>`. What lies in one is the driver's affair; it never changes once it is here."""
+    """Directories `<root>/<key>`, which never change once they are here."""
 
     def __init__(self, root: str, locks: str, session: str, usage: Usage) -> None:
         self._root = root

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-PROGRAM = Path(__file__).parent / "fake_krunner.py"
+PROGRAM = Path(__file__).parents[1] / "support" / "fake_krunner.py"
 ROOT = PROGRAM.parents[2]
 
 

@@ -12,8 +12,7 @@ from executor.build.copying.picking import UncertainError, pick
 from executor.build.copying.wantedpaths import wanted_of
 from executor.dockerfile.instructions import Copy
 from executor.image.layer import Layer
-from executor.rootfs.overlay.layerdirs import TREE, new_tree
-from executor.store import UnpackedLayers
+from executor.store.unpacked import TREE, UnpackedLayers, new_tree
 
 
 def picked_tree(

@@ -21,14 +21,14 @@ from threading import Lock, RLock
 
 from executor.dataclass import dataclass, replace
 from executor.errors import UnfitError
-from executor.image.layer import Layer
+from executor.image.layer import Layer, chain_ids
 from executor.removal import remove_tree
 from executor.rootfs.base import OpenLayer
 from executor.rootfs.chroot.spare import RECORD, Made, read_record, restore, write_record
 from executor.rootfs.files.copytree import CopyRules, copy_tree
 from executor.rootfs.files.unpack import apply_layer
-from executor.rootfs.overlay.layerdirs import TREE, chain_ids, new_tree
 from executor.store import Store
+from executor.store.unpacked import TREE, new_tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

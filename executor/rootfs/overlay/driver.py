@@ -25,12 +25,13 @@ from executor.rootfs.kernel.mountinfo import mount_of
 from executor.rootfs.kernel.namespaces import Privilege, current_privilege, isolate_mounts
 from executor.rootfs.kernel.refusals import overlay_refused
 from executor.rootfs.kernel.trial import try_in_child
-from executor.rootfs.overlay.layerdirs import TREE, LayerDirectories, describes_root
+from executor.rootfs.overlay.layerdirs import LayerDirectories, describes_root
 from executor.rootfs.overlay.overlaymount import OverlayMount, mount_overlay
 from executor.snapshot.entries import describe
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.overlaydiff import Overlay, OverlayDiff
 from executor.store import Store
+from executor.store.unpacked import TREE
 
 _PLAIN_ROOT = LayerEntry(name="", type=EntryType.DIRECTORY, mode=0o755)
 

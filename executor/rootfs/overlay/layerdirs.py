@@ -9,51 +9,28 @@ The key is the diff ID's hex, or the chain ID's for a layer that had to be appli
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from executor.image.digest import Digest
-from executor.image.layer import Layer
+from executor.image.layer import Layer, chain_ids
 from executor.removal import remove
 from executor.rootfs.base import OpenLayer
 from executor.rootfs.files.unpack import NeedsLowerLayersError, XattrNamespace, apply_layer, unpack_overlay_layer
 from executor.rootfs.kernel import syscalls
 from executor.rootfs.overlay.overlaymount import OverlayMount, mount_overlay
+from executor.store.unpacked import TREE, UnpackedLayers, new_tree
 
-TREE = "fs"
 _ROOT_MARK = "root"
 _THREADS = 4
-_TREE_MODE = 0o755  # until a layer says otherwise, whatever the umask is
-
-
-class UnpackedStore(Protocol):
-    """What is needed of `store.unpacked`: one writer per key, directories appear complete."""
-
-    def get(self, key: str) -> str | None:
-        """The directory of `key`, or None."""
-
-    def add(self, key: str, fill: Callable[[str], None]) -> str:
-        """The directory of `key`, made by `fill` when it is not there."""
-
-    def adopt(self, key: str, directory: str) -> str:
-        """Move a directory in as `key`."""
-
-
-def chain_ids(layers: Sequence[Layer]) -> list[Digest]:
-    """The chain ID of each layer (OCI image spec, config.md): what it is together with all below it."""
-    chain: list[Digest] = []
-    for layer in layers:
-        chain.append(Digest.of(f"{chain[-1]} {layer.diff_id}".encode()) if chain else layer.diff_id)
-    return chain
 
 
 class LayerDirectories:
     """Unpacks layers into the store. Safe for several threads."""
 
-    def __init__(self, unpacked: UnpackedStore, *, namespace: XattrNamespace, squash: bool) -> None:
+    def __init__(self, unpacked: UnpackedLayers, *, namespace: XattrNamespace, squash: bool) -> None:
         self._unpacked = unpacked
         self._namespace: XattrNamespace = namespace
         self._squash = squash
@@ -154,11 +131,3 @@ def describes_root(directory: str) -> bool:
 
 def _mark_root(directory: str) -> None:
     Path(directory, _ROOT_MARK).touch()
-
-
-def new_tree(directory: str) -> str:
-    """Make the empty tree `fs` in `directory`, mode 0755, and return its path."""
-    tree = os.path.join(directory, TREE)
-    os.mkdir(tree)
-    os.chmod(tree, _TREE_MODE)
-    return tree

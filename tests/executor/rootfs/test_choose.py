@@ -1,13 +1,22 @@
-"""What `auto` leaves out, whatever the machine."""
+"""Which driver is taken: the one that is asked for, or the first that works, and what `auto` leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from executor.errors import UnfitError
-from executor.events import DriverChosen, Warned
+from executor.events import DriverChosen, Event, Warned
 from executor.rootfs import choose
 from executor.rootfs.base import Probe
+from executor.rootfs.chroot.driver import ChrootDriver
 from executor.rootfs.inplace import recovery
+from executor.rootfs.overlay.driver import OverlayDriver
 from executor.spec import RootfsOptions
+from executor.store import Store
 
 
 class Works:
@@ -55,3 +64,43 @@ def test_what_a_killed_process_left_is_undone_before_and_told(chosen, monkeypatc
     assert undone == [True]
     assert isinstance(events[0], Warned)
     assert chosen() == "in-place"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(str(tmp_path / "store")) as store:
+        yield store
+
+
+@pytest.mark.parametrize(
+    ("asked", "works", "expected"),
+    [
+        ("auto", {"overlay", "chroot"}, "overlay"),
+        ("auto", {"chroot"}, "chroot"),
+        ("chroot", {"overlay", "chroot"}, "chroot"),
+        ("overlay", {"overlay"}, "overlay"),
+    ],
+)
+def test_the_first_driver_that_works_is_taken(
+    asked: Any, works: set[str], expected: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in (OverlayDriver, ChrootDriver):
+        monkeypatch.setattr(kind, "probe", lambda driver: Probe(driver.name in works, "it is broken"))
+    events: list[Event] = []
+    assert choose.choose_driver(store, RootfsOptions(driver=asked), events.append).name == expected
+    assert isinstance(events[0], DriverChosen)
+    assert events[0].driver == expected
+    assert ("overlay: it is broken" in events[0].reason) == (asked == "auto" and expected == "chroot")
+
+
+@pytest.mark.parametrize("asked", ["auto", "overlay", "chroot"])
+def test_no_driver_that_works_is_told_with_a_way_out(
+    asked: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in (OverlayDriver, ChrootDriver):
+        monkeypatch.setattr(kind, "probe", lambda driver: Probe(False, f"no {driver.name}"))
+    with pytest.raises(UnfitError) as caught:
+        choose.choose_driver(store, RootfsOptions(driver=asked), lambda event: None)
+    for name in ("overlay", "chroot"):
+        assert (f"{name}: no {name}" in caught.value.message) == (asked in ("auto", name))
+    assert caught.value.hint

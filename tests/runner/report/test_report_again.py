@@ -10,7 +10,7 @@ import pytest
 
 from runner.cli import main
 
-PROGRAM = Path(__file__).parent / "fake_krunner.py"
+PROGRAM = Path(__file__).parents[2] / "support" / "fake_krunner.py"
 BUILDS = """version: 1
 builds:
   - {name: good, context: ., destinations: ["r.io/good:1"]}
