@@ -194,7 +194,7 @@ def inflate(folder, size):
 LOOPS = {
     "scan of a root": (scan, 4),
     "comparison of two scans": (compare_scans, 5),
-    "walk of an upper directory": (walk_upper, 33),
+    "walk of an upper directory": (walk_upper, 31),
     "layer archive": (write_tar, 33.1),
     "unpacking for overlay": (_unpacking(unpack_overlay_layer), 47.5),
     "unpacking onto a tree": (_unpacking(apply_layer), 49.5),

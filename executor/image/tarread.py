@@ -288,7 +288,7 @@ def clean_name(path: bytes) -> str:
     if b"\0" in path:
         raise ImageError(f"the tar has a name with a NUL byte: {path[:80]!r}")
     name = path.decode("utf-8", "surrogateescape").strip("/")
-    if name.startswith("./"):  # as GNU's tar writes each name of `tar -c .`
+    if name[:2] == "./":  # as GNU's tar writes each name of `tar -c .`
         name = name[2:].lstrip("/")
     if name.startswith(".") or "/." in name or "//" in name:
         name = posixpath.normpath(name)
