@@ -51,7 +51,7 @@ from executor.build.supplies.sshagent import Agents
 from executor.context.base import ContextTree, open_context
 from executor.context.http import download
 from executor.dataclass import dataclass, replace
-from executor.dockerfile.instructions import Add, Copy, Mount, Onbuild
+from executor.dockerfile.instructions import Add, Copy, Dockerfile, Mount, Onbuild
 from executor.dockerfile.marking import quoting
 from executor.errors import ImageError, PushError, RegistryError
 from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted
@@ -110,7 +110,8 @@ def opened(spec: BuildSpec, sink: Sink, store: Store, stop: StopFlag) -> Iterato
     )
     folder = context.path
     frontend = read_frontend(spec, folder, lambda url: download(url, store.scratch("dockerfile"), sink).path)
-    spec = settled(spec, frontend.dockerfile, context.made)
+    times = EpochTimes(spec, frontend.dockerfile, context.made, lambda: store.scratch("epoch"), sink)
+    spec = settled(spec, frontend.dockerfile, times.of)
     with quoting(frontend.dockerfile), _engine(spec, sink, store, frontend, stop) as engine:
         yield engine
 
@@ -136,6 +137,31 @@ def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend, stop:
         engine = Engine(spec, sink, frontend, _Supplies(store, bases, layers, outputs, cache))
         stack.callback(engine.close)
         yield engine
+
+
+@dataclass(frozen=True, slots=True)
+class EpochTimes:
+    """What SOURCE_DATE_EPOCH means where it is no number; `made` is when the context was, if that is known."""
+
+    spec: BuildSpec
+    dockerfile: Dockerfile
+    made: int | None
+    scratch: Callable[[], str]
+    sink: Sink
+
+    def of(self, name: str) -> int | None:
+        """When the source that `name` stands for was made, in seconds; None when nothing tells.
+
+        Raises UsageError or InvalidFileError when it stands for none, ContextError when that cannot be had.
+        """
+        if name == "context":
+            return self.made
+        from executor.build.plan.epochsource import epoch_source
+        from executor.context.times import time_made
+
+        contexts = NamedContexts.of(self.spec.build_contexts)
+        url = epoch_source(name, self.dockerfile, self.spec.build_args, contexts)
+        return time_made(url, self.scratch, self.sink) if url else None
 
 
 @dataclass(slots=True)

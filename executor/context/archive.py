@@ -116,6 +116,14 @@ def unpack_context(path: str, directory: str, *, name: str = "") -> None:
         raise ContextError(f"cannot unpack the context {name}: {error.strerror or error}") from error
 
 
+def newest_file(directory: str) -> int:
+    """The latest modification time of a file in `directory`, in seconds; 0 when there is none."""
+    times = (
+        os.lstat(os.path.join(folder, name)).st_mtime for folder, _, files in os.walk(directory) for name in files
+    )
+    return int(max(times, default=0))
+
+
 def unpack_standard_input(directory: str) -> None:
     """Unpack the archive that comes on standard input into the empty `directory`. Raises ContextError."""
     if sys.stdin is None or sys.stdin.isatty():

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Protocol
 
-from executor.context.archive import unpack_context, unpack_standard_input
+from executor.context.archive import newest_file, unpack_context, unpack_standard_input
 from executor.context.giturl import is_git_url, parse_context_url
 from executor.context.http import Download, download, download_from, without_credentials
 from executor.context.objectstores.address import is_object_url
@@ -115,15 +115,7 @@ def _unpacked(fetched: Download, scratch: Callable[[], str], sink: Sink) -> Open
     unpack_context(fetched.path, directory, name=fetched.url)
     os.unlink(fetched.path)
     sink(Noted(message=f"unpacked the context {fetched.url}"))
-    return OpenedContext(directory, fetched.mtime or _newest(directory))
-
-
-def _newest(directory: str) -> int:
-    """The latest modification time of a file in `directory`."""
-    times = (
-        os.lstat(os.path.join(folder, name)).st_mtime for folder, _, files in os.walk(directory) for name in files
-    )
-    return int(max(times, default=0))
+    return OpenedContext(directory, fetched.mtime or newest_file(directory))
 
 
 def _directory(path: str) -> str:

@@ -188,3 +188,23 @@ def test_where_a_dockerfile_comes_from(executor: Executor, web: Web, tmp_path: P
         run(["sh", "-c", script, stdin, *executor.argv(*words)], env=environment(executor))
         found = set(flatten(read_layout(Path(f"{layout}{kept}{flag[:1]}"))))
         assert found & {"/a", "/b"} == {kept}
+
+
+def test_the_epoch_of_a_named_context_or_a_stage(build: Build, web: Web) -> None:
+    """As BuildKit has it: the time of the commit, of the download; none of a folder."""
+    assert web.repositories
+    make_repository(web.repositories / "src.git", {"f": "1\n"})
+    web.pages["/file"] = Page(b"x", headers={"Last-Modified": "Thu, 01 Jan 2004 00:00:00 GMT"})
+    text = (
+        "FROM scratch AS code\nARG NAME=file\nADD {}/$NAME /\nFROM scratch\nARG SOURCE_DATE_EPOCH\nCOPY main /\n"
+    )
+    stage = text.format(web.url)
+    epoch = "--build-arg=SOURCE_DATE_EPOCH={}".format
+    assert build(stage, epoch("code")).config["created"].startswith("2004-01-01T00:00:00")
+    repository = f"{web.url}/src.git"
+    by_commit = build(stage, epoch("src"), src=repository).config["created"]
+    assert build(f"ARG SOURCE_DATE_EPOCH=src\n{stage}", src=repository).config["created"] == by_commit
+    assert by_commit != build(stage, epoch("web"), web=f"{web.url}/file").config["created"]
+    assert not build(stage, epoch("main"), main=".").config["created"].startswith("2004")
+    with pytest.raises(ProgramError, match="neither a number of seconds nor a named context or a stage"):
+        build(stage, epoch("nothing"))

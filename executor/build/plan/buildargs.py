@@ -1,6 +1,7 @@
 """Build arguments that mean something to the builder itself: BuildKit's, and SOURCE_DATE_EPOCH.
 
-SOURCE_DATE_EPOCH               the times that the image records; from the environment as with buildx
+SOURCE_DATE_EPOCH               the times that the image records; from the environment as with buildx.
+                                `context`, a named context, a stage: when that was made (epochsource.py)
 BUILDKIT_SYNTAX                 as `# syntax=`: nothing, the one frontend is built in
 BUILDKIT_MULTI_PLATFORM         an index even of a single platform
 BUILDKIT_CACHE_MOUNT_NS         a part of the ids of cache mounts
@@ -11,7 +12,7 @@ BUILDKIT_SANDBOX_HOSTNAME       the name of the machine that commands see
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from executor.dataclass import replace
 from executor.dockerfile.instructions import Dockerfile
@@ -25,7 +26,6 @@ EPOCH = "SOURCE_DATE_EPOCH"
 CHECK = "BUILDKIT_DOCKERFILE_CHECK"
 _HOST_NAME = "BUILDKIT_SANDBOX_HOSTNAME"
 _INDEX = "BUILDKIT_MULTI_PLATFORM"
-_OF_CONTEXT = "context"
 _LONGEST_HOST_NAME = 64  # what the kernel takes
 _IN_EFFECT = (
     EPOCH,
@@ -54,12 +54,12 @@ def without_effect(build_args: Mapping[str, str]) -> list[str]:
     return [name for name in _WITHOUT_EFFECT if name in build_args]
 
 
-def settled(spec: BuildSpec, dockerfile: Dockerfile, made: int | None = None) -> BuildSpec:
+def settled(spec: BuildSpec, dockerfile: Dockerfile, time_of: Callable[[str], int | None]) -> BuildSpec:
     """`spec` with one SOURCE_DATE_EPOCH: as field and as argument.
 
-    An argument beats the field, which beats a default in the Dockerfile's head. `context` is when the context was
-    `made`; where that is not known, there is no epoch. Raises UsageError when it is no number of seconds, and for
-    other arguments of the builder with a wrong value.
+    An argument beats the field, which beats a default in the Dockerfile's head. `time_of` gives the seconds for
+    what is no number: `context`, a named context, a stage. Where that is not known (None), there is no epoch.
+    Raises what `time_of` raises, and UsageError for other arguments of the builder with a wrong value.
     """
     host_name(spec.build_args)
     if len(spec.platforms) > 1 and spec.build_args.get(_INDEX) and not is_set(spec.build_args, _INDEX):
@@ -70,12 +70,9 @@ def settled(spec: BuildSpec, dockerfile: Dockerfile, made: int | None = None) ->
     text = given.get(EPOCH)
     if text is None:
         text = global_variables(dockerfile, given, {}).get(EPOCH, "")
-    if text == _OF_CONTEXT:
-        text = "" if made is None else str(made)
-        given[EPOCH] = text
     if text and not text.isdecimal():
-        hint = f"`git log -1 --format=%ct` gives one; {_OF_CONTEXT} is the time of a context from git or a URL"
-        raise UsageError(f"{EPOCH}={text!r} is not a number of seconds", hint=hint)
+        made = time_of(text)
+        text = given[EPOCH] = "" if made is None else str(made)
     return replace(spec, build_args=given, source_date_epoch=int(text) if text else None)
 
 

@@ -43,6 +43,10 @@ class NamedContexts:
         except UsageError:
             return None
 
+    def value(self, name: str) -> str:
+        """What was given for the context that `find` finds."""
+        return self.values[_familiar(name)]
+
 
 def _normal(name: str) -> str:
     if name.lower() in _OWN_NAMES:
