@@ -2,7 +2,7 @@
 
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN    the environment
 AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN                      a service account of Kubernetes (IRSA), a CI server
-~/.aws/credentials, AWS_SHARED_CREDENTIALS_FILE, AWS_PROFILE   keys in a file
+~/.aws/credentials, ~/.aws/config, AWS_PROFILE                 keys or a web identity in a file
 AWS_CONTAINER_CREDENTIALS_{RELATIVE,FULL}_URI                  ECS, EKS Pod Identity
 the instance's metadata service, version 2                     EC2, unless AWS_EC2_METADATA_DISABLED
 """
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from executor.context.objectstores.sigv4 import AwsCredentials
 from executor.context.objectstores.tokens import Question, ask, content, field_of, parsed
-from executor.errors import ContextError
+from executor.errors import ContextError, NotSupportedError
 
 _METADATA = "http://169.254.169.254"
 _CONTAINER = "http://169.254.170.2"
@@ -27,6 +27,15 @@ _ROLE_CREDENTIALS = "/latest/meta-data/iam/security-credentials/"
 _SESSION_SECONDS = "3600"
 _USUAL_REGION = "us-east-1"
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
+_TOOLS = {
+    "source_profile": "by a role of another profile",
+    "credential_source": "by a role",
+    "sso_session": "by single sign-on",
+    "sso_start_url": "by single sign-on",
+    "login_session": "by a login",
+    "credential_process": "from a program",
+}
+"""What in a profile says that keys come from elsewhere, and how."""
 _HINT = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, mount /root/.aws, or give the pod a role "
     "(docs/build-contexts.md)"
@@ -51,10 +60,7 @@ def find_region(environment: Mapping[str, str]) -> str:
     """AWS_REGION, AWS_DEFAULT_REGION or that of ~/.aws/config, else us-east-1. Raises ContextError."""
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     if not region:
-        profile = _profile(environment)
-        section = profile if profile == "default" else f"profile {profile}"
-        path = environment.get("AWS_CONFIG_FILE") or _home(environment, "config")
-        region = _section(path, section).get("region") or _USUAL_REGION
+        region = _configured(environment).get("region") or _USUAL_REGION
     if not _REGION.fullmatch(region):
         raise ContextError(f"{region!r} is not a region of AWS", hint="correct AWS_REGION")
     return region
@@ -73,6 +79,10 @@ def _from_web_identity(environment: Mapping[str, str]) -> AwsCredentials | None:
     path, role = environment.get("AWS_WEB_IDENTITY_TOKEN_FILE"), environment.get("AWS_ROLE_ARN")
     if not path or not role:
         return None
+    return _by_web_identity(environment, path, role)
+
+
+def _by_web_identity(environment: Mapping[str, str], path: str, role: str) -> AwsCredentials:
     endpoint = environment.get("AWS_ENDPOINT_URL_STS") or environment.get("AWS_ENDPOINT_URL")
     if not endpoint:
         region = find_region(environment)
@@ -102,13 +112,35 @@ def _from_web_identity(environment: Mapping[str, str]) -> AwsCredentials | None:
 def _from_file(environment: Mapping[str, str]) -> AwsCredentials | None:
     path = environment.get("AWS_SHARED_CREDENTIALS_FILE") or _home(environment, "credentials")
     profile = _profile(environment)
-    section = _section(path, profile)
+    section = {**_configured(environment), **_section(path, profile)}
+    if "role_arn" in section and "web_identity_token_file" in section:
+        return _by_web_identity(environment, section["web_identity_token_file"], section["role_arn"])
+    _refuse_tools(profile, section)
     access, secret = section.get("aws_access_key_id", ""), section.get("aws_secret_access_key", "")
     if not (access and secret):
         if environment.get("AWS_SHARED_CREDENTIALS_FILE") or environment.get("AWS_PROFILE"):
             raise ContextError(f"{path} has no keys of the profile {profile!r}", hint=_HINT)
         return None
     return _checked(access, secret, section.get("aws_session_token", ""), path)
+
+
+def _refuse_tools(profile: str, section: Mapping[str, str]) -> None:
+    """Raise NotSupportedError for a profile whose keys AWS's own tools have to fetch."""
+    has_keys = "aws_access_key_id" in section
+    for name, how in _TOOLS.items():
+        if name in section and not (has_keys and name == "credential_process"):
+            command = f"aws configure export-credentials --profile {profile} --format env"
+            raise NotSupportedError(
+                f"the AWS profile {profile!r} gets its keys {how} ({name}), which is left to AWS's own tools",
+                hint=f'have them do it: eval "$({command})"',
+            )
+
+
+def _configured(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The profile's section in ~/.aws/config."""
+    profile = _profile(environment)
+    section = profile if profile == "default" else f"profile {profile}"
+    return _section(environment.get("AWS_CONFIG_FILE") or _home(environment, "config"), section)
 
 
 def _from_container(environment: Mapping[str, str]) -> AwsCredentials | None:

@@ -1,6 +1,6 @@
 """Tokens for Google Cloud by the application default credentials, from where Google's own libraries look.
 
-GOOGLE_APPLICATION_CREDENTIALS                          a file: the key of a service account, or a user's login
+GOOGLE_APPLICATION_CREDENTIALS                          a service account's key, a user's login, a federation
 ~/.config/gcloud/application_default_credentials.json   the same
 the metadata server, GCE_METADATA_HOST                  machines of Google, GKE with workload identity
 """
@@ -69,8 +69,13 @@ def _from_file(path: str) -> GoogleToken:
         form = {name: field_of(what, file, name) for name in ("client_id", "client_secret", "refresh_token")}
         form["grant_type"] = "refresh_token"
         return _exchanged(file, form, f"the user of {path}")
+    if kind == "external_account":
+        from executor.context.objectstores.googlefederation import federated_token
+
+        return GoogleToken(*federated_token(what, file, _SCOPE))
     raise NotSupportedError(
-        f"{what} is of the kind {kind!r}", hint="service_account and authorized_user are supported"
+        f"{what} is of the kind {kind!r}",
+        hint="service_account, authorized_user and external_account are supported",
     )
 
 

@@ -23,14 +23,18 @@ _LONGEST = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A request for credentials. `what` is how messages call who is asked; `nearby` is a server of this machine or
-    pod: it is asked without a proxy and answers within seconds."""
+    """A request for credentials, with a form or a JSON document.
+
+    `what` is how messages call who is asked; `nearby` is a server of this machine or pod: it is asked without a
+    proxy and answers within seconds.
+    """
 
     what: str
     url: str
     method: str = "GET"
     headers: Mapping[str, str] | None = None
     form: Mapping[str, str] | None = None
+    document: Mapping[str, Any] | None = None
     nearby: bool = False
 
 
@@ -49,6 +53,7 @@ def ask(question: Question, *, hint: str = "") -> str:
                 question.url,
                 headers=question.headers,
                 data=question.form,
+                json=question.document,
                 auth=_unchanged,
                 timeout=_NEARBY if question.nearby else _ELSEWHERE,
                 allow_redirects=False,

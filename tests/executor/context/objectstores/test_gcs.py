@@ -145,7 +145,7 @@ def test_what_the_store_refuses(
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        ({"type": "external_account"}, NotSupportedError, "of the kind 'external_account'"),
+        ({"type": "gdch_service_account"}, NotSupportedError, "of the kind 'gdch_service_account'"),
         ({"client_email": ""}, ContextError, "has no client_email"),
         ({"private_key": 3}, ContextError, "has no RSA key"),
         ({"token_uri": "file:///etc"}, ContextError, "token_uri is not a URL"),
@@ -167,3 +167,84 @@ def test_a_credentials_file_that_is_none(content: bytes | None, tmp_path: Path) 
         path.write_bytes(content)
     with pytest.raises(ContextError, match=r"key\.json"):
         find_token({"GOOGLE_APPLICATION_CREDENTIALS": str(path)})
+
+
+def federation(folder: Path, cloud: Cloud, **change: object) -> dict[str, str]:
+    """A credentials file as Google's console makes it for GitLab or GitHub, its token in a file."""
+    (folder / "token").write_text("subject\n")
+    document = {
+        "type": "external_account",
+        "audience": "//iam.example/pool",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": f"{cloud.url}/sts",
+        "credential_source": {"file": str(folder / "token")},
+        **change,
+    }
+    path = folder / "federation.json"
+    path.write_text(json.dumps(document))
+    return {"GOOGLE_APPLICATION_CREDENTIALS": str(path), "HOME": "/none"}
+
+
+@pytest.mark.parametrize("kind", ["file", "json file", "url"])
+def test_a_token_of_another_issuer(cloud: Cloud, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "json").write_text('{"id_token": "subject"}')
+    form = {"type": "json", "subject_token_field_name": "id_token"}
+    sources = {
+        "file": {"file": str(tmp_path / "token")},
+        "json file": {"file": str(tmp_path / "json"), "format": form},
+        "url": {"url": f"{cloud.url}/oidc?x=1", "headers": {"Authorization": "bearer ci"}, "format": form},
+    }
+    cloud.answers |= {"POST /sts": TOKEN, "GET /oidc": Answer('{"id_token": "subject"}')}
+    found = find_token(federation(tmp_path, cloud, credential_source=sources[kind]))
+    assert (found.text, found.origin) == ("t0ken", "the federated identity")
+    sent = {name: value for name, (value,) in parse_qs(cloud.notes[-1].body).items()}
+    assert sent == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "audience": "//iam.example/pool",
+        "scope": "https://www.googleapis.com/auth/devstorage.read_only",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "subject_token": "subject",
+    }
+    if kind == "url":
+        assert cloud.notes[0].headers["Authorization"] == "bearer ci"
+
+
+def test_a_token_of_another_issuer_for_that_of_a_service_account(cloud: Cloud, tmp_path: Path) -> None:
+    path = "/v1/projects/-/serviceAccounts/ci@p.example:generateAccessToken"
+    cloud.answers |= {"POST /sts": TOKEN, f"POST {path}": Answer('{"accessToken": "other"}')}
+    found = find_token(federation(tmp_path, cloud, service_account_impersonation_url=f"{cloud.url}{path}"))
+    assert (found.text, found.origin) == ("other", "ci@p.example")
+    assert parse_qs(cloud.notes[0].body)["scope"] == ["https://www.googleapis.com/auth/cloud-platform"]
+    assert cloud.notes[1].headers["Authorization"] == "Bearer t0ken"
+    scope = "https://www.googleapis.com/auth/devstorage.read_only"
+    assert json.loads(cloud.notes[1].body) == {"scope": [scope], "lifetime": "3600s"}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ({"audience": ""}, ContextError, "has no audience"),
+        ({"token_url": "file:///x"}, ContextError, "token_url of the credentials file .* is not a URL"),
+        ({"service_account_impersonation_url": 3}, ContextError, "impersonation_url of .* is not a URL"),
+        ({"credential_source": {"file": "/does/not/exist"}}, ContextError, "cannot read /does/not/exist"),
+        ({"credential_source": {"file": "/dev/null"}}, ContextError, "/dev/null has no token"),
+        ({"credential_source": {"executable": {"command": "x"}}}, NotSupportedError, "neither a file nor a URL"),
+        (
+            {"credential_source": {"environment_id": "aws1", "url": "http://x"}},
+            NotSupportedError,
+            "neither a file",
+        ),
+        ({"credential_source": None}, NotSupportedError, "neither a file nor a URL"),
+        ({}, ContextError, "security token service answered 404"),
+    ],
+)
+def test_what_is_wrong_with_a_federation(
+    change: dict[str, object], kind: type[Error], message: str, cloud: Cloud, tmp_path: Path
+) -> None:
+    if "service_account_impersonation_url" in change:
+        cloud.answers["POST /sts"] = TOKEN
+    with pytest.raises(kind, match=message) as caught:
+        find_token(federation(tmp_path, cloud, **change))
+    assert "subject" not in caught.value.describe()
+    assert caught.value.hint or kind is ContextError

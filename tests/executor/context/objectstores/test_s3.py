@@ -15,7 +15,7 @@ from executor.context.objectstores import tokens
 from executor.context.objectstores.awscredentials import find_credentials, find_region
 from executor.context.objectstores.s3 import S3Object
 from executor.context.objectstores.sigv4 import AwsCredentials, signed_headers
-from executor.errors import ContextError
+from executor.errors import ContextError, NotSupportedError
 from executor.events import Event, RetryScheduled, discard
 from tests.support.fake_cloud import Answer, Cloud
 
@@ -220,3 +220,54 @@ def test_a_credential_service_that_never_ends(cloud: Cloud) -> None:
     cloud.answers["GET /c"] = Answer(b"x" * (1 << 19))
     with pytest.raises(ContextError, match="with too much"):
         found({"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{cloud.url}/c"})
+
+
+def profile_of(folder: Path, credentials: str, config: str) -> dict[str, str]:
+    (folder / ".aws").mkdir()
+    (folder / ".aws/credentials").write_text(credentials)
+    (folder / ".aws/config").write_text(config)
+    return {"HOME": str(folder), "AWS_PROFILE": "ci", "AWS_EC2_METADATA_DISABLED": "true"}
+
+
+@pytest.mark.parametrize(
+    ("credentials", "config", "how"),
+    [
+        (
+            "[base]\naws_access_key_id = A\n",
+            "[profile ci]\nrole_arn = r\nsource_profile = base\n",
+            "source_profile",
+        ),
+        ("[ci]\nrole_arn = r\nsource_profile = base\n", "", "source_profile"),
+        (
+            "[ci]\naws_access_key_id = A\naws_secret_access_key = S\n",
+            "[profile ci]\nrole_arn = r\nsource_profile = ci\n",
+            "source_profile",
+        ),
+        ("", "[profile ci]\nrole_arn = r\ncredential_source = Ec2InstanceMetadata\n", "credential_source"),
+        ("", "[profile ci]\nsso_session = work\nsso_account_id = 1\n", "sso_session"),
+        ("", "[profile ci]\nsso_start_url = https://x.example/start\n", "sso_start_url"),
+        ("", "[profile ci]\ncredential_process = /bin/x\n", "credential_process"),
+    ],
+)
+def test_profiles_that_are_left_to_awss_tools(tmp_path: Path, credentials: str, config: str, how: str) -> None:
+    """They are told of with the way out, before any metadata service is asked."""
+    with pytest.raises(NotSupportedError, match=rf"profile 'ci' gets its keys .* \({how}\)") as caught:
+        find_credentials(profile_of(tmp_path, credentials, config))
+    assert "aws configure export-credentials --profile ci --format env" in caught.value.hint
+
+
+def test_keys_in_the_configuration(tmp_path: Path) -> None:
+    """AWS's tools take them from there too; beside a program they are what counts."""
+    keys = "[profile ci]\naws_access_key_id = A\naws_secret_access_key = S\ncredential_process = /bin/x\n"
+    found = find_credentials(profile_of(tmp_path, "", keys))
+    assert (found.access_key, found.secret_key) == ("A", "S")
+
+
+def test_a_profile_with_a_web_identity(cloud: Cloud, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    fields = "".join(f"<{name}>{name}</{name}>" for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+    cloud.answers["POST /"] = Answer(f"<Credentials>{fields}</Credentials>")
+    config = f"[profile ci]\nrole_arn = arn:r\nweb_identity_token_file = {tmp_path}/token\n"
+    environment = profile_of(tmp_path, "", config) | {"AWS_ENDPOINT_URL_STS": cloud.url}
+    assert find_credentials(environment).access_key == "AccessKeyId"
+    assert "RoleArn=arn%3Ar" in cloud.notes[0].body
