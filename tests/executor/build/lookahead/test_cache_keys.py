@@ -178,6 +178,12 @@ def test_options(keys, options, changed):
     assert first_difference(keys(TEXT), keys(TEXT, **options)) == changed
 
 
+def test_the_epoch_counts_also_where_it_is_given_beside_reproducible(keys):
+    five, six = (keys(TEXT, reproducible=True, source_date_epoch=epoch) for epoch in (5, 6))
+    assert first_difference(five, six) == 0
+    assert keys(TEXT, reproducible=True) == keys(TEXT, reproducible=True, source_date_epoch=0)
+
+
 def test_declared_proxies_count(keys):
     text = "FROM base\nARG http_proxy\nRUN x\n"
     assert keys(text) != keys(text, build_args={"http_proxy": "p"})
