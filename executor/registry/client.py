@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from collections.abc import Callable
@@ -139,12 +140,15 @@ class RegistryClient:
             self._put_manifest, reference, media_type, content
         )
 
-    def check_push(self, reference: Reference) -> None:
-        """Begin an upload and give it up: raises AuthError or RegistryError when pushing would not be allowed."""
+    def check_push(self, reference: Reference) -> Callable[[], None]:
+        """Begin an upload: raises AuthError or RegistryError when pushing would not be allowed.
+
+        What is returned gives the upload up, which is no part of the answer.
+        """
         uploader = self._uploader(reference.registry)
         begin = Retrying(self._retry, self.sink, f"check the permission to push to {reference.name}")
         location = begin(uploader.begin, reference.repository, f"push to {reference.name}")
-        uploader.cancel(reference.repository, location)
+        return functools.partial(uploader.cancel, reference.repository, location)
 
     def close(self) -> None:
         """Close idle connections."""

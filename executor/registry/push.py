@@ -183,7 +183,7 @@ def push_image(
 
 def check_push_permission(client: RegistryClient, reference: Reference) -> None:
     """Raise AuthError or RegistryError now rather than after the build when pushing to `reference` cannot work."""
-    client.check_push(reference)
+    client.check_push(reference)()
 
 
 def _push_blobs(

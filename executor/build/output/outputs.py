@@ -21,7 +21,7 @@ from executor.image.layer import Layer
 from executor.image.layout import remove_unreferenced, write_layout
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
-from executor.registry.push import PushBlob, check_push_permission
+from executor.registry.push import PushBlob
 from executor.spec import BuildSpec
 from executor.store import Store
 
@@ -55,7 +55,11 @@ class Outputs:
     def _check_permissions(self) -> None:
         if self._wanted.check_push:
             for name in {target.name: target for target in self._targets}.values():
-                check_push_permission(self._client, name)
+                give_up = self._client.check_push(name)
+                with contextlib.suppress(
+                    RuntimeError
+                ):  # it is closed already: the registry forgets the upload itself
+                    self._checking.submit(give_up)  # nobody waits for that
 
     def layer_ready(self, layer: Layer) -> None:
         """Begin to upload a layer of the image to the first repository of each registry."""

@@ -182,3 +182,10 @@ def test_another_refusal_is_a_failure_even_then(build_image, registry):
     registry.faults.append(forbid("immutable-app/manifests"))
     with pytest.raises(PushError):
         build_image("immutable-app:1", keep_immutable_tags=True)
+
+
+def test_what_asked_for_the_permission_to_push_is_given_up(build_image, registry):
+    build_image("a:1", "b:1")
+    begun = [seen.path for seen in registry.seen("DELETE", "/uploads/")]
+    assert [path.split("/")[2] for path in begun] == ["a", "b"]
+    assert registry.uploads == {}
