@@ -19,7 +19,8 @@ from runner.run.signals import SignalSource
 from runner.run.workers import Ended, WorkerPool
 from runner.runevents import RunSink, TimePassed
 
-PUSHES_AT_ONCE = 4
+_SENDING_AT_ONCE = 8
+"""Images that are sent while others are built: each needs little but time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ class Crew:
         are to be built strictly one after another.
         """
         sending = sum(running.sending for running in self._running.values()) if jobs > 1 else 0
-        return self.size - min(sending, max(jobs, PUSHES_AT_ONCE)) < jobs
+        return self.size - min(sending, max(jobs, _SENDING_AT_ONCE)) < jobs
 
     def start(self, name: str, job: Job, *, timeout: float = 0.0) -> None:
         """Give `job` to a new worker, which may take `timeout` seconds (0: as long as it wants)."""

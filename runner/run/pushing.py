@@ -15,10 +15,11 @@ from executor.spec import PushPhase, PushSpec, WaitingImage
 from runner.model import ImageSpec, PushMode
 from runner.outcome import Outcome, RunReport
 from runner.planning.plan import PlannedImage
-from runner.run.crew import PUSHES_AT_ONCE, Crew
+from runner.run.crew import Crew
 from runner.runevents import ImageFinished, ImageStarted, RunFinished, RunSink, RunStarted
 
 RESUME = "`krunner push --resume` pushes what is built"
+_AT_ONCE = 4
 
 
 class HeldPushes:
@@ -71,7 +72,7 @@ def push_all(crew: Crew, jobs: Sequence[PushSpec], built: Mapping[str, Outcome])
     """Let workers do `jobs`; the outcome of each image, which was `built` before, as it is known."""
     waiting = list(jobs)
     while waiting or crew.size:
-        while waiting and crew.size < PUSHES_AT_ONCE and not crew.halt:
+        while waiting and crew.size < _AT_ONCE and not crew.halt:
             job = waiting.pop(0)
             crew.start(job.name, job)
         if crew.halt:
@@ -117,7 +118,7 @@ def resume(crew: Crew, waiting: Sequence[WaitingImage], home: str, sink: RunSink
         job.name: Outcome(name=job.name, status="built", digest=image.digest, size=image.size)
         for job, image in zip(jobs, waiting, strict=True)
     }
-    sink(RunStarted(file="unpushed", images=tuple(built), jobs=PUSHES_AT_ONCE))
+    sink(RunStarted(file="unpushed", images=tuple(built), jobs=_AT_ONCE))
     for position, name in enumerate(built, start=1):
         sink(ImageStarted(name=name, position=position, total=len(built)))
     outcomes: dict[str, Outcome] = {}

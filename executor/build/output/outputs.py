@@ -56,10 +56,8 @@ class Outputs:
         if self._wanted.check_push:
             for name in {target.name: target for target in self._targets}.values():
                 give_up = self._client.check_push(name)
-                with contextlib.suppress(
-                    RuntimeError
-                ):  # it is closed already: the registry forgets the upload itself
-                    self._checking.submit(give_up)  # nobody waits for that
+                with contextlib.suppress(RuntimeError):  # closed already: the registry forgets it by itself
+                    self._checking.submit(give_up)
 
     def layer_ready(self, layer: Layer) -> None:
         """Begin to upload a layer of the image to the first repository of each registry."""
