@@ -133,7 +133,7 @@ def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend, stop:
         if spec.cache.enabled:
             from executor.build.lookahead.buildcache import open_cache
 
-            cache = stack.enter_context(open_cache(spec, keychain, store, layers, sink))
+            cache = stack.enter_context(open_cache(spec, keychain, store, layers, sink, outputs.holder))
         engine = Engine(spec, sink, frontend, _Supplies(store, bases, layers, outputs, cache))
         stack.callback(engine.close)
         yield engine

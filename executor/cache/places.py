@@ -23,6 +23,7 @@ from typing import BinaryIO, Protocol
 from executor.cache.entry import Entry, EntryImage, entry_manifest, from_image
 from executor.errors import ImageError, NotFoundError, UsageError
 from executor.image.descriptor import Descriptor
+from executor.image.digest import Digest
 from executor.image.layout import Layout, blob_path, locked_folder, read_layout, write_layout
 from executor.image.manifest import Manifest
 from executor.image.reference import Reference
@@ -35,6 +36,9 @@ UNFINISHED = ".new-"
 
 OpenLayer = Callable[[], BinaryIO]
 """Opens the compressed bytes of an entry's layer; may be called again for each try."""
+
+Holder = Callable[[str, Digest], str]
+"""The `registry/repository` of a registry that has a blob by now, '' for none; may wait for it to get there."""
 
 LAYOUT, FOLDER = "oci:", "dir:"
 LAYOUT_NAME = "cache.invalid/layers"
@@ -62,13 +66,20 @@ class Place(Protocol):
         """
 
 
-def open_place(text: str, client: RegistryClient, blobs: BlobStore) -> Place:
-    """The place that `text` names; see the module. Raises UsageError when it is none."""
+def _nobody(_registry: str, _digest: Digest) -> str:
+    return ""
+
+
+def open_place(text: str, client: RegistryClient, blobs: BlobStore, holder: Holder = _nobody) -> Place:
+    """The place that `text` names; see the module. Raises UsageError when it is none.
+
+    What `holder` has in the same registry is mounted from there instead of sent.
+    """
     if text.startswith(LAYOUT):
         return LayoutPlace(text, blobs)
     if text.startswith(FOLDER):
         return FolderPlace(text, blobs)
-    return RegistryPlace(text, client)
+    return RegistryPlace(text, client, holder)
 
 
 def repository_of(text: str) -> str:
@@ -94,11 +105,12 @@ def check_place(text: str) -> None:
 class RegistryPlace:
     """A repository; layers stay there until something needs their bytes."""
 
-    def __init__(self, text: str, client: RegistryClient) -> None:
+    def __init__(self, text: str, client: RegistryClient, holder: Holder) -> None:
         check_place(text)
         self.name = text
         self._repository = Reference.parse(text, default_tag="")
         self._client = client
+        self._holder = holder
 
     def get(self, key: str) -> Entry | None:
         """See `Place.get`."""
@@ -124,8 +136,10 @@ class RegistryPlace:
         self._client.put_manifest(self._reference(key), image.manifest.media_type, image.manifest_bytes)
 
     def _bring(self, blob: Descriptor, open_blob: OpenLayer) -> None:
-        if not self._client.has_blob(self._repository.name, blob.digest):
-            self._client.upload_blob(self._repository.name, blob, open_blob)
+        name = self._repository.name
+        if not self._client.has_blob(name, blob.digest):
+            source = self._holder(self._repository.registry, blob.digest)
+            self._client.upload_blob(name, blob, open_blob, mount_from=source)
 
     def _reference(self, key: str) -> Reference:
         return Reference(self._repository.registry, self._repository.repository, key)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from executor.dataclass import dataclass
+from executor.errors import Error
 from executor.events import BlobPushed, PushFinished, PushStarted
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
@@ -91,6 +92,19 @@ class BlobUploads:
                 before = self._uploads.get((first, blob.descriptor.digest)) if first != repository else None
                 known = self._uploads[key] = self._pool.submit(self._bring, repository, blob, first, before)
             return known
+
+    def holder(self, registry: str, digest: Digest) -> str:
+        """The repository of `registry` that a blob was brought to, which is waited for; '' when none has it."""
+        with self._lock:
+            name = self._first.get((registry, digest), "")
+            upload = self._uploads.get((name, digest))
+        try:
+            if upload is None:
+                return ""
+            upload.result()
+        except (Error, CancelledError):
+            return ""
+        return name
 
     def close(self) -> None:
         """Give up what has not begun or began early, and wait for the rest."""

@@ -143,6 +143,13 @@ def test_layers_that_are_there_are_not_sent_again(built: Counted) -> None:
     assert built.sent() == 1, "found by asking"
 
 
+def test_a_layer_is_sent_once_to_the_registry_of_image_and_cache(built: Counted) -> None:
+    text = 'FROM registry.test/base\nRUN ["busybox", "touch", "/made"]\nRUN ["busybox", "touch", "/more"]\n'
+    built(text, "--cache", f"--cache-repo={built.registry.host}/cache", f"--destination={built.registry.host}/new")
+    assert len(built.registry.manifests["cache"]) == 4, "two entries, each by key and by digest"
+    assert built.sent() == 2 + 3, "two layers, and the configurations of the image and of two entries"
+
+
 def test_a_replay_reads_no_layer_and_opens_no_file_system(built: Counted) -> None:
     flags = ("--cache", "--cache-copy-layers", f"--cache-repo={built.registry.host}/cache")
     text = (

@@ -13,7 +13,7 @@ from executor.build.stages.cachedsteps import CacheAccess, CachedSteps, StagePla
 from executor.build.stages.stepkeys import FileStep
 from executor.cache.key import CacheKey
 from executor.cache.layercache import LayerCache
-from executor.cache.places import open_place, repository_of
+from executor.cache.places import Holder, open_place, repository_of
 from executor.errors import Error, StoppedError, UsageError
 from executor.events import Noted, Sink, Warned
 from executor.image.formats import format_of
@@ -50,9 +50,12 @@ def _may_be_written(text: str, options: CacheOptions) -> bool:
 
 @contextmanager
 def open_cache(
-    spec: BuildSpec, keychain: Keychain, store: Store, layers: LayerSource, sink: Sink
+    spec: BuildSpec, keychain: Keychain, store: Store, layers: LayerSource, sink: Sink, holder: Holder
 ) -> Iterator[BuildCache]:
-    """The cache of the build `spec`; leaving the context waits for what is being written, and trims folders."""
+    """The cache of the build `spec`; leaving the context waits for what is being written, and trims folders.
+
+    `holder` knows where the layers of the image are: the same registry is not sent them twice.
+    """
     written = cache_repositories(spec)
     reader = RegistryClient(spec.registry, keychain, sink, "push", retry=_LOOK_UP_RETRY, silence=_SILENCE)
     writer = RegistryClient(spec.registry, keychain, sink, "push", retry=spec.output.push_retry, silence=_SILENCE)
@@ -60,7 +63,7 @@ def open_cache(
         layers.use_client(repository_of(text), reader)
     cache = LayerCache(
         [open_place(text, reader, store.blobs) for text in (*written, *spec.cache.sources)],
-        [open_place(text, writer, store.blobs) for text in written if _may_be_written(text, spec.cache)],
+        [open_place(text, writer, store.blobs, holder) for text in written if _may_be_written(text, spec.cache)],
         sink,
         ttl=spec.cache.ttl,
         image_format=format_of(spec.output.image_format),

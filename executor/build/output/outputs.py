@@ -17,6 +17,7 @@ from executor.build.output.pushing import Pushable, Pusher, keep
 from executor.errors import ImageError, PushError
 from executor.events import Sink
 from executor.image.descriptor import Descriptor
+from executor.image.digest import Digest
 from executor.image.layer import Layer
 from executor.image.layout import remove_unreferenced, write_layout
 from executor.image.reference import Reference
@@ -68,6 +69,10 @@ class Outputs:
         """Begin to upload a large layer that is still being written; `layer_ready` is to follow."""
         for repository in self._first_repositories():
             self._pusher.begin_early(repository, self._layers.follow(blob))
+
+    def holder(self, registry: str, digest: Digest) -> str:
+        """See `BlobUploads.holder`."""
+        return self._pusher.holder(registry, digest)
 
     def deliver(self, image: BuiltImage) -> tuple[str, ...]:
         """Write and push `image`; the `repository:tag@digest` names that registries now hold.

@@ -14,6 +14,7 @@ from executor.dataclass import asdict, dataclass, replace
 from executor.errors import Error, ImageError, PushError, RegistryError, StoppedError
 from executor.events import Sink, Warned
 from executor.image.descriptor import Descriptor
+from executor.image.digest import Digest
 from executor.image.manifest import Index, parse_manifest
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
@@ -82,6 +83,10 @@ class Pusher:
     def begin_early(self, repository: str, blob: GrowingBlob) -> None:
         """Start sending one that is still being written. It has to be begun all the same."""
         self._uploads.begin_early(repository, blob)
+
+    def holder(self, registry: str, digest: Digest) -> str:
+        """See `BlobUploads.holder`."""
+        return self._uploads.holder(registry, digest)
 
     def send_content(self, image: Pushable, targets: Sequence[Reference]) -> None:
         """Send all blobs, and neither manifest nor tag. Raises PushError."""

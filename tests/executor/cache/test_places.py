@@ -100,6 +100,24 @@ def test_a_registry_that_lost_a_blob(registry, client, store, put, layer, missin
         place.get(entry_of(layer).key)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_what_the_registry_has_elsewhere_is_not_sent_to_it_again(
+    registry, client, store, put, layer, image, there
+):
+    digest = layer.descriptor.digest
+    if there:
+        registry.add_blob("app", image.blobs[digest])
+
+    def holder(asked, blob):
+        return f"{registry.host}/app" if (asked, blob) == (registry.host, digest) else ""
+
+    put(open_place(f"{registry.host}/cache", client, store.blobs, holder), entry_of(layer))
+    assert registry.blobs["cache"][digest] == image.blobs[digest]
+    sizes = [seen.size for seen in registry.seen("PUT", "/uploads/")]
+    assert (layer.descriptor.size in sizes) is not there
+    assert len(sizes) == (1 if there else 2), "the configuration is always sent"
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [

@@ -6,6 +6,7 @@ import io
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import BinaryIO
 
 import pytest
@@ -278,6 +279,31 @@ def test_a_failed_upload_is_begun_anew(registry: FakeRegistry, client: ClientMak
         with pytest.raises(AuthError):
             uploads.begin(repository, blob).result()
         assert uploads.begin(repository, blob).result() == "sent"
+
+
+def test_who_else_wants_a_blob_waits_for_it_to_be_there(registry: FakeRegistry, client: ClientMaker) -> None:
+    gate = threading.Event()
+
+    def slow() -> BinaryIO:
+        assert gate.wait(20)
+        return io.BytesIO(CONTENT)
+
+    blob = PushBlob(descriptor=BLOB, source="", open=slow)
+    with BlobUploads(client("push")) as uploads, ThreadPoolExecutor(1) as pool:
+        assert uploads.holder(registry.host, BLOB.digest) == ""
+        uploads.begin(f"{registry.host}/a", blob)
+        asked = pool.submit(uploads.holder, registry.host, BLOB.digest)
+        assert not wait([asked], timeout=0.1).done
+        gate.set()
+        assert asked.result(20) == f"{registry.host}/a"
+        assert uploads.holder("other.example", BLOB.digest) == ""
+
+
+def test_nobody_has_a_blob_that_could_not_be_sent(registry: FakeRegistry, client: ClientMaker) -> None:
+    registry.faults.append(Fault(path="/uploads/", status=403))
+    with BlobUploads(client("push")) as uploads:
+        uploads.begin(f"{registry.host}/a", PushBlob(descriptor=BLOB, source="", open=opener()))
+        assert uploads.holder(registry.host, BLOB.digest) == ""
 
 
 def test_a_mount_does_not_wait_for_a_thread_that_waits_for_it(registry: FakeRegistry, client: ClientMaker) -> None:
