@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection
 from pathlib import Path
 
+from executor.build import cgroup
 from executor.errors import UnfitError
 from executor.rootfs.choose import drivers as drivers_in_order
 from executor.rootfs.inplace import guard
@@ -15,7 +17,6 @@ from executor.spec import RootfsOptions
 from executor.store import Store, default_home
 
 _EACH = 1 << 30  # bytes: a worker has a tenth of that, a compiler in a RUN the rest
-_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def builds_at_once(drivers: Collection[str], home: str = "") -> int:
@@ -25,7 +26,7 @@ def builds_at_once(drivers: Collection[str], home: str = "") -> int:
     """
     if "in-place" in drivers or ("auto" in drivers and _is_our_container() and _takes_the_root(home)):
         return 1
-    return max(1, min(len(os.sched_getaffinity(0)), _memory() // _EACH))
+    return max(1, min(_cores(), _memory() // _EACH))
 
 
 def _is_our_container() -> bool:
@@ -52,9 +53,14 @@ def _takes_the_root(home: str) -> bool:
     return not try_in_child(try_the_others).usable
 
 
+def _cores() -> int:
+    """Processors that can be had, a part of one for a whole."""
+    usable, quota = len(os.sched_getaffinity(0)), cgroup.cpus()
+    return usable if quota is None else min(usable, math.ceil(quota))
+
+
 def _memory() -> int:
-    """Bytes that can be had: what is free on the machine, or the limit of this control group."""
+    """Bytes that can be had: what is free on the machine, or the limit of this container."""
     fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-    free = int(fields["MemAvailable"].split()[0]) * 1024
-    limit = _LIMIT.read_text().strip() if _LIMIT.exists() else "max"
-    return min(free, int(limit)) if limit.isdigit() else free
+    free, limit = int(fields["MemAvailable"].split()[0]) * 1024, cgroup.memory()
+    return free if limit is None else min(free, limit)

@@ -8,21 +8,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from executor.build import cgroup
 from executor.diagnosis import LimitsFinding
 from executor.ownroot import own_root
 
-_UNLIMITED = 1 << 60  # cgroup v1 writes "no limit" as the largest multiple of a page
 _SECONDS = 10
 
 
 def limits(root: str = "/") -> LimitsFinding:
-    """Memory and processors that the cgroups of this process leave it (cgroups(7))."""
+    """Memory and processors that this process may have."""
     cores = len(os.sched_getaffinity(0))
-    return LimitsFinding(memory=_memory(root), cpus=_cpus(root), usable_cores=cores)
+    return LimitsFinding(memory=cgroup.memory(root), cpus=cgroup.cpus(root), usable_cores=cores)
 
 
 def umask(root: str = "/") -> str:
@@ -52,36 +51,6 @@ def git_version() -> str:
             )
             return done.stdout.strip().removeprefix("git version ")
     return ""
-
-
-def _memory(root: str) -> int | None:
-    names = ("memory.max", "memory.limit_in_bytes")
-    found = [int(text) for text in _cgroup_values(root, "memory", *names) if text.isdecimal()]
-    return min((value for value in found if value < _UNLIMITED), default=None)
-
-
-def _cpus(root: str) -> float | None:
-    shares = [text.split() for text in _cgroup_values(root, "cpu", "cpu.max", "cpu.cfs_quota_us")]
-    periods = list(_cgroup_values(root, "cpu", "", "cpu.cfs_period_us"))
-    pairs = [tuple(share) for share in shares if len(share) == 2]
-    pairs += [(share[0], period) for share, period in zip(shares, periods, strict=False) if len(share) == 1]
-    quotas = [int(quota) / int(period) for quota, period in pairs if quota.isdecimal() and period.isdecimal()]
-    return min(quotas, default=None)
-
-
-def _cgroup_values(root: str, controller: str, unified: str, own: str) -> Iterator[str]:
-    """What a limit's file says in this process's cgroup and in those above it: `unified` in v2, `own` in v1."""
-    for line in _read(root, "proc/self/cgroup").splitlines():
-        number, controllers, path = line.split(":", 2)
-        if number == "0":
-            base, name = "sys/fs/cgroup", unified
-        elif controller in controllers.split(","):
-            base, name = f"sys/fs/cgroup/{controller}", own
-        else:
-            continue
-        # in a container without a cgroup namespace the path is one that only the host has: its top is ours then
-        folders = [path, *map(str, Path(path).parents)] if path != "/" else ["/"]
-        yield from filter(None, (_read(root, f"{base}{folder.rstrip('/')}/{name}") for folder in folders if name))
 
 
 def _read(root: str, path: str) -> str:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from executor.build import capacity
+from executor.build import capacity, cgroup
 from executor.rootfs.inplace import guard
 
 
@@ -12,8 +12,9 @@ from executor.rootfs.inplace import guard
 def machine(monkeypatch):
     """A machine with so many cores and so much memory, perhaps a container of our image."""
 
-    def make(*, cores, gigabytes, ours=False, in_place=True):
+    def make(*, cores, gigabytes, ours=False, in_place=True, quota=None):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)))
+        monkeypatch.setattr(cgroup, "cpus", lambda: quota)
         monkeypatch.setattr(capacity, "_memory", lambda: int(gigabytes * (1 << 30)))
         monkeypatch.setattr(capacity, "_is_our_container", lambda: ours)
         monkeypatch.setattr(capacity, "_takes_the_root", lambda _home: in_place)
@@ -25,6 +26,19 @@ def machine(monkeypatch):
 def test_cores_and_memory_bound_it(machine, cores, gigabytes, expected):
     machine(cores=cores, gigabytes=gigabytes)
     assert capacity.builds_at_once({"auto"}) == expected
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(2.0, 2), (1.5, 2), (0.25, 1), (64.0, 8)])
+def test_a_container_has_the_processors_of_its_quota(machine, quota, expected):
+    machine(cores=8, gigabytes=64, quota=quota)
+    assert capacity.builds_at_once({"auto"}) == expected
+
+
+def test_a_container_has_the_memory_of_its_limit(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(64)))
+    monkeypatch.setattr(cgroup, "cpus", lambda: None)
+    monkeypatch.setattr(cgroup, "memory", lambda: 1 << 30)
+    assert capacity.builds_at_once({"overlay"}) == 1
 
 
 def test_builds_that_may_take_the_root_over_go_one_after_the_other(machine):
