@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import re
@@ -21,6 +20,7 @@ from runner.buildsfile.paths import FolderOf
 from runner.buildsfile.retrying import retry_policy, seconds
 from runner.buildsfile.yamlfile import Document
 from runner.model import ImageSpec, Overrides
+from runner.suggest import did_you_mean
 
 _OUTPUTS = (
     "oci_layout",
@@ -218,8 +218,7 @@ class Entry:
         elif name in references:
             yield name
         else:
-            close = difflib.get_close_matches(name, list(references), n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"the images are {', '.join(references)}"
+            hint = did_you_mean(name, references, f"the images are {', '.join(references)}")
             self.note(key, f"there is no image {name!r} in the list", hint)
 
     def _cache(self, overrides: Overrides) -> CacheOptions:
@@ -267,5 +266,5 @@ def _near(path: str) -> str:
         names = sorted(os.listdir(folder))
     except OSError:
         return ""
-    alike = difflib.get_close_matches(name, names, n=1) or [n for n in names if "dockerfile" in n.lower()][:1]
-    return f"did you mean {alike[0]!r}?" if alike else ""
+    other = next((other for other in names if "dockerfile" in other.lower()), "")
+    return did_you_mean(name, names, f"did you mean {other!r}?" if other else "")

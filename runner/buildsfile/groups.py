@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -10,6 +9,7 @@ from runner.buildsfile.expansion import Draft
 from runner.buildsfile.findings import Findings
 from runner.buildsfile.layers import is_template
 from runner.buildsfile.nodes import Node
+from runner.suggest import did_you_mean
 
 
 def group_members(
@@ -59,7 +59,7 @@ class _Resolving:
         if word in heirs:
             member.noted(self._findings, f"the group {word!r} is in itself", "remove one of the two")
         else:
-            close = difflib.get_close_matches(word, sorted(self._known | set(self._groups)), n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "name an image, a pattern of names, or a group"
+            known = sorted(self._known | set(self._groups))
+            hint = did_you_mean(word, known, "name an image, a pattern of names, or a group")
             member.noted(self._findings, f"there is no image and no group {word!r}", hint)
         return images

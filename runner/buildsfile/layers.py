@@ -6,12 +6,12 @@ inherited value points at its own line.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 from executor.dataclass import replace
 from runner.buildsfile.findings import Findings
 from runner.buildsfile.nodes import Node, merged, with_origin
+from runner.suggest import did_you_mean
 
 _OWN_KEYS = ("name", "description", "inherits")  # what an entry does not give to those that inherit from it
 
@@ -75,7 +75,6 @@ class Inheritance:
         elif name in self._entries:
             return self._chain(name, heirs)
         elif name not in self._unsound:
-            close = difflib.get_close_matches(name, list(self._entries), n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "name an entry of `builds`"
+            hint = did_you_mean(name, self._entries, "name an entry of `builds`")
             wanted.noted(self._findings, f"there is no entry {name!r} to inherit from", hint)
         return None

@@ -6,7 +6,6 @@ are told with the option in place of the file's name.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -17,6 +16,7 @@ from runner.buildsfile.expansion import Draft
 from runner.buildsfile.findings import KeyPath
 from runner.buildsfile.nodes import Node, from_document, map_node, with_origin
 from runner.buildsfile.spelling import SYNONYMS
+from runner.suggest import did_you_mean
 
 _FREE_KEYS = (
     "args",
@@ -59,10 +59,8 @@ def _addressed(names: Sequence[str], target: str) -> tuple[str, tuple[str, ...]]
         if any(fnmatchcase(name, pattern) for name in names):
             keys = (SYNONYMS.get(words[length], words[length]), *words[length + 1 :])
             return pattern, (keys[0], ".".join(keys[1:])) if keys[0] in _FREE_KEYS and len(keys) > 1 else keys
-    close = difflib.get_close_matches(words[0], [name for name in names if name], n=1) if len(words) > 1 else []
-    raise UsageError(
-        f"--set {target!r} names no image and key", hint=f"did you mean {close[0]!r}?" if close else _FORM
-    )
+    hint = did_you_mean(words[0], filter(None, names), _FORM) if len(words) > 1 else _FORM
+    raise UsageError(f"--set {target!r} names no image and key", hint=hint)
 
 
 def _grafted(parent: Node, keys: tuple[str, ...], value: Node) -> Node:

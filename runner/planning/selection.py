@@ -6,7 +6,6 @@ take any other base.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from fnmatch import fnmatchcase
 from executor.dataclass import dataclass, field, replace
 from executor.errors import UsageError
 from runner.planning.plan import PlannedImage, RunPlan, in_families
+from runner.suggest import did_you_mean
 
 _DEFAULT_GROUP = "default"
 _UNTIMED = ("waiting", "running", "skipped")
@@ -113,8 +113,7 @@ def _matching(patterns: Iterable[str], plan: RunPlan, option: str) -> set[str]:
     for pattern in patterns:
         matches = {name for name in names if fnmatchcase(name, pattern)} | set(plan.groups.get(pattern, ()))
         if not matches:
-            close = difflib.get_close_matches(pattern, [*names, *plan.groups], n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"the images are {', '.join(names)}"
+            hint = did_you_mean(pattern, [*names, *plan.groups], f"the images are {', '.join(names)}")
             raise UsageError(f"{option} {pattern!r} matches no image", hint=hint)
         found |= matches
     return found
