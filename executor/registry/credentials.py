@@ -2,7 +2,9 @@
 
 Sources are asked in this order, and the first that knows the registry decides: $DOCKER_AUTH_CONFIG (JSON),
 $DOCKER_CONFIG (directory or file) or ~/.docker/config.json, $REGISTRY_AUTH_FILE,
-$XDG_RUNTIME_DIR/containers/auth.json. Secrets are held as `Secret`, which does not print.
+$XDG_RUNTIME_DIR/containers/auth.json, and what GitLab gives its jobs: $CI_REGISTRY_USER and
+$CI_REGISTRY_PASSWORD for $CI_REGISTRY, as kaniko does, and the same of CI_DEPENDENCY_PROXY. Secrets are held as
+`Secret`, which does not print.
 """
 
 from __future__ import annotations
@@ -93,13 +95,14 @@ class Keychain:
         Raises InvalidFileError with the faults of a malformed file. `sink` hears of credential helpers that do
         not work.
         """
-        from executor.registry.dockerconfig import parse_docker_config, read_docker_config
+        from executor.registry.dockerconfig import gitlab_configs, parse_docker_config, read_docker_config
 
         configs = []
         if text := environ.get("DOCKER_AUTH_CONFIG", ""):
             configs.append(parse_docker_config(text.encode(), "$DOCKER_AUTH_CONFIG", sink))
         found = (read_docker_config(path, sink) for path in _config_files(environ))
         configs.extend(config for config in found if config)
+        configs.extend(gitlab_configs(environ))
         return cls(configs)
 
     def lookup(self, registry: str, repository: str) -> Credential | None:
@@ -110,12 +113,14 @@ class Keychain:
 
 def credential_sources(environ: Mapping[str, str] = os.environ) -> Iterator[CredentialsFinding]:
     """Where `Keychain.from_environment` looks, and what is there; nobody is asked for a secret."""
-    from executor.registry.dockerconfig import parse_docker_config, read_docker_config
+    from executor.registry.dockerconfig import gitlab_configs, parse_docker_config, read_docker_config
 
     if text := environ.get("DOCKER_AUTH_CONFIG", ""):
         yield _finding("$DOCKER_AUTH_CONFIG", lambda: parse_docker_config(text.encode(), "", discard))
     for path in _config_files(environ):
         yield _finding(path, partial(read_docker_config, path, discard))
+    for config in gitlab_configs(environ):
+        yield CredentialsFinding(source="GitLab's variables", found=True, registries=config.registries())
 
 
 def _finding(source: str, read: Callable[[], DockerConfig | None]) -> CredentialsFinding:

@@ -89,6 +89,15 @@ def parse_docker_config(content: bytes, origin: str, sink: Sink) -> DockerConfig
     return config
 
 
+def gitlab_configs(environ: Mapping[str, str]) -> Iterator[DockerConfig]:
+    """What GitLab's predefined variables say of its container registry and its dependency proxy."""
+    for server, prefix in (("CI_REGISTRY", "CI_REGISTRY"), ("CI_DEPENDENCY_PROXY_SERVER", "CI_DEPENDENCY_PROXY")):
+        host, user, password = (environ.get(name, "") for name in (server, f"{prefix}_USER", f"{prefix}_PASSWORD"))
+        if host and user and password:
+            credential = Credential(username=user, password=Secret(password), origin=f"${prefix}_PASSWORD")
+            yield DockerConfig({normal_key(host): credential}, {}, None)
+
+
 class _Reader:
     """Turns the JSON document into a DockerConfig and collects what is wrong with it."""
 

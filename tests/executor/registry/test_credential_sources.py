@@ -45,3 +45,11 @@ def test_a_broken_file_is_told_not_raised() -> None:
     assert found.found
     assert found.problems[0].startswith("is not JSON")
     assert SECRET not in repr(found)
+
+
+def test_what_gitlab_gives_a_job() -> None:
+    (found,) = credential_sources(
+        {"CI_REGISTRY": "r.example", "CI_REGISTRY_USER": "u", "CI_REGISTRY_PASSWORD": SECRET}
+    )
+    assert (found.source, found.found, found.registries) == ("GitLab's variables", True, ("r.example",))
+    assert SECRET not in repr(found)

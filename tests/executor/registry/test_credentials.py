@@ -277,3 +277,25 @@ def test_a_missing_helper_is_told(events: list[Event]) -> None:
     (warning,) = events
     assert isinstance(warning, Warned)
     assert "docker-credential-no-such-helper cannot be run: No such file" in warning.message
+
+
+def test_gitlab_tells_its_jobs_who_they_are_and_files_count_before_that():
+    environ = {
+        "CI_REGISTRY": "gitlab.example:5050",
+        "CI_REGISTRY_USER": "job",
+        "CI_REGISTRY_PASSWORD": "token",
+        "CI_DEPENDENCY_PROXY_SERVER": "gitlab.example:443",
+        "CI_DEPENDENCY_PROXY_USER": "proxy",
+        "CI_DEPENDENCY_PROXY_PASSWORD": "other",
+    }
+    chain = Keychain.from_environment(environ)
+    found = chain.lookup("gitlab.example:5050", "group/app")
+    assert found is not None
+    assert (found.password.reveal(), str(found)) == ("token", "as user 'job' from $CI_REGISTRY_PASSWORD")
+    assert user(chain, "gitlab.example:443/group/dependency_proxy/containers/alpine") == "proxy"
+    assert chain.lookup("gitlab.example", "group/app") is None
+    auths = {"auths": {"gitlab.example:5050": {"username": "file", "password": "x"}}}
+    chain = Keychain.from_environment({**environ, "DOCKER_AUTH_CONFIG": json.dumps(auths)})
+    assert user(chain, "gitlab.example:5050/group/app") == "file"
+    del environ["CI_REGISTRY_PASSWORD"]
+    assert Keychain.from_environment(environ).lookup("gitlab.example:5050", "group/app") is None
