@@ -28,6 +28,8 @@ def test_example(path, monkeypatch, capsys):
     monkeypatch.setenv("CI_REGISTRY_IMAGE", "localhost:5000/group/project")
     monkeypatch.setenv("FORMATS_TOKEN", "a secret")
     assert main(["validate", str(path)]) == 0, capsys.readouterr().err
+    if path.suffix == ".yaml":
+        assert main(["lint", "--error", str(path)]) == 0, "a first build has no warnings"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: f"{path.parent.name}-{path.name}")
