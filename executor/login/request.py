@@ -107,8 +107,11 @@ def _from_terminal(username: str) -> tuple[str, str]:
         )
     import getpass
 
-    username = username or input("User name: ").strip()
-    password = getpass.getpass("Password: ")
+    try:
+        username = username or input("User name: ").strip()
+        password = getpass.getpass("Password: ")
+    except EOFError:
+        raise UsageError("no answer") from None
     if not password:
         raise UsageError("the password is empty")
     return username, password

@@ -287,3 +287,41 @@ def test_tls_is_verified_unless_told_otherwise(config, monkeypatch, capsys):
         assert login(registry.host, monkeypatch, f"--skip-tls-verify-registry={registry.host}") == 0
         authority = f"{registry.host}={CERTIFICATES}/authority.pem"
         assert login(registry.host, monkeypatch, "--registry-certificate", authority) == 0
+
+
+def answering(monkeypatch, name, password):
+    """A terminal on which somebody types these; None ends the input."""
+
+    def say(answer):
+        if answer is None:
+            raise EOFError
+        return answer
+
+    terminal = io.TextIOWrapper(io.BytesIO())
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdin", terminal)
+    monkeypatch.setattr("builtins.input", lambda _prompt: say(name))
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: say(password))
+
+
+@pytest.mark.parametrize("words", [(), ("-u", "bob")])
+def test_on_a_terminal_what_is_missing_is_asked_for(registry, config, monkeypatch, words):
+    answering(monkeypatch, None if words else "bob", PASSWORD)
+    assert run("login", registry.host, *words) == 0
+    assert json.loads(config.read_text()) == {"auths": {registry.host: {"auth": pair()}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "said"),
+    [
+        (None, "", "no answer"),
+        ("bob", None, "no answer"),
+        ("bob", "", "password is empty"),
+        ("", "x", "name is empty"),
+    ],
+)
+def test_no_answer_on_a_terminal(config, monkeypatch, capsys, name, password, said):
+    answering(monkeypatch, name, password)
+    assert run("login", "a.example") == 2
+    assert said in capsys.readouterr().err
+    assert not config.exists()
