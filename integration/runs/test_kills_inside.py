@@ -23,7 +23,7 @@ import pytest
 from integration.runs.thirtyimages import LIST, STATUSES, misbehave
 from integration.support.builders import Docker
 from integration.support.container import Container, started
-from integration.support.inhabitants import Inhabitants
+from integration.support.inhabitants import Inhabitants, signalled
 from integration.support.outside import Seen, differences, look_at
 from integration.support.programs import stop, wait_until
 from tests.support.fake_registry import FakeRegistry
@@ -141,8 +141,8 @@ def _disturbed(world: World, kind: str, moment: float, told: str) -> None:
             victims = [each.pid for each in runner if each.parent in zygote]
         else:
             victims = [each.pid for each in runner[:1]]
-        for pid in victims[:1]:
-            os.kill(pid, signal.SIGTERM if kind == "runner asked" else signal.SIGKILL)
+        number = signal.SIGTERM if kind == "runner asked" else signal.SIGKILL
+        victims = [pid for pid in victims[:1] if signalled(pid, number)]
         output, _ = process.communicate(timeout=40)
     finally:
         stop(process)

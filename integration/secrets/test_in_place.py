@@ -14,7 +14,7 @@ import pytest
 from integration.secrets.world import MOUNTS, SHOWN, World
 from integration.support.builders import Docker
 from integration.support.container import Container, Exec, started
-from integration.support.inhabitants import Inhabitants
+from integration.support.inhabitants import Inhabitants, signalled
 from integration.support.leaks import leaks
 from integration.support.outside import root_of
 from integration.support.programs import stop, wait_until
@@ -170,8 +170,8 @@ def test_a_build_that_is_killed_in_the_middle(place: Place, everything: bool) ->
         wait_until((root / "go").exists, "the command")
         assert place.found(), "the search finds nothing"
         builders = place.inhabitants.of("/kaniko/executor")
-        for each in builders if everything else builders[:1]:
-            os.kill(each.pid, signal.SIGKILL)
+        for each in reversed(builders) if everything else builders[:1]:  # the keeper first
+            signalled(each.pid, signal.SIGKILL)
         output, _ = process.communicate(timeout=30)
     finally:
         stop(process)

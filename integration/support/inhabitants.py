@@ -20,6 +20,15 @@ class Inhabitant:
     line: str
 
 
+def signalled(pid: int, number: int) -> bool:
+    """Send a signal to a process that was looked up before. Whether it was still there."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 class Inhabitants:
     """Those of one container: of its namespace of process ids."""
 
