@@ -2,7 +2,8 @@
 
 The standard `dataclass` writes and compiles the source of seven methods for each class while its module is being
 imported. Here all classes share their methods, but for `__init__`, which has to be quick: it is compiled when a
-class is first called. The limits, which all of ours keep: `slots=True`, no ClassVar, InitVar or `__post_init__`.
+class has been called some times. The limits, which all of ours keep: `slots=True`, no ClassVar, InitVar or
+`__post_init__`.
 
 Type checkers see the standard library's own, and its functions (`dataclasses.fields`, `replace`, …) take these
 classes as well.
@@ -22,6 +23,8 @@ __all__ = ["asdict", "dataclass", "field", "fields", "is_dataclass", "prepare_ne
 _T = TypeVar("_T")
 _NOTHING: Any = object()
 _NOT_COMPILED: list[Callable[[], None]] = []
+_CALLS_BEFORE = 12
+"""Calls of a class before its `__init__` is compiled, which costs as much as twenty; few have so many."""
 
 
 class _Field:
@@ -42,12 +45,16 @@ class _Field:
 
 
 class _Shape:
-    """The fields of a class; `values` reads all of an instance, `compared` those that make it equal to another."""
+    """The fields of a class; `values` reads all of an instance, `compared` those that make it equal to another.
 
-    __slots__ = ("compared", "fields", "values")
+    `positional` are the names of those that can be given by position.
+    """
+
+    __slots__ = ("compared", "fields", "positional", "values")
 
     def __init__(self, fields_: tuple[_Field, ...]) -> None:
         self.fields = fields_
+        self.positional = tuple([each.name for each in fields_ if not each.kw_only])
         self.values = _reader([each.name for each in fields_])
         self.compared = _reader([each.name for each in fields_ if each.compare])
 
@@ -91,21 +98,26 @@ def _made(cls: type[_T], *, frozen: bool, kw_only: bool) -> type[_T]:
         **written,
         "__slots__": tuple([name for name in own if name not in inherited]),
         "__qualname__": cls.__qualname__,
-        "__match_args__": tuple([each.name for each in shape.fields if not each.kw_only]),
+        "__match_args__": shape.positional,
         "__shape__": shape,
     }
     metaclass: Any = type(cls)
     made = metaclass(cls.__name__, cls.__bases__, namespace)
 
+    calls = 0
+
     def compiled() -> None:
-        if made.__init__ is first_call:
+        if made.__init__ is early_call:
             made.__init__ = _compiled_init(made, shape, frozen=frozen)
 
-    def first_call(self: _T, *arguments: Any, **named: Any) -> None:
-        compiled()
-        made.__init__(self, *arguments, **named)
+    def early_call(self: _T, *arguments: Any, **named: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > _CALLS_BEFORE or not _is_filled(self, shape, arguments, named):
+            compiled()
+            made.__init__(self, *arguments, **named)
 
-    made.__init__ = first_call
+    made.__init__ = early_call
     _NOT_COMPILED.append(compiled)
     result: type[_T] = made
     return result
@@ -129,6 +141,27 @@ def _declared(name: str, hint: Any, value: Any, kw_only: bool) -> _Field:
 def _fields_of(cls: type) -> tuple[_Field, ...]:
     shape: _Shape | None = cls.__dict__.get("__shape__")
     return shape.fields if shape else ()
+
+
+def _is_filled(instance: object, shape: _Shape, arguments: tuple[Any, ...], named: dict[str, Any]) -> bool:
+    """Set the fields as the compiled `__init__` would; False when that has to say what is wrong with the call."""
+    if len(arguments) > len(shape.positional):
+        return False
+    given = dict(zip(shape.positional, arguments, strict=False))
+    if given.keys() & named.keys():
+        return False
+    given |= named
+    for each in shape.fields:
+        if each.name in given:
+            value = given.pop(each.name)
+        elif each.factory:
+            value = each.factory()
+        elif each.default is not _NOTHING:
+            value = each.default
+        else:
+            return False
+        object.__setattr__(instance, each.name, value)
+    return not given
 
 
 def _compiled_init(made: type, shape: _Shape, *, frozen: bool) -> Callable[..., None]:

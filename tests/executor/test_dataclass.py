@@ -14,6 +14,13 @@ from executor.spec import BuildSpec, RetryPolicy
 BOTH = [dataclasses, ours]
 
 
+@pytest.fixture(autouse=True, params=["called for the first time", "called often"])
+def called(request, monkeypatch):
+    """Our classes are made in two ways."""
+    if request.param == "called often":
+        monkeypatch.setattr(ours, "_CALLS_BEFORE", 0)
+
+
 def classes_of(library):
     dataclass, field = library.dataclass, library.field
 
@@ -239,10 +246,12 @@ def test_making_classes_compiles_nothing():
         "class Point:\n    x: int\n    y: int = 2\n"
         "made = len(compiled)\n"
         "Point(1), Point(2)\n"
-        "print(made, len(compiled), 'dataclasses' in sys.modules)"
+        "called = len(compiled)\n"
+        "[Point(number) for number in range(20)]\n"
+        "print(made, called, len(compiled), 'dataclasses' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["0", "2", "False"]
+    assert done.stdout.split() == ["0", "0", "2", "False"]
 
 
 def test_what_was_not_called_can_be_compiled_beforehand():
@@ -257,3 +266,10 @@ def test_what_was_not_called_can_be_compiled_beforehand():
     prepared = Point.__init__
     assert prepared is not before
     assert (Point(1), Point.__init__) == (Point(1, 2), prepared)
+
+
+def test_a_class_that_is_called_often_is_compiled():
+    point, *_ = classes_of(ours)
+    made = [point(number) for number in range(100)]
+    assert point.__init__.__code__.co_varnames[:3] == ("self", "x", "y")
+    assert [each.x for each in made] == list(range(100))

@@ -7,6 +7,8 @@ import signal
 
 from executor.errors import UnfitError
 
+_SIGNALS = signal.valid_signals()
+
 
 def fork_with_signals_blocked() -> tuple[int, set[int]]:
     """What os.fork gives, and the signal mask to restore: in the parent as soon as it can let go of the child.
@@ -14,7 +16,7 @@ def fork_with_signals_blocked() -> tuple[int, set[int]]:
     A handler that raises inside of fork's own hooks would be lost. Raises UnfitError, with the mask as it was,
     when no process can be started.
     """
-    mask: set[int] = set(signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()))
+    mask: set[int] = set(signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS))
     try:
         return os.fork(), mask
     except OSError as error:
