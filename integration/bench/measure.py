@@ -21,8 +21,8 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 class Command:
     """What to run and time. `daemon` is the process that works for it (0: none); of its memory counts what it has
     at work beyond what it had before (its start is not measured either). `container` is the file that will hold
-    the id of the container it works in: then that container's memory counts, and its daemon's does not. `status`
-    is the exit status that it must have.
+    the id of the container it works in: then that container's memory counts, and its daemon's does not; of CPU
+    both do. `status` is the exit status that it must have.
     """
 
     argv: Sequence[str | Path]
@@ -54,9 +54,9 @@ def measure(command: Command) -> Measured:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    peaks = [0]
+    seen = _Seen()
     ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(command, process.pid, peaks, ended.is_set))
+    watcher = threading.Thread(target=_watch, args=(command, process.pid, seen, ended.is_set))
     watcher.start()
     printed, _ = process.communicate()
     wall = time.perf_counter() - begin
@@ -67,13 +67,24 @@ def measure(command: Command) -> Measured:
     if process.returncode != command.status:
         raise ProgramError(f"{command.argv}\nended with {process.returncode}\n{output}")
     cpu = after.children_user - before.children_user + after.children_system - before.children_system
-    return Measured(wall=wall, cpu=cpu + _cpu_of(command.daemon) - busy, peak=max(peaks) - idle, output=output)
+    cpu += _cpu_of(command.daemon) - busy + seen.cpu
+    return Measured(wall=wall, cpu=cpu, peak=seen.peak - idle, output=output)
 
 
-def _watch(command: Command, pid: int, peaks: list[int], ended: Callable[[], bool]) -> None:
+@dataclass(slots=True)
+class _Seen:
+    """The most that was seen at a time: resident bytes, and CPU seconds of a container."""
+
+    peak: int = 0
+    cpu: float = 0.0
+
+
+def _watch(command: Command, pid: int, seen: _Seen, ended: Callable[[], bool]) -> None:
     while not ended():
-        roots = _shims(command.container) if command.container else [pid, command.daemon]
-        peaks.append(sum(_resident_of(root) for root in roots if root))
+        shims = _shims(command.container) if command.container else []
+        roots = shims if command.container else [pid, command.daemon]
+        seen.peak = max(seen.peak, sum(_resident_of(root) for root in roots if root))
+        seen.cpu = max(seen.cpu, sum(_cpu_of(one) for shim in shims for one in (shim, *descendants(shim))))
         time.sleep(_POLL)
 
 
@@ -105,9 +116,10 @@ def _resident(pid: int) -> int:
     return int(pss) * 1024
 
 
-def _cpu_of(daemon: int) -> float:
-    """CPU seconds of a daemon and of its children that have ended."""
-    if not daemon:
+def _cpu_of(pid: int) -> float:
+    """CPU seconds of a process and of its children that have ended; 0 when there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
         return 0.0
-    fields = Path(f"/proc/{daemon}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / _TICKS
