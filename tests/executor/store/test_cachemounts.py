@@ -34,11 +34,17 @@ def test_content_stays_and_is_made_once(store):
 
 
 def test_a_failed_filling_leaves_nothing(store):
-    def fail(_directory):
+    begun = []
+
+    def fail(directory):
+        begun.append(directory)
+        mark(directory)
         raise OSError("no")
 
     with pytest.raises(OSError, match="no"), store.caches.use("k", "shared", fail):
         pass
+    assert begun[0].startswith(store.session), "where the next process clears it away if this one is killed"
+    assert not os.path.exists(begun[0])
     with store.caches.use("k", "shared", mark) as path:
         assert os.listdir(path) == ["first"]
 

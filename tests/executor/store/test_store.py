@@ -77,12 +77,17 @@ def test_unpacked_is_filled_once_by_many_threads(store):
 
 
 def test_a_failed_fill_leaves_nothing_and_can_be_tried_again(store):
+    begun = []
+
     def fail(directory):
+        begun.append(directory)
         Path(directory, "half").write_text("x")
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
         store.unpacked.add("key", fail)
+    assert begun[0].startswith(store.session), "where the next process clears it away if this one is killed"
+    assert not os.path.exists(begun[0])
     assert store.unpacked.get("key") is None
     path = store.unpacked.add("key", lambda directory: Path(directory, "whole").write_text("x"))
     assert os.listdir(path) == ["whole"]
