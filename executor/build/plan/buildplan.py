@@ -19,6 +19,7 @@ from executor.image.reference import Reference
 
 _ESCAPES = ("\\", "`")
 _LONGEST_NAME = 200
+_LONGEST_BEGINNING = 60
 _NUMERIC_OWNER = re.compile(r"\d+(:\d+)?")
 
 
@@ -237,7 +238,14 @@ def on_one_line(source: str) -> str:
     text = " ".join(filter(None, words))
     if len(text) > _LONGEST_NAME:
         return f"{text[: _LONGEST_NAME - 2].rstrip()} …"
-    return f"{text} …" if rest else text
+    return f"{text} {_beginning(rest)}" if rest else text
+
+
+def _beginning(document: list[str]) -> str:
+    """The first line of a heredoc that says something, as BuildKit shows it."""
+    said = (line.strip() for line in document[:-1])
+    first = next((line for line in said if line and not line.startswith("#")), "")
+    return f"({first[:_LONGEST_BEGINNING].rstrip()}…)" if first else "…"
 
 
 def refuse_unsupported(instruction: StageInstruction) -> None:
