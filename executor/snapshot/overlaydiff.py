@@ -31,6 +31,19 @@ class Overlay:
     namespace: str = "trusted"
 
 
+@dataclass(slots=True)
+class _Open:
+    """A directory being walked; `owed` is its own change while nothing below it has changed and only that counts.
+
+    Directories are held in a list, so that depth costs no stack.
+    """
+
+    name: str
+    lowers: list[str]
+    entries: Iterator[os.DirEntry[str]]
+    owed: Change | None = None
+
+
 class OverlayDiff:
     """The changes in `overlay.upper`; satisfies `snapshot.changes.Changes`.
 
@@ -68,20 +81,27 @@ class OverlayDiff:
         now = describe(upper, "", os.lstat(upper), squash=self._squash)
         if now and _timeless(now) != _timeless(self._root):
             yield Change(now)
-        yield from self._directory("", list(self._overlay.lowers))
+        open_directories = [self._opened("", list(self._overlay.lowers))]
+        while open_directories:
+            here = open_directories[-1]
+            entry = next(here.entries, None)
+            if entry is None:
+                open_directories.pop()
+                if here.owed:
+                    self.surplus.append(here.name)
+                continue
+            changes, below = self._entry(entry, _child(here.name, entry.name), here.lowers)
+            if changes:
+                yield from _owed(open_directories)
+                yield from changes
+            if below:
+                open_directories.append(below)
 
-    def _directory(self, name: str, lowers: list[str]) -> Iterator[Change]:
-        """What changed below the directory `name`, of which `lowers` are the merged parts."""
+    def _opened(self, name: str, lowers: list[str], owed: Change | None = None) -> _Open:
+        """The directory `name`, of which `lowers` are the merged parts; the names that are gone come first."""
         with os.scandir(os.path.join(self._overlay.upper, name)) as entries:
-            found = sorted(entries, key=lambda entry: os.fsencode(entry.name))
-        others: list[os.DirEntry[str]] = []
-        for entry in found:
-            if not is_whiteout(entry.stat(follow_symlinks=False)):
-                others.append(entry)
-            elif self._hides(entry.name, _child(name, entry.name), lowers):
-                yield Change(_whiteout(name, WHITEOUT_PREFIX + entry.name))
-        for entry in others:
-            yield from self._entry(entry, _child(name, entry.name), lowers)
+            found = sorted(entries, key=lambda entry: (not _is_gone(entry), os.fsencode(entry.name)))
+        return _Open(name, lowers, iter(found), owed)
 
     def _hides(self, base: str, name: str, lowers: list[str]) -> bool:
         if name in self._ignore:
@@ -92,17 +112,25 @@ class OverlayDiff:
             return False
         return True
 
-    def _entry(self, entry: os.DirEntry[str], name: str, lowers: list[str]) -> Iterator[Change]:
+    def _entry(
+        self, entry: os.DirEntry[str], name: str, lowers: list[str]
+    ) -> tuple[tuple[Change, ...], _Open | None]:
+        """What an entry is a change for, and the directory that it is."""
         status = entry.stat(follow_symlinks=False)
+        if is_whiteout(status):
+            folder = name.rpartition("/")[0]
+            hidden = self._hides(entry.name, name, lowers)
+            return ((Change(_whiteout(folder, WHITEOUT_PREFIX + entry.name)),) if hidden else ()), None
         described = None if name in self._ignore else describe(entry.path, name, status, squash=self._squash)
         if described is None:
             self.complete = False
         elif described.type is EntryType.DIRECTORY:
-            yield from self._subdirectory(entry.path, described, lowers)
+            return self._subdirectory(entry.path, described, lowers)
         elif status.st_nlink == 1 and self._is_copy(entry, described, lowers):
             self.surplus.append(name)
         else:
-            yield self._file(entry.path, described, status)
+            return (self._file(entry.path, described, status),), None
+        return (), None
 
     def _file(self, path: str, entry: LayerEntry, status: os.stat_result) -> Change:
         if status.st_nlink > 1:
@@ -111,26 +139,17 @@ class OverlayDiff:
                 return Change(replace(entry, type=EntryType.HARDLINK, link=first, size=0, xattrs={}))
         return Change(entry, path if entry.type is EntryType.FILE else "")
 
-    def _subdirectory(self, path: str, entry: LayerEntry, lowers: list[str]) -> Iterator[Change]:
+    def _subdirectory(self, path: str, entry: LayerEntry, lowers: list[str]) -> tuple[tuple[Change, ...], _Open]:
         visible, parts = look_up(lowers, entry.name.rpartition("/")[2], self._overlay.namespace)
         opaque = _has(path, f"{self._overlay.namespace}.overlay.opaque")
-        below = self._directory(entry.name, [] if opaque else parts)
+        below = [] if opaque else parts
         before = (
             describe(visible, entry.name, os.lstat(visible), squash=self._squash) if parts and visible else None
         )
-        if before is None or _timeless(before) != _timeless(entry) or (opaque and parts):
-            yield Change(entry)
-            if opaque and parts:
-                yield Change(_whiteout(entry.name, OPAQUE_WHITEOUT))
-            yield from below
-            return
-        first = next(below, None)
-        if first is None:
-            self.surplus.append(entry.name)
-            return
-        yield Change(entry)
-        yield first
-        yield from below
+        if before is not None and _timeless(before) == _timeless(entry) and not (opaque and parts):
+            return (), self._opened(entry.name, below, owed=Change(entry))
+        hiding = (Change(_whiteout(entry.name, OPAQUE_WHITEOUT)),) if opaque and parts else ()
+        return (Change(entry), *hiding), self._opened(entry.name, below)
 
     def _is_copy(self, entry: os.DirEntry[str], described: LayerEntry, lowers: list[str]) -> bool:
         """True for what was copied up and is as it was below."""
@@ -172,6 +191,18 @@ def look_up(lowers: Sequence[str], name: str, namespace: str) -> tuple[str | Non
 def is_whiteout(status: os.stat_result) -> bool:
     """True for overlayfs's mark of a deleted name."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def _is_gone(entry: os.DirEntry[str]) -> bool:
+    return is_whiteout(entry.stat(follow_symlinks=False))
+
+
+def _owed(directories: Sequence[_Open]) -> Iterator[Change]:
+    """The changes of directories that stand in the layer for what is below them."""
+    for directory in directories:
+        if directory.owed:
+            yield directory.owed
+            directory.owed = None
 
 
 def _child(name: str, child: str) -> str:

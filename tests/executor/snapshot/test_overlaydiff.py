@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from executor.image.layer import EntryType, LayerEntry
+from executor.removal import remove_tree
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.overlaydiff import Overlay, OverlayDiff, look_up
 
@@ -140,3 +141,15 @@ def test_look_up(tmp_path: Path) -> None:
     assert look_up([e, a], "d", "user") == (f"{e}/d", [])
     assert look_up([b, a], "f", "user") == (None, [])
     assert look_up([], "f", "user") == (None, [])
+
+
+def test_directories_may_be_nested_deeper_than_the_stack(tmp_path: Path) -> None:
+    depth = 1200
+    folders = ["/".join("d" * count) for count in range(1, depth + 1)]
+    below = [f"{folder}/" for folder in folders]
+    changes = diff(tmp_path, [*below, f"{folders[-1]}/f"], below)
+    found = names(changes)
+    for tree in ("upper/d", "lower0/d"):
+        remove_tree(str(tmp_path / tree))  # pytest itself could not
+    assert found == [*folders, f"{folders[-1]}/f"]
+    assert changes.surplus == []
