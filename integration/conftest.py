@@ -14,6 +14,8 @@ import pytest
 
 from integration.support import bases, krunner_image, leftovers
 from integration.support.builders import Buildah, Docker, Executor, serve_docker
+from integration.support.container import Container
+from integration.support.outside import Seen, differences, look_at
 from integration.support.registries import RegistryServer, TlsFiles, make_tls, serve_registry
 from tests.support import dispositions
 
@@ -127,3 +129,16 @@ def executors(work: Path, base_host: str) -> dict[str, Executor]:
 def executor(request: pytest.FixtureRequest, executors: dict[str, Executor]) -> Executor:
     """The builder under test, with each driver in turn."""
     return executors[request.param]
+
+
+@pytest.fixture(scope="module")
+def before(container: Container) -> Seen:
+    """The root of the module's `container` before its first build."""
+    return look_at(container)
+
+
+@pytest.fixture
+def as_before(container: Container, before: Seen) -> Iterator[None]:
+    """After the test the container's root is as it was."""
+    yield
+    assert differences(look_at(container), before) == {}

@@ -37,12 +37,6 @@ def container(krunner_images: Docker, work: Path) -> Iterator[Container]:
         yield container
 
 
-@pytest.fixture(scope="module")
-def before(container: Container) -> Seen:
-    """The container's root before the first build."""
-    return look_at(container)
-
-
 @pytest.fixture
 def killed(container: Container, base_host: str, before: Seen) -> Iterator[subprocess.Popen[bytes]]:
     """A build in the middle of a command that has daemons and has spoiled what it can reach of the container."""

@@ -15,11 +15,13 @@ from integration.support.builders import Docker
 from integration.support.container import Container, started
 from integration.support.flatten import flatten
 from integration.support.images import read_image, read_index
-from integration.support.outside import Seen, differences, look_at
 from integration.support.programs import run
 from integration.support.registries import RegistryServer
 
-pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="arm64 is to be the foreign platform")
+pytestmark = [
+    pytest.mark.skipif(platform.machine() != "x86_64", reason="arm64 is to be the foreign platform"),
+    pytest.mark.usefixtures("as_before"),
+]
 
 _BOTH = "--platform=linux/amd64,linux/arm64"
 
@@ -30,18 +32,6 @@ def container(krunner_images: Docker, work: Path) -> Iterator[Container]:
     workspace.mkdir()
     with started(krunner_images, workspace) as container:
         yield container
-
-
-@pytest.fixture(scope="module")
-def before(container: Container) -> Seen:
-    return look_at(container)
-
-
-@pytest.fixture(autouse=True)
-def as_before(container: Container, before: Seen) -> Iterator[None]:
-    """After each test the container is as it was."""
-    yield
-    assert differences(look_at(container), before) == {}
 
 
 def words(container: Container, *lines: str) -> tuple[str | Path, ...]:
