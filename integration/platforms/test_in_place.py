@@ -75,6 +75,7 @@ def test_without_an_emulator_the_error_says_so(container: Container, multibox: s
         "Dockerfile:2:1: exec /bin/sh: exec format error; the image is for linux/arm64, this machine is "
         "linux/amd64, and no emulator can run it: /proc/sys/fs/binfmt_misc is not mounted, so "
         "/proc/sys/fs/binfmt_misc/qemu-aarch64 is not there "
+        "2 | >>> RUN uname -m "
         "hint: register an emulator on the machine, with the flag F (Debian: qemu-user-static and "
         "binfmt-support; or docker run --privileged tonistiigi/binfmt --install arm64), or compile "
         "in a stage that is FROM --platform=$BUILDPLATFORM"
