@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.support.loopback import serving
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -19,11 +20,5 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 def serve_files(folder: Path) -> Iterator[str]:
     """Serve `folder` and yield `127.0.0.1:port`. Files are sent with their time as Last-Modified."""
     handler = functools.partial(_Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(handler) as host:
+        yield host

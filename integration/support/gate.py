@@ -11,6 +11,8 @@ import http.server
 import threading
 from collections.abc import Callable, Iterator
 
+from tests.support.loopback import serving
+
 _PAST = "Sat, 03 Feb 2001 04:05:06 GMT"
 
 
@@ -21,14 +23,8 @@ def serve_gate(on_pass: Callable[[str], None]) -> Iterator[str]:
     class Handler(_Handler):
         passing = staticmethod(on_pass)
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as host:
+        yield host
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

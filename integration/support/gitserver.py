@@ -6,13 +6,13 @@ import contextlib
 import http.server
 import os
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from integration.support.programs import run
 from integration.support.recipes import PAST, Node, make_files
+from tests.support.loopback import serving
 
 _BACKEND = "/usr/lib/git-core/git-http-backend"
 
@@ -95,11 +95,5 @@ def serve_git(folder: Path, *, token: str = "") -> Iterator[str]:
     `token`, when given, is the Base64 of `user:password` that requests must show.
     """
     handler = type("Handler", (_Backend,), {"root": folder, "token": token})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(handler) as host:
+        yield host
