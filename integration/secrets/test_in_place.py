@@ -69,7 +69,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place(krunner_images: Docker, work: Path, world: World) -> Iterator[Place]:
     workspace = work / "secrets-in-place"
-    workspace.mkdir()
+    (workspace / "context").mkdir(parents=True)
     with started(krunner_images, workspace, f"--volume={world.kept}:{_KEPT}") as container:
         yield Place(container=container, world=world, inhabitants=Inhabitants(container))
 
@@ -85,7 +85,6 @@ def _words(place: Place, *more: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(("last", "status"), [("true > /done", 0), ('echo "$TOKEN"; exit 3', 3)])
 def test_executor(place: Place, last: str, status: int) -> None:
-    (place.container.workspace / "context").mkdir(exist_ok=True)
     place.write("Dockerfile", place.world.dockerfile(last=last, mounts=MOUNTS))
     name = f"{place.world.registry.host}/in-place"
     done = place.run(
@@ -139,7 +138,6 @@ def test_krunner(place: Place) -> None:
             f"    secrets: {{file: {{file: {_KEPT}/file}}, variable: {{env: THE_TOKEN}}}}",
             '    ssh: {default: ""}',
         ]
-    (place.container.workspace / "context").mkdir(exist_ok=True)
     (place.container.workspace / "builds.yaml").write_text("\n".join(lines))
     done = place.run("krunner", "--rootfs=in-place", "/workspace/builds.yaml")
     assert done.status == 1, done.output
