@@ -1,4 +1,4 @@
-"""A diagnosis as a person reads it: the drivers, the rest of what was found, what to change."""
+"""A diagnosis as a person reads it: whether it will do, the drivers, the rest that was found, what to change."""
 
 from __future__ import annotations
 
@@ -14,10 +14,18 @@ _LABEL_WIDTH = 13
 
 def describe(found: Diagnosis, *, colour: bool = False) -> str:
     """The text, without a last newline."""
-    lines = [*_drivers(found, colour), "", *_facts(found)]
+    lines = [_verdict(found), "", *_drivers(found, colour), "", *_facts(found)]
     for advice in found.advice:
         lines += ["", advice.text, *(f"    {line}" for line in advice.pod.splitlines())]
     return "\n".join(lines)
+
+
+def _verdict(found: Diagnosis) -> str:
+    if found.fit:
+        return f"Images can be built here, by {found.chosen}."
+    if found.chosen:
+        return f"Only images without RUN can be built here, by {found.chosen}."
+    return "No image can be built here."
 
 
 def _drivers(found: Diagnosis, colour: bool) -> Iterator[str]:
@@ -76,7 +84,8 @@ def _processors(found: Diagnosis) -> str:
 
 def _credentials(source: CredentialsFinding) -> str:
     if not source.found:
-        return f"{source.source}: not there"
+        writes = "; krunner login writes it" if source.source.endswith("config.json") else ""
+        return f"{source.source}: not there{writes}"
     helpers = (f"{registry} by {program}" for registry, program in source.helpers)
     problems = (f"({problem})" for problem in source.problems)
     return f"{source.source}: {', '.join([*source.registries, *helpers]) or 'none'} {' '.join(problems)}".rstrip()

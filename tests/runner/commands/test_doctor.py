@@ -38,13 +38,15 @@ FOUND = Diagnosis(
     limits=LimitsFinding(memory=512 * 10**6, cpus=1.5, usable_cores=4),
     credentials=(
         CredentialsFinding(source="$DOCKER_AUTH_CONFIG", found=True, registries=("r.example",)),
-        CredentialsFinding(source="/c.json", found=False),
+        CredentialsFinding(source="/.docker/config.json", found=False),
     ),
     emulators=("qemu-aarch64",),
     git="2.39.5",
     advice=(Advice(text="Do this.", pod="spec:\n  containers: []\n"),),
 )
 TEXT = """\
+Images can be built here, by in-place.
+
 DRIVER    WORKS
 overlay   no      CAP_SYS_ADMIN is missing
 chroot    yes     commands find an empty /proc
@@ -56,7 +58,7 @@ memory       at most 512.0 MB
 processors   4, limited to the time of 1.5
 umask        0022
 credentials  $DOCKER_AUTH_CONFIG: r.example
-             /c.json: not there
+             /.docker/config.json: not there; krunner login writes it
 emulators    qemu-aarch64
 git          2.39.5
 
@@ -74,7 +76,9 @@ def test_a_driver_without_run() -> None:
     chroot = DriverFinding(name="chroot", works=True, commands=False, reason="without RUN: not root")
     found = replace(FOUND, drivers=(chroot,), chosen="chroot")
     assert "chroot    no RUN  taken by auto; without RUN: not root" in describe(found)
+    assert describe(found).startswith("Only images without RUN can be built here, by chroot.\n")
     assert not found.fit
+    assert describe(replace(found, drivers=(), chosen="")).startswith("No image can be built here.\n")
 
 
 @pytest.mark.parametrize(("found", "code"), [(FOUND, 0), (replace(FOUND, drivers=(), chosen=""), 4)])
