@@ -85,14 +85,18 @@ class Connection:
         return self._send_once(call, fresh)
 
     def _send_once(self, call: Call, authorization: str) -> Response:
-        return self._transport.send(
-            call.method,
-            call.url,
-            headers=call.headers,
-            body=call.body,
-            authorization=authorization,
-            silence=call.silence,
-        )
+        try:
+            return self._transport.send(
+                call.method,
+                call.url,
+                headers=call.headers,
+                body=call.body,
+                authorization=authorization,
+                silence=call.silence,
+            )
+        except RegistryError as error:
+            error.message = f"cannot {call.doing}: {error.message}"
+            raise
 
     def _challenges_of_root(self) -> str:
         """What `/v2/` asks for; some registries challenge only there."""

@@ -160,7 +160,9 @@ def test_a_registry_that_is_down(client: ClientMaker, events: list[object]) -> N
         host = f"127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(RegistryError) as caught:
             client().get_manifest(Reference.parse(f"{host}/app:1"))
-    assert str(caught.value) == f"{host}: no answer from http://{host}: Connection refused"
+    assert (
+        str(caught.value) == f"cannot pull {host}/app:1: {host}: no answer from http://{host}: Connection refused"
+    )
     assert caught.value.retryable
     assert caught.value.exit_code == 75
     assert len(events) == 3
