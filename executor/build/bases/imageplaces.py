@@ -40,4 +40,4 @@ def _stage_meant(plan: BuildPlan, planned: StagePlan, written: str) -> str:
     if any(mark in written for mark in "/:@$"):
         return ""
     above = plan.dockerfile.stages[: planned.stage.index]
-    return did_you_mean(written, [stage.name for stage in above if stage.name])
+    return did_you_mean(written, [stage.name for stage in above if stage.name], "the stage ")

@@ -31,9 +31,9 @@ def failure(text: str) -> NotFoundError:
     ("text", "line", "hint"),
     [
         ("FROM bad\n", 1, "is it pushed?"),
-        ("FROM good AS build\nRUN x\nFROM good\nCOPY --from=biuld a /\n", 4, "did you mean build?"),
-        ("FROM good AS build\nFROM biuld\n", 2, "did you mean build?"),
-        ("FROM good AS build\nFROM good\nRUN --mount=dst=/ \\\n --mount=from=biuld x", 4, "did you mean build?"),
+        ("FROM good AS build\nRUN x\nFROM good\nCOPY --from=biuld a /\n", 4, "did you mean the stage build?"),
+        ("FROM good AS build\nFROM biuld\n", 2, "did you mean the stage build?"),
+        ("FROM good AS build\nFROM good\nRUN --mount=dst=/ \\\n --mount=from=biuld x", 4, "did you mean the stage build?"),  # noqa: E501
         ("FROM good AS build\nFROM good\nCOPY --from=host/biuld a /\n", 3, "is it pushed?"),
         ("FROM good AS build\nFROM good\nCOPY --from=debian a /\n", 3, "is it pushed?"),
     ],
