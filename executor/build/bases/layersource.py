@@ -158,7 +158,12 @@ class LayerSource:
             stream = client.open_blob(layer.source, layer.descriptor)
             self.downloaded += layer.descriptor.size
         meter = Meter(self._sink, "pull", layer.descriptor)
-        return io.BufferedReader(_KeptDownload(stream, self._blobs.writer(), layer, meter), _PIECE)
+        try:
+            writer = self._blobs.writer()
+        except BaseException:
+            stream.close()
+            raise
+        return io.BufferedReader(_KeptDownload(stream, writer, layer, meter), _PIECE)
 
 
 class _KeptDownload(io.RawIOBase):
@@ -187,8 +192,8 @@ class _KeptDownload(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            self._stream.close()
-            self._writer.__exit__(None, None, None)
+            with self._writer:
+                self._stream.close()
         super().close()
 
 
