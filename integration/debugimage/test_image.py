@@ -18,6 +18,7 @@ from integration.support.programs import ProgramError, run
 from integration.support.registries import RegistryServer
 
 _KANIKO_DEBUG_IMAGE = 25_000_000
+_FILES = 300
 _PYTHON = "/kaniko/python/bin/python3.11"
 
 # Everything that a build can need, then what of it does not come from the image's own folder.
@@ -80,6 +81,17 @@ def test_configuration_is_as_pipelines_for_kaniko_expect_it(krunner_images: Dock
 def test_images_are_small() -> None:
     for archive in krunner_image.archives().iterdir():
         assert archive.stat().st_size < _KANIKO_DEBUG_IMAGE
+
+
+def test_modules_are_in_one_file(krunner_images: Docker) -> None:
+    """Every file of the container is looked at before and after each command in place."""
+    found = in_container(krunner_images, "/busybox/find", "/kaniko", "-type", "f").split()
+    assert len(found) <= _FILES, found
+    names = {Path(path).name for path in found if path.endswith(".pyc")}
+    assert names <= {
+        *("__future__.pyc", "__init__.pyc", "aliases.pyc", "ascii.pyc", "latin_1.pyc", "utf_8.pyc"),
+        *("modulefile.pyc", "sitecustomize.pyc", "warnings.pyc"),
+    }
 
 
 def test_nothing_else_is_in_the_root(krunner_images: Docker, workspace: Path) -> None:
