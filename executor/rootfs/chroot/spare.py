@@ -20,6 +20,7 @@ from contextlib import suppress
 from itertools import chain
 
 from executor.dataclass import dataclass, field
+from executor.errors import Error
 from executor.removal import remove
 from executor.replacing import replacing
 from executor.rootfs.files.copytree import CopyRules, copy_tree
@@ -98,7 +99,7 @@ def restore(root: str, made: Made, pristine: Callable[[], str]) -> Made | None:
             if stat.S_ISDIR(index[name].mode):
                 _describe_directory(os.path.join(root, name), index[name], made.attributes.get(name, {}))
         found = {name: facts_of(os.lstat(os.path.join(root, name))) for name in touched}
-    except (OSError, _Unrestorable):
+    except (OSError, Error, _Unrestorable):  # of a build that has failed no layer can be read any more
         return None
     await_next_tick(max((facts.ctime for facts in found.values()), default=0))
     return Made(index={**index, **found}, attributes=made.attributes)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from executor.errors import ImageError
 from executor.rootfs.chroot.spare import Made, read_record, restore, write_record
 from executor.rootfs.files.copytree import CopyRules, copy_tree
 from executor.snapshot.ignore import IgnoredPaths
@@ -121,6 +122,15 @@ def test_an_attribute_of_a_directory_is_too_much(pristine):
     assert restore(str(pristine), made, nowhere)
     os.setxattr(pristine / "d", "user.kept", b"2")
     assert restore(str(pristine), made, nowhere) is None
+
+
+def test_without_the_layers_a_changed_file_is_too_much(pristine):
+    def unreadable():
+        raise ImageError("the build has failed")
+
+    made = Made.of(str(pristine))
+    (pristine / "a").write_text("changed")
+    assert restore(str(pristine), made, unreadable) is None
 
 
 def test_what_is_written_down_is_read_again(pristine, tmp_path):
