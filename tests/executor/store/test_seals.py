@@ -162,3 +162,15 @@ def test_a_full_disk_leaves_nothing_half_written(home, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         seals.begin_seal(str(path))
     assert sorted(os.listdir(path.parent)) == [path.name, f"{path.name}.seal"]
+
+
+def test_what_was_looked_through_for_its_size_is_sealed_and_not_looked_through_again(home, monkeypatch):
+    path = add(home)
+    with Store.open(home) as store:
+        left = prune(store, PruneSpec(keep=10**9)).left
+    sealed = seals.read_seal(str(path))
+    assert sealed.digest
+    assert sealed.size > 0
+    monkeypatch.setattr(seals, "_survey", pytest.fail)
+    with Store.open(home) as store:
+        assert prune(store, PruneSpec(keep=10**9)).left == left
