@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from executor.cache.entry import EMPTY_BLOB
 from executor.cache.layercache import LayerCache
 from executor.errors import ImageError, RegistryError, StoppedError
 from executor.events import Noted, Warned
@@ -158,6 +159,7 @@ def test_what_is_made_is_found_and_written_everywhere(cache_of, told, layer):
     cache.close()
     for place in places:
         assert place.written[entry_of(layer).key][1] == b"bytes"
+        assert place.written[entry_of(None, name="empty").key][1] == EMPTY_BLOB
         assert len(place.written) == 2
     assert sum(isinstance(event, Noted) for event in told) == 4
 
