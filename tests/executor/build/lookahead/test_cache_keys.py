@@ -184,6 +184,24 @@ def test_the_epoch_counts_also_where_it_is_given_beside_reproducible(keys):
     assert keys(TEXT, reproducible=True) == keys(TEXT, reproducible=True, source_date_epoch=0)
 
 
+@pytest.mark.parametrize("step", ["COPY *.txt /d/", "ADD *.txt /d/", "COPY --parents *.txt /d/"])
+def test_a_file_is_known_by_its_name_too(keys, step):
+    """It keeps it in the directory that it is copied to."""
+    text = f"FROM base\n{step}\n"
+    assert keys(text, files={"a.txt": "x"}) != keys(text, files={"b.txt": "x"})
+    assert keys(text, files={"a.txt": "x"}) == keys(text, files={"a.txt": "x", "other": "y"})
+
+
+@pytest.mark.parametrize("source", ["run.sh", "lib", "*.sh"])
+@pytest.mark.parametrize("step", ["COPY", "ADD"])
+def test_modes_count_as_they_will_be(keys, step, source):
+    one = {"run.sh": File("x", 0o755), "lib/a": File("a", 0o644)}
+    two = {"run.sh": File("x", 0o700), "lib/a": File("a", 0o640)}
+    for flag, same in (("", False), ("--chmod=640 ", True), ("--chmod=u=rwX,go=r ", True)):
+        text = f"FROM base\n{step} {flag}{source} /d/\n"
+        assert (keys(text, files=one) == keys(text, files=two)) == same, text
+
+
 def test_declared_proxies_count(keys):
     text = "FROM base\nARG http_proxy\nRUN x\n"
     assert keys(text) != keys(text, build_args={"http_proxy": "p"})
