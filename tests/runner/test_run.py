@@ -340,9 +340,11 @@ def test_reports_of_a_run_that_is_killed(project):
     run = project(a="ok", b="sleep", c="ok")
     process = run.start("-v")
     read_until(process.stderr, "asleep")
+    folder = run.folder / "krunner-report"
+    wait_until(lambda: reports(folder)[1]["b"] == "running")  # they are written every few seconds
     process.kill()
     process.communicate(timeout=20)
-    document, statuses, counts = reports(run.folder / "krunner-report")
+    document, statuses, counts = reports(folder)
     assert statuses == {"a": "built", "b": "running", "c": "waiting"}
     assert counts == {"tests": 3, "failures": 0, "errors": 2, "skipped": 0}
     assert (document["finished"], document["exit_code"]) == (False, None)
@@ -453,6 +455,7 @@ class TestResume:
         process = run.start("--jobs", "1", "--events-file", "events")
         told = run.folder / "events"
         wait_until(lambda: told.exists() and "asleep" in told.read_text())
+        wait_until(lambda: reports(run.folder / "krunner-report")[1]["a"] == "built")
         process.kill()
         process.communicate()
         mend(run, "b")
