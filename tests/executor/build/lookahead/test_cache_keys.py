@@ -202,6 +202,41 @@ def test_modes_count_as_they_will_be(keys, step, source):
         assert (keys(text, files=one) == keys(text, files=two)) == same, text
 
 
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("RUN --device=vendor.test/a=1 x", "RUN --device=vendor.test/a=2 x"),
+        ("RUN --device=vendor.test/a=1 x", "RUN x"),
+        (
+            f"ADD --checksum=sha256:{'0' * 64} https://x.test/f /f",
+            f"ADD --checksum=sha256:{'1' * 64} https://x.test/f /f",
+        ),
+        (
+            f"ADD --checksum={'0' * 40} https://x.test/f.git /f",
+            f"ADD --checksum={'0' * 40} --keep-git-dir https://x.test/f.git /f",
+        ),
+        (
+            f"ADD --checksum={'0' * 40} https://x.test/f.git#a /f",
+            f"ADD --checksum={'0' * 40} https://x.test/f.git#b /f",
+        ),
+    ],
+)
+def test_flags_that_decide_what_is_made(keys, one, two):
+    (first,), (second,) = keys(f"FROM base\n{one}\n"), keys(f"FROM base\n{two}\n")
+    assert first
+    assert second
+    assert first != second
+
+
+def test_the_name_of_the_machine_that_a_command_sees(keys):
+    def named(name):
+        return keys(TEXT, build_args={"BUILDKIT_SANDBOX_HOSTNAME": name})
+
+    assert first_difference(keys(TEXT), named("other")) == 2
+    assert named("other") != named("another")
+    assert named("buildkitsandbox") == named("") == keys(TEXT)
+
+
 def test_declared_proxies_count(keys):
     text = "FROM base\nARG http_proxy\nRUN x\n"
     assert keys(text) != keys(text, build_args={"http_proxy": "p"})

@@ -102,3 +102,10 @@ def test_what_of_the_copied_files_counts(tmp_path, files, same):
     before = copied_contents(copy_of(), str(write_tree(tmp_path / "one", TREE)))
     after_ = copied_contents(copy_of(), str(write_tree(tmp_path / "two", {**TREE, **files})))
     assert (before == after_) == same
+
+
+def test_owners_of_copied_files_count_unless_the_copy_gives_them_away(tmp_path):
+    write_tree(tmp_path, TREE)
+    kept = copied_contents(copy_of(), str(tmp_path))
+    given = copied_contents(copy_of("COPY --chown=1:1 --from=build /out /out"), str(tmp_path))
+    assert kept != given
