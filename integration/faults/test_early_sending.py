@@ -62,9 +62,6 @@ FAULTS = {
     "it fails": Fault(method="PATCH", path="", status=500),
     "it hangs up": Fault(method="PATCH", path="", drop_after=0),
     "it is slow": Fault(method="PATCH", path="", delay=3),
-    "it has something else": Fault(
-        method="PUT", path="", status=400, body=b'{"errors":[{"code":"DIGEST_INVALID"}]}'
-    ),
 }
 
 
