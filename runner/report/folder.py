@@ -2,8 +2,7 @@
 
     report.html    junit.xml    result.json    digests.txt    images.env    logs/NAME.log    keys/NAME.json
 
-Each is replaced whole (temp + rename) when an image begins or ends, though once a second at most, and every few
-seconds; the logs grow.
+Each is replaced whole (temp + rename) when an image begins or ends, and every few seconds; the logs grow.
 """
 
 from __future__ import annotations
@@ -46,8 +45,6 @@ _FILES: dict[str, Callable[[RunRecord], bytes]] = {
 _LOGS = "logs"
 _PAGE = "report.html"
 _FILES_SECONDS = 5.0
-_FILES_APART = 1.0
-"""Seconds; they tell of all images each time, which is too much to do for each image of a list of small ones."""
 _PAGE_SECONDS = 10.0
 
 
@@ -59,7 +56,7 @@ class ReportFolder:
         self._record = record
         self._warn = warn
         self._logs: dict[str, LogFile] = {}
-        self._is_broken = self._is_behind = False
+        self._is_broken = False
         self._files_at = self._page_at = 0.0
 
     @classmethod
@@ -90,8 +87,6 @@ class ReportFolder:
             return
         try:
             self._write(event)
-            if self._is_behind and self._record.since_start(event) - self._files_at >= _FILES_APART:
-                self._write_files(event)
             self._write_page(event)
         except OSError as error:
             self._is_broken = True
@@ -110,20 +105,20 @@ class ReportFolder:
                 self._log(event.name, event, [Line(event.line)])
             case ImageStarted():
                 self._logs[event.name] = LogFile(self._path / _LOGS / f"{event.name}.log")
-                self._is_behind = True
+                self._write_files()
             case ImageFinished():
                 self._log(event.outcome.name, event, [outcome_line(event.outcome)])
                 if log := self._logs.pop(event.outcome.name, None):
                     log.close()
-                self._is_behind = True
+                self._write_files()
             case RunStarted():
                 self._tell_ambiguous(event.images)
-                self._write_files(event)
+                self._write_files()
             case RunFinished():
-                self._write_files(event)
+                self._write_files()
                 self._tell_too_large()
             case TimePassed() if self._record.since_start(event) - self._files_at >= _FILES_SECONDS:
-                self._is_behind = True
+                self._write_files()
             case RunWarned() | TimePassed() | ImageKept():
                 pass
 
@@ -142,9 +137,8 @@ class ReportFolder:
         document = {"version": RESULT_VERSION, "image": name, "inputs": found.inputs, "steps": found.steps}
         replace(self._path / KEYS / f"{name}.json", json.dumps(document, indent=1).encode() + b"\n")
 
-    def _write_files(self, event: RunEvent) -> None:
-        self._is_behind = False
-        self._files_at = self._record.since_start(event)
+    def _write_files(self) -> None:
+        self._files_at = self._record.seconds
         for name, content in _FILES.items():
             replace(self._path / name, content(self._record))
 
