@@ -3,6 +3,7 @@
     report.html    junit.xml    result.json    digests.txt    images.env    logs/NAME.log    keys/NAME.json
 
 Each is replaced whole (temp + rename) when an image begins or ends, and every few seconds; the logs grow.
+Before the end result.json is one line: to indent it takes ten times as long.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from runner.runevents import (
 
 _FILES: dict[str, Callable[[RunRecord], bytes]] = {
     "junit.xml": junit,
-    "result.json": lambda record: json.dumps(result(record), indent=2).encode() + b"\n",
+    "result.json": lambda record: json.dumps(result(record), indent=2 if record.report else None).encode() + b"\n",
     "digests.txt": lambda record: digests(record).encode(),
     "images.env": lambda record: dotenv(record).encode(),
 }

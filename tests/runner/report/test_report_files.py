@@ -468,6 +468,7 @@ class TestFolder:
         assert ["running", "waiting", "waiting"] in states
         assert ["built", "running", "waiting"] in states
         assert states[-1] == ["built", "failed", "skipped"]
+        assert (path / "result.json").read_text().startswith('{\n  "'), "it is for people to read"
         assert (path / "digests.txt").read_text() == f"r/web:1@{DIGEST}\nr/web:2@{DIGEST}\n"
         assert (path / "images.env").read_text().startswith("WEB_IMAGE=")
         assert warnings == []
