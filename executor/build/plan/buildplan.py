@@ -229,7 +229,7 @@ def on_one_line(source: str) -> str:
     rest = without_passwords(source).split("\n")
     while rest:
         line = rest.pop(0).strip()
-        if words and line.startswith("#"):
+        if words and (not line or line.startswith("#")):
             continue
         goes_on = rest and line.endswith(_ESCAPES)
         words.append(line[:-1].rstrip() if goes_on else line)

@@ -58,6 +58,7 @@ def test_golden(case):
         ),
         ("RUN dir `\n  c:\\", "RUN dir c:\\"),
         ("RUN a \\\r\n  b", "RUN a b"),
+        ("RUN a \\\n\n  && b", "RUN a && b"),
         ("RUN <<EOF\necho\nEOF", "RUN <<EOF (echo…)"),
         ("RUN <<-EOF\n\n\t# why\n\tset -e\n\tmake\nEOF", "RUN <<-EOF (set -e…)"),
         ("COPY <<EOF /x\nEOF", "COPY <<EOF /x …"),
