@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from executor.cache.entry import EMPTY_BLOB
-from executor.cache.layercache import LayerCache
+from executor.cache.layercache import PATIENCE, LayerCache
 from executor.errors import ImageError, RegistryError, StoppedError
 from executor.events import Noted, Warned
 from executor.image.formats import DOCKER, OCI
@@ -183,6 +183,31 @@ def test_being_stopped_is_no_fault_of_a_place(cache_of, told, layer):
     cache.put(entry_of(layer), opened)
     cache.close(hurry=True)
     assert warnings(told) == []
+
+
+def test_what_was_made_anew_is_not_lost_with_what_the_cache_had(cache_of, layer):
+    entry = entry_of(layer)
+    cache = cache_of(holding(entry))
+    assert cache.get(entry.key).place == "place"
+    cache.put(entry, opened)
+    assert cache.lose({layer.descriptor.digest}) == []
+    assert cache.get(entry.key).entry == entry
+
+
+def test_one_wait_that_is_too_long_is_the_last(cache_of, told, monkeypatch):
+    waits = []
+
+    class Never:
+        def result(self, timeout):
+            waits.append(timeout)
+            raise TimeoutError
+
+    cache = cache_of()
+    monkeypatch.setattr(cache, "_future", lambda _key: Never())
+    assert [cache.get(key) for key in "abc"] == [None] * 3
+    assert waits == [PATIENCE, 0, 0]
+    (warning,) = warnings(told)
+    assert "does not answer within 30 s" in warning
 
 
 def test_lost_layers_are_given_no_more(cache_of, layer):

@@ -399,3 +399,19 @@ def test_secrets_of_urls_and_values_are_not_published(keys):
     documents = "".join(key.document for key in keys(text, full=True, build_args={"T": "t0ken"}))
     for secret in ("passw0rd", "s1g", "t0ken"):
         assert secret not in documents
+
+
+def test_a_stage_that_only_a_trigger_of_the_base_names_is_walked_through_too(keys):
+    images = {**IMAGES, "docker.io/library/trigger:latest": image("4", on_build=("COPY --from=extra /x /x",))}
+    text = "FROM base AS below\nRUN {}\nFROM below AS extra\nRUN make\nFROM trigger\nRUN x\n"
+    found = keys(text.format(1), images=images)
+    assert len(found) == 2, "the trigger's copy and the RUN"
+    assert all(found)
+    other = keys(text.format(2), images=images)
+    assert first_difference(found, other) == 0, "its key has that stage in it"
+
+
+def test_a_stage_that_copies_from_one_that_cannot_even_be_begun_has_no_keys_from_there_on(keys):
+    text = "FROM missing AS a\nFROM base\nRUN 1\nCOPY --from=a /x /x\nRUN 2\n"
+    assert [bool(key) for key in keys(text)] == [False, True]
+    assert all(keys(text.replace("missing", "tools"))[1:])
