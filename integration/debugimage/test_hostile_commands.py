@@ -113,7 +113,11 @@ _COMMANDS = {
     "takes the modes of the root away": ("chmod 000 / /kaniko /kaniko/*", 0, _REPAIRED),
     "gives everything away": ("chown 99:99 / /kaniko /kaniko/* /etc /bin", 0, _REPAIRED),
     "replaces credentials": ("echo {} > /kaniko/.docker/config.json", 0, _REPAIRED),
-    "empties the builder": ('find / -xdev -name "*.pyc" -exec sh -c ": > {}" \\;', 0, _REPAIRED),
+    "empties the builder": (
+        'find / -xdev -path "*/python3.11/*" -type f ! -name "*.so" -exec sh -c ": > {}" \\;',
+        0,
+        _REPAIRED,
+    ),
     "moves a mount": ("mv /sbin /s", 1, "renamed /sbin, where this container has a mount"),
     "spoils devices": ("rm -f /dev/null /dev/zero; mkdir /dev/null; touch /dev/shm/x", 0, ""),
     "kills who watches it": (_KILLS_ITS_GUARD, 137, ""),
