@@ -3,14 +3,16 @@
 import io
 import json
 import os
+import shutil
+import threading
 
 import pytest
 
-from executor.cache.entry import EMPTY_BLOB, to_image
+from executor.cache.entry import EMPTY_BLOB, entry_manifest, to_image
 from executor.cache.places import check_place, open_place, repository_of
 from executor.errors import AuthError, Error, ImageError, RegistryError, UsageError
 from executor.events import discard
-from executor.image.layout import read_layout
+from executor.image.layout import locked_folder, read_layout
 from executor.registry.client import RegistryClient
 from executor.registry.credentials import Keychain
 from executor.spec import RegistryOptions
@@ -205,3 +207,29 @@ def test_the_index_of_a_layout_is_read_once_until_it_changes(client, store, laye
     assert place.get(entry_of(layer, name="b").key)
     assert place.get(entry_of(layer, name="a").key)
     assert len(reads) == 1
+
+
+def test_an_entry_that_goes_while_it_is_read_is_not_there(client, store, layer, put, tmp_path, monkeypatch):
+    place = open_place(f"dir:{tmp_path}/cache", client, store.blobs)
+    put(place, entry_of(layer))
+
+    def read_and_lose(content, *media_type):
+        shutil.rmtree(tmp_path / "cache" / entry_of(layer).key)
+        return entry_manifest(content, *media_type)
+
+    monkeypatch.setattr("executor.cache.places.entry_manifest", read_and_lose)
+    assert place.get(entry_of(layer).key) is None
+
+
+@pytest.mark.parametrize("kind", ["oci", "dir"])
+def test_who_writes_waits_for_who_removes(client, store, layer, put, tmp_path, kind):
+    place = open_place(f"{kind}:{tmp_path}/cache", client, store.blobs)
+    put(place, entry_of(layer, upon="1"))
+    thread = threading.Thread(target=put, args=(place, entry_of(layer, upon="2")))
+    with locked_folder(str(tmp_path / "cache")):
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+        assert place.get(entry_of(layer).key).upon == "1", "who reads does not"
+    thread.join(10)
+    assert place.get(entry_of(layer).key).upon == "2"
