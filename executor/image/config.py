@@ -108,7 +108,7 @@ def config_from_bytes(content: bytes) -> ImageConfig:
             os_version=document.get("os.version") or "",
             os_features=tuple(document.get("os.features") or ()),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ImageError(f"the image configuration is malformed: {error!r}") from error
 
 

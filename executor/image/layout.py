@@ -219,7 +219,7 @@ def _read_json(path: str) -> Mapping[str, Any]:
         raise ImageError(
             f"{os.path.dirname(path)} is not an OCI layout: it has no {os.path.basename(path)}"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ImageError(f"cannot read {path}: {error}") from error
     if not isinstance(document, dict):
         raise ImageError(f"{path} is not a JSON object")

@@ -64,7 +64,7 @@ def parse_manifest(content: bytes, media_type: str = "") -> Manifest | Index:
             media_type=media_type,
             annotations=annotations,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ImageError(f"the manifest is malformed: {error!r}") from error
 
 

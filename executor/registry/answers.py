@@ -62,7 +62,7 @@ def read_json(response: Response, registry: str) -> dict[str, Any]:
     """The body as a JSON object. Raises RegistryError when it is not one."""
     try:
         document = json.loads(read_body(response, _LARGEST_JSON, registry))
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
         raise RegistryError(f"{registry} answered with something else than a JSON object", status=502)

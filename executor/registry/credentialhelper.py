@@ -98,7 +98,7 @@ def _credential(output: bytes, program: str) -> Credential:
     try:
         answer = json.loads(output)
         username, secret = str(answer["Username"]), Secret(str(answer["Secret"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _UnusableError("gave an answer that is not of its protocol") from None
     if username == _TOKEN_USER:
         return Credential(identity_token=secret, origin=program)

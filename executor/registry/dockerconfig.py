@@ -81,6 +81,8 @@ def parse_docker_config(content: bytes, origin: str, sink: Sink) -> DockerConfig
         raise _invalid(origin, f"is not JSON: {error.msg}", line=error.lineno, column=error.colno) from None
     except UnicodeDecodeError:
         raise _invalid(origin, "is not JSON: not UTF-8") from None
+    except RecursionError:
+        raise _invalid(origin, "is nested too deep") from None
     faults: list[Diagnostic] = []
     reader = _Reader(origin, sink, faults)
     config = reader.config(document)

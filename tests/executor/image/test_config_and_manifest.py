@@ -67,7 +67,7 @@ def test_unknown_fields_of_a_base_are_dropped():
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"null", b"{}", b'{"os":"linux","architecture":"x","rootfs":3}',
+    [b"", b"[]", b"[" * 100_000, b"null", b"{}", b'{"os":"linux","architecture":"x","rootfs":3}',
      b'{"os":"linux","architecture":"x","rootfs":{"diff_ids":["sha256:1"]}}'],
 )  # fmt: skip
 def test_malformed_config(content):
@@ -94,6 +94,7 @@ def test_index_is_told_from_its_content_when_the_type_is_missing():
     [
         (b"{}", "malformed"),
         (b"[]", "malformed"),
+        (b"[" * 100_000, "malformed"),
         (b'{"schemaVersion":1}', "schema 1"),
         (b'{"mediaType":"text/html"}', "not a media type of an image"),
         (b'{"manifests":[],"layers":[]}', "at once"),

@@ -141,6 +141,7 @@ SECRET = "hunter2-hunter2"
         (f'{{"auths": {{\n  "h.example": {{"auth": {SECRET}}}}}}}', [":2:25: is not JSON"]),
         ('{"auths": {}', [":1:13: is not JSON"]),
         (b"\xff\xfe", ["is not JSON: not UTF-8"]),
+        ("[" * 100_000, ["is nested too deep"]),
         ("[]", ["must be an object"]),
         ('{"auths": []}', ["auths: must be an object"]),
         (f'{{"auths": {{"h.example": "{SECRET}"}}}}', ["auths.h.example: must be an object of strings"]),
