@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from executor.dataclass import dataclass, field
 from executor.errors import AuthError, RegistryError
@@ -134,7 +134,7 @@ class Authorizer:
     def _fetch(
         self, challenge: Challenge, repository: str, scopes: tuple[str, ...], credential: Credential | None
     ) -> _Token:
-        realm = urljoin(self._transport.base_url, challenge.parameters.get("realm", ""))
+        realm = self._transport.address(challenge.parameters.get("realm", ""))
         registry = self._transport.registry
         if credential and not self._transport.may_carry_secrets(realm):
             raise AuthError(f"{registry} wants its password sent to a token service without TLS", status=401)

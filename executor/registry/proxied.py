@@ -48,6 +48,15 @@ class TlsAdapter(HTTPAdapter):
         """Leave the connection alone: requests would add its own bundle of authorities to our context."""
 
 
+class _Session(requests.Session):
+    """Looks at no redirect, not even to say where it leads: that raises for what is no address."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """None: it is `transport` that follows them."""
+        del resp
+        return None
+
+
 class ProxiedConnections:
     """As `http.Connections`, through the environment's proxies. Without `verify` any certificate will do."""
 
@@ -88,7 +97,7 @@ class ProxiedConnections:
             return self._sessions[scheme]
 
     def _new_session(self, scheme: str) -> requests.Session:
-        session = requests.Session()
+        session = _Session()
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         session.headers.clear()

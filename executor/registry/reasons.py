@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from executor.dataclass import dataclass
 from executor.errors import AuthError, NotFoundError, RegistryError
 from executor.registry.http import Headers
+from executor.registry.wire import ProtocolError
 
 _QUOTED = 300
 _IMMUTABLE = re.compile(
@@ -85,6 +86,11 @@ def connection_failure(registry: str, url: str, error: BaseException) -> Registr
     return RegistryError(f"{registry}: no answer from {_place(url)}: {_reason(error)}", hint=hint if ended else "")
 
 
+def no_address(registry: str) -> RegistryError:
+    """The error for a redirect, an upload or a token service at what is no address; it is not quoted."""
+    return _lasting(f"{registry} leads to an address that is none", hint="check the host and port of its name")
+
+
 def _lasting(message: str, *, hint: str) -> RegistryError:
     """An error that no new try mends."""
     failure = RegistryError(message, hint=hint)
@@ -107,7 +113,7 @@ def hung_up(error: BaseException) -> bool:
 def parse_retry_after(value: str) -> float | None:
     """Seconds of a Retry-After header, which may be a number or an HTTP date; None when absent or malformed."""
     value = value.strip()
-    if not value or value.isdigit():
+    if not value or (value.isascii() and value.isdigit()):
         return float(value) if value else None
     from email.utils import parsedate_to_datetime  # hardly any answer has such a date
 
@@ -128,7 +134,7 @@ def _explanation(body: bytes, secrets: Iterable[str]) -> tuple[tuple[str, ...], 
         faults = json.loads(text)["errors"]
         codes = tuple(str(fault["code"]) for fault in faults)
         text = "; ".join(_fault(fault) for fault in faults)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         if text.lstrip().startswith("<"):  # the HTML page of some proxy says nothing the status does not
             text = ""
     for secret in secrets:
@@ -155,11 +161,11 @@ def _place(url: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    if type(error).__name__ in ("ConnectTimeout", "ReadTimeout"):
-        return "it took too long"
     cause = _find(error, OSError)
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, TimeoutError) or type(error).__name__ in ("ConnectTimeout", "ReadTimeout"):
         return "it took too long"
+    if isinstance(cause, ProtocolError):
+        return str(cause)
     if isinstance(cause, ssl.SSLError):
         return f"TLS failed ({cause.reason or 'the other side ended it'})"
     if cause is not None and cause.strerror:

@@ -17,7 +17,7 @@ from executor import hangup
 from executor.errors import RegistryError
 from executor.registry.hosts import Purpose, allows_http, api_host, verifies_tls
 from executor.registry.http import Body, Connections, Response
-from executor.registry.reasons import connection_failure, hung_up
+from executor.registry.reasons import connection_failure, hung_up, no_address
 from executor.registry.tls import speaks_tls, tls_context
 from executor.spec import RegistryOptions
 
@@ -68,9 +68,22 @@ class Transport:
                 self._base_url = f"{'http' if plain else 'https'}://{host}"
             return self._base_url
 
+    def address(self, url: str, *, base: str = "") -> str:
+        """The absolute form of what a registry calls `url`, at `base` if it says so there.
+
+        Raises RegistryError for what is no address.
+        """
+        try:
+            absolute = urljoin(base or self.base_url, url)
+            if urlsplit(absolute).port == 0:
+                raise no_address(self.registry)
+        except ValueError:
+            raise no_address(self.registry) from None
+        return absolute
+
     def resolve(self, url: str) -> str:
-        """The absolute form of a path or Location; one that falls back to http on an https registry is mended."""
-        absolute = urljoin(self.base_url, url)
+        """The `address` of a path or Location; one that falls back to http on an https registry is mended."""
+        absolute = self.address(url)
         parts, base = urlsplit(absolute), urlsplit(self.base_url)
         same_host = parts.hostname == base.hostname and parts.port in (None, 80, base.port)
         if parts.scheme == "http" and base.scheme == "https" and same_host:
@@ -110,7 +123,7 @@ class Transport:
             if not target:
                 return response
             response.close()
-            url = self.resolve(urljoin(url, target))
+            url = self.resolve(self.address(target, base=url))
         raise RegistryError(f"{self.registry} redirects in a circle", status=508)
 
     def send_once(

@@ -11,9 +11,10 @@ import pytest
 
 from executor.errors import AuthError, NotFoundError, RegistryError, UsageError
 from executor.image.reference import Reference
-from executor.registry.reasons import Answer, refusal
+from executor.registry.reasons import Answer, connection_failure, refusal
 from executor.registry.tls import speaks_tls
 from executor.registry.transport import Transport
+from executor.registry.wire import ProtocolError
 from executor.spec import RegistryOptions
 from tests.executor.registry.conftest import ClientMaker
 from tests.support.fake_registry import FakeRegistry, Fault
@@ -190,6 +191,26 @@ def test_redirects_end(registry: FakeRegistry, client: ClientMaker) -> None:
         get(registry, client)
 
 
+@pytest.mark.parametrize("target", ["http://[bad/", "https://h.example:99999/", "https://h.example:x/", "//h:0/"])
+def test_a_redirect_to_what_is_no_address(registry: FakeRegistry, client: ClientMaker, target: str) -> None:
+    registry.faults.append(Fault(path="/v2/", redirect_to=target, times=99))
+    with pytest.raises(RegistryError, match="leads to an address that is none") as caught:
+        get(registry, client)
+    assert not caught.value.retryable
+
+
+def test_a_token_service_at_what_is_no_address(registry: FakeRegistry, client: ClientMaker) -> None:
+    challenge = {"WWW-Authenticate": 'Bearer realm="https://[bad"'}
+    registry.faults.append(Fault(path="/v2/", status=401, headers=challenge, times=99))
+    with pytest.raises(RegistryError, match="leads to an address that is none"):
+        get(registry, client)
+
+
+def test_an_answer_that_is_none_is_told_of_as_that() -> None:
+    failure = connection_failure("h.example", "https://h.example/v2/", ProtocolError("the answer is not HTTP"))
+    assert str(failure) == "h.example: no answer from https://h.example: the answer is not HTTP"
+
+
 def test_a_redirected_upload_is_not_turned_into_a_get(registry: FakeRegistry, client: ClientMaker) -> None:
     registry.faults.append(Fault(path="/uploads/", status=301, headers={"Location": registry.url}, times=9))
     with pytest.raises(RegistryError, match="answered 301"):
@@ -238,7 +259,8 @@ def test_refusals_quote_the_registry() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>s3cret</html>", b"", b'{"errors": 3}', b"\xff\x00 \x1b[31m s3cret", b"[]"]
+    "body",
+    [b"<html>s3cret</html>", b"", b'{"errors": 3}', b"\xff\x00 \x1b[31m s3cret", b"[]", b"[" * 8000],
 )
 def test_other_bodies_are_quoted_with_care(body: bytes) -> None:
     text = str(error(500, body))
