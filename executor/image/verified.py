@@ -15,7 +15,8 @@ BUFFER = 256 * 1024
 def verified(stream: BinaryIO, descriptor: Descriptor) -> BinaryIO:
     """`stream`, which is closed with the result. Reading raises ImageError when size or digest are not right.
 
-    The end is only checked by who reads up to it, that is until a read returns b''.
+    A digest that is not right shows with the last of the expected bytes, which is not given out; that there are
+    more only to who reads on, that is until a read returns b''.
     """
     return io.BufferedReader(_Verified(stream, descriptor), BUFFER)
 
@@ -34,7 +35,7 @@ class _Verified(io.RawIOBase):
         data = self._stream.read(len(buffer))
         self._size += len(data)
         self._hash.update(data)
-        if self._size > self._descriptor.size or not data:
+        if self._size >= self._descriptor.size or not data:
             self._check()
         buffer[: len(data)] = data
         return len(data)

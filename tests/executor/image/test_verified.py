@@ -38,3 +38,10 @@ def test_closing_closes_the_source() -> None:
     source = io.BytesIO(b"abc")
     verified(source, Descriptor.of("", b"abc")).close()
     assert source.closed
+
+
+def test_the_last_expected_byte_of_wrong_content_is_not_given_out() -> None:
+    """Who reads as much as there should be, and not on, hears of it too."""
+    stream = verified(io.BytesIO(b"abcx"), Descriptor.of("", b"abcd"))
+    with stream, pytest.raises(ImageError, match="another digest"):
+        stream.read(4)
