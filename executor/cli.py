@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import click
 
 _HUB = "docker.io"
-_OTHERS = (["login"], ["logout"])
+_OTHERS = (["login"], ["logout"], ["push"])
 """Commands beside the one without a name. They have modules of their own, which a build does not import."""
 
 
@@ -52,9 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status: a failed RUN's own, else as docs/exit-codes.md says."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] in _OTHERS:
-        from executor.login.cli import main as login_or_logout
-
-        login_or_logout(words)
+        _other(words)
         return
     words = normalize(words)
     values = plain_values(FLAGS, words, os.environ)
@@ -64,6 +62,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     from executor.options.commandline import run_command
 
     run_command(command(), words)
+
+
+def _other(words: Sequence[str]) -> None:
+    if words[0] == "push":
+        from executor.push.cli import main as push
+
+        push(words)
+    else:
+        from executor.login.cli import main as login_or_logout
+
+        login_or_logout(words)
 
 
 def command() -> click.Command:
@@ -76,7 +85,7 @@ def command() -> click.Command:
         _run,
         purpose="Build one container image from a Dockerfile and push it.",
         ending="docs/flags.md has every flag and what it does. `executor login` and `executor logout` keep and "
-        "forget passwords of registries: `executor login --help`.",
+        "forget passwords of registries, `executor push` pushes an image that is on disk: `executor push --help`.",
     )
 
 
@@ -104,7 +113,7 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
         source_date_epoch=_epoch(environ),
         registry=registry_options(values),
         rootfs=_rootfs_options(values),
-        output=_output(values),
+        output=output_spec(values),
         layers=_layer_options(values),
         cache=_cache_options(values),
         secrets=parse_secrets(values["secret"], environ),
@@ -327,7 +336,8 @@ def _absolute_place(text: str) -> str:
     return f"{kind}:{_absolute(path)}" if colon and kind in ("oci", "dir") else text
 
 
-def _output(values: Mapping[str, Any]) -> OutputSpec:
+def output_spec(values: Mapping[str, Any]) -> OutputSpec:
+    """Where the flags say that the image goes, and how."""
     return OutputSpec(
         destinations=values["destination"],
         no_push=values["no_push"],

@@ -207,9 +207,13 @@ class NotFoundError(RegistryError):
 
 
 class PushError(Error):
-    """The image is built, but at least one destination does not have it."""
+    """The image is built, but at least one destination does not have it. `causes` has what each of them met."""
 
     exit_code = 3
+
+    def __init__(self, message: str, *, hint: str = "", causes: Sequence[Error] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.causes = tuple(causes)
 
 
 class UnfitError(Error):

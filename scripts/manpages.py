@@ -19,13 +19,14 @@ def pages() -> dict[str, str]:
     """The pages by file name."""
     from executor import cli as executor_cli
     from executor.login import cli as login_cli
+    from executor.push import cli as push_cli
     from runner import cli as runner_cli
 
-    logins = (login_cli.command("login"), login_cli.command("logout"))
+    others = (login_cli.command("login"), login_cli.command("logout"), push_cli.command())
     lists, one = "build and push a list of container images", "build and push one container image"
     return {
         "krunner.1": page("krunner", f"{lists} without a daemon", runner_cli.krunner, "executor"),
-        "executor.1": page("executor", f"{one} without a daemon", executor_cli.command(), "krunner", logins),
+        "executor.1": page("executor", f"{one} without a daemon", executor_cli.command(), "krunner", others),
     }
 
 

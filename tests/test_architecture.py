@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted([*ROOT.glob("executor/**/*.py"), *ROOT.glob("runner/**/*.py")])
 FUNCTION_CAP = 60
 MODULE_CAP = 500
-ON_DISK = {"layout", "archive", "replacing", "verified", "tar", "tarread", "platform"}
+ON_DISK = {"layout", "archive", "archiveread", "replacing", "verified", "tar", "tarread", "platform"}
 """Modules of image/ that read or write files, as their purpose is, or ask what machine this is."""
 
 

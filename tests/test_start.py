@@ -21,6 +21,7 @@ UNNEEDED = {
     *("asyncio", "dataclasses", "difflib", "importlib.metadata", "inspect", "multiprocessing", "uuid", "zipfile"),
     *("email", "http", "platform", "tarfile"),
     *("executor.options.commandline", "executor.registry.proxied", "executor.context.git"),
+    *("executor.push", "executor.login", "executor.image.archiveread"),
     *("executor.rootfs.inplace.driver", "executor.rootfs.inplace.recovery", "executor.rootfs.chroot.driver"),
 }
 """What a build without failures, proxies and anything unusual has no use for."""

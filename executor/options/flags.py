@@ -193,6 +193,19 @@ LOGIN_FLAGS: tuple[Flag, ...] = (
     *(flag for flag in FLAGS if flag.name in (*_REACHED, *_LOGGED)),
 )
 
+_PUSHED = (
+    "destination", "digest-file", "image-name-with-digest-file", "image-name-tag-with-digest-file", "insecure",
+    "skip-tls-verify", "push-retry", "push-ignore-immutable-tag-errors",
+)  # fmt: skip
+
+PUSH_FLAGS: tuple[Flag, ...] = (
+    _text("oci-layout-path", "OCI layout that has the image: PATH, PATH:TAG or PATH@DIGEST"),
+    _text(
+        "tar-path", "Archive that has it, docker's or OCI's: PATH, PATH:TAG or PATH@DIGEST", aliases=("tarPath",)
+    ),
+    *(flag for flag in FLAGS if flag.name in (*_PUSHED, *_REACHED, *_LOGGED)),
+)
+
 LOGOUT_FLAGS: tuple[Flag, ...] = tuple(flag for flag in FLAGS if flag.name in _LOGGED)
 
 
@@ -229,6 +242,12 @@ def markdown() -> str:
         "[credentials.md](credentials.md) says what it does. `executor logout` has the last three.",
         "",
         *_table(LOGIN_FLAGS),
+        "",
+        "# Flags of `executor push`",
+        "",
+        "[pushing.md](pushing.md) says what it does.",
+        "",
+        *_table(PUSH_FLAGS),
     ]
     return "\n".join(rows) + "\n"
 

@@ -68,12 +68,18 @@ class Pushable:
 
 
 class Pusher:
-    """Sends images through one client. A blob goes to a registry once, whatever the number of destinations."""
+    """Sends images through one client. A blob goes to a registry once, whatever the number of destinations.
 
-    def __init__(self, client: RegistryClient, sink: Sink, *, keep_immutable_tags: bool = False) -> None:
+    `built` is for what is said of failures: that it was the build before that went well.
+    """
+
+    def __init__(
+        self, client: RegistryClient, sink: Sink, *, keep_immutable_tags: bool = False, built: bool = True
+    ) -> None:
         self._client = client
         self._sink = sink
         self._keep_immutable_tags = keep_immutable_tags
+        self._but = "built, but " if built else ""
         self._uploads = BlobUploads(client)
 
     def begin(self, repository: str, blob: PushBlob) -> None:
@@ -134,7 +140,23 @@ class Pusher:
                 failures.append((target, error))
                 self._sink(Warned(message=f"push to {target} failed: {error}"))
         if failures:
-            raise _push_error(failures, len(targets))
+            raise _push_error(failures, len(targets), self._but)
+
+
+def read_pushable(
+    descriptor: Descriptor, read: Callable[[Descriptor], bytes], blob: Callable[[Descriptor], PushBlob]
+) -> Pushable:
+    """The image or index `descriptor`: `read` has manifests and indexes, `blob` is called for all else.
+
+    Raises ImageError for a malformed manifest, and what the two raise.
+    """
+    document = read(descriptor)
+    parsed = parse_manifest(document, descriptor.media_type)
+    if isinstance(parsed, Index):
+        children = tuple(read_pushable(child, read, blob) for child in parsed.manifests)
+        return Pushable(descriptor=descriptor, document=document, children=children)
+    blobs = tuple(map(blob, (*parsed.layers, parsed.config)))
+    return Pushable(descriptor=descriptor, document=document, blobs=blobs)
 
 
 def keep(store: Store, image: Pushable, spec: BuildSpec, result: BuildResult) -> None:
@@ -214,14 +236,11 @@ class _Waiting:
 
     def pushable(self, descriptor: Descriptor) -> Pushable:
         """The image or index `descriptor`."""
+        return read_pushable(descriptor, self._read, self._blob)
+
+    def _read(self, descriptor: Descriptor) -> bytes:
         with self._image.open(descriptor) as stream:
-            document = stream.read()
-        parsed = parse_manifest(document, descriptor.media_type)
-        if isinstance(parsed, Index):
-            children = tuple(self.pushable(child) for child in parsed.manifests)
-            return Pushable(descriptor=descriptor, document=document, children=children)
-        blobs = tuple(self._blob(blob) for blob in (*parsed.layers, parsed.config))
-        return Pushable(descriptor=descriptor, document=document, blobs=blobs)
+            return stream.read()
 
     def _blob(self, blob: Descriptor) -> PushBlob:
         def opened() -> BinaryIO:
@@ -239,12 +258,13 @@ class _Waiting:
         return self._client.open_blob(source, blob)
 
 
-def _push_error(failures: Sequence[tuple[Reference, Error]], destinations: int) -> PushError:
+def _push_error(failures: Sequence[tuple[Reference, Error]], destinations: int, but: str) -> PushError:
+    causes = [error for _, error in failures]
     if destinations == 1:
         target, error = failures[0]
-        failed = PushError(f"built, but not pushed to {target}: {error}", hint=error.hint)
+        failed = PushError(f"{but}not pushed to {target}: {error}", hint=error.hint, causes=causes)
     else:
         lines = "".join(f"\n    {target}: {error}" for target, error in failures)
-        failed = PushError(f"built, but {len(failures)} of {destinations} pushes failed:{lines}")
-    failed.retryable = all(error.retryable for _, error in failures)
+        failed = PushError(f"{but}{len(failures)} of {destinations} pushes failed:{lines}", causes=causes)
+    failed.retryable = all(error.retryable for error in causes)
     return failed

@@ -1,0 +1,1 @@
+"""The command `executor push`: an image that lies on disk, sent to registries as it is."""
