@@ -49,6 +49,8 @@ def login_request(words: Sequence[str], values: Mapping[str, Any], sink: Sink) -
         username, password, origin = (*_from_terminal(username), "the terminal")
     if not username or ":" in username:
         raise UsageError(f"the user name {'has a colon' if username else 'is empty'}", hint=_EMPTY)
+    if not _is_text(username + password):
+        raise UsageError("the user name or the password is not UTF-8")
     return LoginRequest(
         registry=registry, credential=Credential(username=username, password=Secret(password), origin=origin)
     )
@@ -82,6 +84,11 @@ def _is_host(text: str) -> bool:
         return Reference.parse(f"{text}/x").registry == text
     except UsageError:
         return False
+
+
+def _is_text(words: str) -> bool:
+    """Whether nothing in `words` came as bytes that are no text (PEP 383)."""
+    return not any("\ud800" <= char <= "\udfff" for char in words)
 
 
 def _from_input() -> str:

@@ -56,11 +56,10 @@ class CredentialHelper:
             "Secret": secret.reveal(),
         }
         try:
-            _run(self.program, "store", json.dumps(document))
+            _run(self.program, "store", json.dumps(document), secret)
         except _UnusableError as error:
-            said = error.said.replace(secret.reveal(), "***")
             raise UnfitError(
-                f"the credential helper {self.program} cannot keep the login: it {error}{said}",
+                f"the credential helper {self.program} cannot keep the login: it {error}{error.said}",
                 hint=f"a helper that logs in by itself needs none; else remove it from the file for {server}",
             ) from None
 
@@ -110,8 +109,8 @@ def _server_name(server: str) -> str:
     return HUB_SERVER if server == DOCKER_HUB else server
 
 
-def _run(program: str, command: str, told: str) -> bytes:
-    """What `program` answers to `command`, b'' when it knows nothing."""
+def _run(program: str, command: str, told: str, secret: Secret | None = None) -> bytes:
+    """What `program` answers to `command`, b'' when it knows nothing. It may repeat the `secret` it was told."""
     import subprocess
 
     try:
@@ -124,7 +123,16 @@ def _run(program: str, command: str, told: str) -> bytes:
     except OSError as error:
         raise _UnusableError(f"cannot be run: {error.strerror}") from None
     if finished.returncode and (command == "store" or b"not found" not in finished.stdout):
-        text = " ".join((finished.stdout or finished.stderr).decode("utf-8", "replace").split())[:_QUOTED]
-        printable = "".join(char for char in text if char.isprintable())
-        raise _UnusableError(f"failed with status {finished.returncode}", f" ({printable})" if printable else "")
+        text = _quoted((finished.stdout or finished.stderr).decode("utf-8", "replace"), secret or Secret())
+        raise _UnusableError(f"failed with status {finished.returncode}", f" ({text})" if text else "")
     return b"" if finished.returncode else finished.stdout
+
+
+def _quoted(output: str, secret: Secret) -> str:
+    """The beginning of `output` on one line, without any word of `secret`, which may be a key of many lines."""
+    plain = secret.reveal()
+    words = {*plain.split(), *json.dumps(plain)[1:-1].split()}
+    for word in sorted(words, key=len, reverse=True):
+        output = output.replace(word, "***")
+    text = " ".join(output.split())[:_QUOTED]
+    return "".join(char for char in text if char.isprintable())

@@ -177,6 +177,29 @@ def test_a_helper_that_cannot_keep_it_fails_the_login_without_showing_the_secret
     assert "auths" not in json.loads(config.read_text())
 
 
+def test_a_helper_that_repeats_a_key_of_many_lines_shows_no_word_of_it(
+    registry, config, monkeypatch, tmp_path, capsys
+):
+    key = json.dumps({"key": "abcdef" * 100, "id": "hidden-id"}, indent=1)
+    registry.users["bob"] = key
+    folder = helper(tmp_path, monkeypatch, status=1)
+    program = folder / "docker-credential-drawer"
+    program.write_text("#!/bin/sh\ncat; exit 1\n")
+    config.parent.mkdir()
+    config.write_text(json.dumps({"credsStore": "drawer"}))
+    assert login(registry.host, monkeypatch, given=key.encode()) == 4
+    error = capsys.readouterr().err
+    assert "failed with status 1" in error
+    assert "abcdef" not in error
+    assert "hidden-id" not in error
+
+
+@pytest.mark.parametrize("words", [("-u", "b\udcff", "-p", "x"), ("-u", "bob", "-p", "x\udcff")])
+def test_what_is_no_text_is_no_login(registry, config, words, capsys):
+    assert run("login", registry.host, *words) == 2
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
 def test_logging_out_leaves_the_others(registry, config, monkeypatch, capsys):
     assert login(registry.host, monkeypatch) == 0
     document = json.loads(config.read_text())
