@@ -24,6 +24,9 @@ from executor.registry.transport import Transport
 _TOKEN_SECONDS = 60.0
 """How long a token lives that does not say so itself (token spec, `expires_in`)."""
 
+_LONGEST_SECONDS = 86400.0
+"""The longest that it is taken at its word."""
+
 _EARLY = 10.0
 _CLIENT_ID = "krunner"
 _ATOM = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -177,7 +180,9 @@ class Authorizer:
         if not isinstance(text, str) or re.search(r"[^\x21-\x7e]", text):
             raise RegistryError(f"the token service of {self._transport.registry} gave no token", status=502)
         seconds = document.get("expires_in")
-        lifetime = float(seconds) if isinstance(seconds, int | float) and seconds > 0 else _TOKEN_SECONDS
+        lifetime = _TOKEN_SECONDS
+        if isinstance(seconds, int | float) and seconds > 0:
+            lifetime = min(seconds, _LONGEST_SECONDS)
         return _Token(f"Bearer {text}", self._clock() + max(lifetime - _EARLY, lifetime / 2))
 
 

@@ -207,6 +207,15 @@ def test_a_token_is_renewed_before_it_expires() -> None:
         assert authorizer.header("x", scopes) not in ("", first)
 
 
+def test_a_token_that_claims_to_live_for_longer_than_numbers_go() -> None:
+    with FakeRegistry(auth="bearer") as registry:
+        registry.anonymous, registry.token_seconds = True, 10**400
+        authorizer = Authorizer(Transport(registry.host, RegistryOptions(), "pull"), Keychain())
+        scopes = ("repository:x:pull",)
+        first = authorizer.answer(f'Bearer realm="{registry.url}/token"', "x", scopes, refused="")
+        assert authorizer.header("x", scopes) == first
+
+
 def test_a_push_asks_for_push_and_a_mount_for_its_source_too(bearer: FakeRegistry, client: ClientMaker) -> None:
     with bearer as registry:
         blob = Descriptor.of("", b"blob")
