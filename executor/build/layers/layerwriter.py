@@ -142,8 +142,9 @@ class _LayerStream:
 
     def _queue(self, piece: bytes) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="compress", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="compress", daemon=True)
+            thread.start()  # which may fail: then there is none to wait for
+            self._thread = thread
             self._pieces.put(self._first)
         self._pieces.put(piece)
 

@@ -5,6 +5,7 @@ import hashlib
 import io
 import random
 import tarfile
+import threading
 
 import pytest
 
@@ -14,7 +15,14 @@ from executor.build.bases.transfers import Meter
 from executor.build.layers import layerwriter
 from executor.build.layers.layerwriter import LayerWriter
 from executor.build.stopping import StopFlag
-from executor.errors import ImageError, RegistryError, StepError, StoppedError
+from executor.errors import (
+    ImageError,
+    RegistryError,
+    StepError,
+    StoppedError,
+    UnfitError,
+    machine_faults_explained,
+)
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.layer import EntryType, Layer, LayerEntry
@@ -97,6 +105,17 @@ def test_a_file_that_vanishes_leaves_no_blob(store, tmp_path):
     with pytest.raises(StepError):
         LayerWriter(store.blobs).write([Change(entry, str(tmp_path / "missing"))])
     assert list((tmp_path / "home" / "blobs" / "sha256").iterdir()) == []
+
+
+def test_a_large_layer_where_no_thread_can_be_started(store, tmp_path, monkeypatch):
+    def start(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    (tmp_path / "file").write_bytes(NOISE)
+    entry = LayerEntry(name="file", type=EntryType.FILE, mode=0o640, size=len(NOISE))
+    with pytest.raises(UnfitError, match="no thread can be started"), machine_faults_explained():
+        LayerWriter(store.blobs).write([Change(entry, str(tmp_path / "file"))])
 
 
 @pytest.fixture
