@@ -19,6 +19,7 @@ from runner.runevents import ImageEvent, ImageOutput, RunEvent
 _READ_BYTES = 1 << 16
 _LONGEST_LINE = 1 << 24
 _AFTER_THE_BUILD = (PushError.__name__, TimedOutError.__name__)
+_SIGNALS = {int(number): number.name for number in signal.Signals}  # real-time signals have no names
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
 
 
@@ -176,7 +177,7 @@ def _unexplained(ended: Ended) -> events.BuildFailed:
         return _failure(
             InternalError, f"the worker ended without a result (status {ended.code})", "please report it"
         )
-    name = signal.Signals(-ended.code).name
+    name = _SIGNALS.get(-ended.code, f"signal {-ended.code}")
     message = f"the worker was killed by {name}"
     if -ended.code in _CRASHES:
         return _failure(InternalError, message, "it crashed; please report it")

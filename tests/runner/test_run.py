@@ -169,6 +169,7 @@ def test_fail_fast_ends_what_runs_beside(project):
         ("exit", "failed", 70, "ended without a result (status 7)"),
         ("kill", "failed", 1, "killed by SIGKILL\na | hint: most often the kernel was short of memory"),
         ("kill SIGSEGV", "failed", 70, "killed by SIGSEGV"),
+        ("kill 40", "failed", 1, "killed by signal 40"),
     ],
 )
 def test_how_an_image_can_fail(project, action, status, code, message):

@@ -79,7 +79,7 @@ def bug(spec, tell, rest):
 
 def kill(spec, tell, rest):
     print("about to die", flush=True)
-    os.kill(os.getpid(), getattr(signal, rest or "SIGKILL"))
+    os.kill(os.getpid(), int(rest) if rest.isdecimal() else getattr(signal, rest or "SIGKILL"))
     time.sleep(60)
 
 
