@@ -148,6 +148,23 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
         self._depth -= 1
         return node
 
+    def get_single_node(self) -> Node | None:
+        try:
+            node: Node | None = super().get_single_node()
+        except (ValueError, OverflowError) as error:  # PyYAML takes the numbers after \U and %YAML as they come
+            raise MarkedYAMLError(
+                problem="has a number that is too large", problem_mark=self.get_mark()
+            ) from error
+        return node
+
+    def compose_scalar_node(self, anchor: Any) -> ScalarNode:
+        node: ScalarNode = super().compose_scalar_node(anchor)
+        try:  # JSON writes characters beyond U+FFFF as two, which YAML has no word for
+            node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise MarkedYAMLError(problem="has half of a character", problem_mark=node.start_mark) from None
+        return node
+
 
 def _compose(text: str, file: str) -> Node:
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from runner.buildsfile.formats.hclexpressions import Branch
 
 Expression: TypeAlias = Callable[[Names], Node]
+_MOST_COMBINATIONS = 10_000
 _BLOCKS = ("variable", "group", "target", "function")
 _WORDS = Names(variable=lambda name: node_of(name, Location("")), functions={})
 """For the parameters of a function, which are bare words: each stands for itself."""
@@ -129,6 +131,8 @@ class _Evaluated:
     def _validated(self, block: Block) -> None:
         for check in block.blocks.get("validation", ()):
             with self._noted():
+                if "condition" not in check.attributes:
+                    raise fault(check.place, "a validation needs a `condition`")
                 place, condition = check.attributes["condition"]
                 if not data(condition(self._names)):
                     message = check.attributes.get("error_message")
@@ -171,6 +175,8 @@ class _Evaluated:
                 raise fault(place, "a matrix is a map of lists")
             if "name" not in block.attributes:
                 raise fault(place, "a target with a matrix needs a `name` with its variables")
+            if math.prod(map(len, matrix.values())) > _MOST_COMBINATIONS:
+                raise fault(place, f"a matrix has at most {_MOST_COMBINATIONS} combinations")
             yield from (dict(zip(matrix, chosen, strict=True)) for chosen in itertools.product(*matrix.values()))
 
     def _body_of(self, block: Block, names: Names) -> Node:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
@@ -107,7 +108,7 @@ class Evaluation:
             ValueError,
             IndexError,
             AttributeError,
-            ZeroDivisionError,
+            ArithmeticError,
             RecursionError,
             re.error,
         ) as error:
@@ -318,8 +319,16 @@ def _unescaped(source: str) -> str:
     if source.startswith(("$${", "%%{")):
         return source[1:]
     return _ESCAPE.sub(
-        lambda found: chr(int(found[1] or found[2], 16)) if not found[3] else _escape(found[3]), source
+        lambda found: _character(found[1] or found[2]) if not found[3] else _escape(found[3]), source
     )
+
+
+def _character(digits: str) -> str:
+    """What `\\u` and `\\U` stand for; half of a surrogate pair is no character in HCL."""
+    number = int(digits, 16)
+    if number > sys.maxunicode or 0xD800 <= number <= 0xDFFF:
+        raise ValueError(f"{digits} is the number of no character")
+    return chr(number)
 
 
 def _escape(letter: str) -> str:

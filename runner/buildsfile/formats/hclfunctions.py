@@ -13,6 +13,10 @@ HclValue: TypeAlias = Any
 """str, int, float, bool, None, list, or dict of these."""
 
 
+_LONGEST_RANGE = 1024
+"""As in Bake."""
+
+
 def text(value: HclValue) -> str:
     """A value as a template shows it. Raises ValueError for null, lists and maps."""
     match value:
@@ -62,7 +66,10 @@ def _coalesce(*values: HclValue) -> HclValue:
 
 
 def _range(*bounds: int) -> list[int]:
-    return list(range(*bounds))
+    numbers = range(*bounds)
+    if len(numbers) > _LONGEST_RANGE:
+        raise ValueError(f"a range has at most {_LONGEST_RANGE} numbers")
+    return list(numbers)
 
 
 FUNCTIONS: Mapping[str, Callable[..., HclValue]] = {

@@ -52,6 +52,10 @@ def test_quoted_and_tagged_scalars_are_text():
     assert parse("a: |\n  7\nb: >-\n  8\n").value == {"a": "7\n", "b": "8"}
 
 
+def test_characters_that_json_writes_as_two():
+    assert parse(json.dumps({"\U0001f600": "\U0001f600 é"})).value == {"\U0001f600": "\U0001f600 é"}
+
+
 def test_anchors_and_merges():
     document = parse(
         "x: &x {k: 1, l: 2}\ny: &y\n  l: 3\n  m: 4\nfirst: {<<: [*x, *y], m: 9}\nsecond:\n  <<: *y\n  l: 0\n"
@@ -92,6 +96,10 @@ FAULTS = {
     "encoding": (b"a: 1\nb: \xff", 2, 4, "is not UTF-8 text"),
     "utf-16": ("a: 1".encode("utf-16"), 1, 1, "is not UTF-8 text"),
     "control character": ("a: 1\nb: x\x07", 2, 5, "control character '\\x07'"),
+    "no character": ('a: "\\U00110000"', 1, 7, "a number that is too large"),
+    "no number": ('a: "\\UFFFFFFFF"', 1, 7, "a number that is too large"),
+    "half a character": ('a: 1\nb: "\\ud83d"', 2, 4, "half of a character"),
+    "version": (f"%YAML {'9' * 5000}.1\n--- a", 1, 7, "a number that is too large"),
     "duplicate": ("a: 1\nb: 2\na: 3", 3, 1, "the key 'a' is given twice"),
     "list as key": ("? [a]\n: b", 1, 3, "a key must be"),
     "tag": ("a: !secret x", 1, 4, "the tag !secret is not supported"),

@@ -201,6 +201,40 @@ def test_validation():
     assert hcl(text, {"A": "y"}).targets == {}
 
 
+def test_a_validation_without_a_condition():
+    findings = Findings()
+    hcl('variable "A" {\n  validation {\n    error_message = "x"\n  }\n}\n', (), findings)
+    assert [(found.location.line, found.message) for found in findings.sorted()] == [
+        (2, "a validation needs a `condition`")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("range(0, 1000000000000)", "at most 1024 numbers"),
+        ("ceil(1e999)", "cannot be evaluated"),
+        ('"\\UFFFFFFFF"', "FFFFFFFF is the number of no character"),
+        ('"\\ud83d"', "d83d is the number of no character"),
+    ],
+)
+def test_values_that_are_too_large_or_none(expression, message):
+    findings = Findings()
+    hcl(f'target "t" {{\n  tags = [{expression}]\n}}\n', (), findings)
+    assert [(found.location.line, message in found.message) for found in findings.sorted()] == [(2, True)]
+
+
+def test_a_matrix_is_bounded():
+    numbers = "range(0, 1000)"
+    findings = Findings()
+    hcl(
+        f'target "t" {{\n  name = "x"\n  matrix = {{ a = {numbers}, b = {numbers}, c = {numbers} }}\n}}\n',
+        (),
+        findings,
+    )
+    assert ["at most 10000 combinations" in found.message for found in findings.sorted()] == [True]
+
+
 def test_a_matrix():
     file = hcl(
         'target "app" {\n'
