@@ -47,7 +47,7 @@ _LACKING: Mapping[int, str] = {
 }
 """What a machine runs out of, or a disk cannot do any more, whatever was being done, and the way out."""
 _NO_THREAD = "can't start new thread"  # all that threading says
-_USERINFO = re.compile(r"(?:(?<=http://)|(?<=https://))[^\s/@]+(?=@)")
+_USERINFO = re.compile(r"(?:(?<=http://)|(?<=https://))[^\s/]+(?=@)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

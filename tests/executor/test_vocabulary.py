@@ -99,6 +99,7 @@ def test_describe_shows_place_and_hint():
         ("ADD https://me:secret@host/x /y", "ADD https://***@host/x /y"),
         ("https://token@host http://a:b@c:5/d", "https://***@host http://***@c:5/d"),
         ("https://${USER}:$TOKEN@host", "https://***@host"),
+        ("https://me:p@ss@host/x HTTP://a:b@c", "https://***@host/x HTTP://***@c"),
         ("https://host/a@b git@host:a ssh://git@host", "https://host/a@b git@host:a ssh://git@host"),
     ],
 )

@@ -71,8 +71,20 @@ def _found(spec: BuildSpec, plan: BuildPlan, bases: BaseImages, walk: KeyWalk) -
 
 def shown_document(key: CacheKey) -> dict[str, Any]:
     """What a key digests, but for passwords in URLs that commands have."""
-    fields: dict[str, Any] = json.loads(without_passwords(key.document))
-    return fields
+    return {name: _shown(value) for name, value in json.loads(key.document).items()}
+
+
+def _shown(value: Any) -> Any:
+    """Text by text: between two of them there may be what looks like the end of a password."""
+    match value:
+        case str():
+            return without_passwords(value)
+        case list():
+            return [_shown(item) for item in value]
+        case dict():
+            return {_shown(name): _shown(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 def _reads_the_network(plan: BuildPlan) -> bool:

@@ -19,6 +19,11 @@ def test_passwords_in_the_urls_of_commands_are_not_shown():
     assert {**shown, "argv": argv} == key.fields()
 
 
+def test_a_url_without_a_password_leaves_the_fields_beside_it_as_they_are():
+    key = CacheKey.of(None, "run", argv=["wget", "https://host"], user="me@there")
+    assert shown_document(key) == key.fields()
+
+
 class FakeWalk:
     """A walk that notes which stages it visits."""
 
