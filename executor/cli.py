@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from executor.dockerfile.duration import parse_duration
-from executor.errors import Error, InternalError, UsageError, machine_faults_explained
+from executor.errors import Error, InternalError, NotSupportedError, UsageError, machine_faults_explained
 from executor.eventlines import EventLines, open_events
 from executor.events import BuildFailed, Event, Noted, Sink
 from executor.leaving import leave_after
@@ -92,8 +92,13 @@ def command() -> click.Command:
 def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> BuildSpec:
     """The build that the flags ask for. Raises UsageError and NotSupportedError."""
     destinations = values["destination"]
-    if not (destinations or values["no_push"] or values["check"]):
+    if not (destinations or values["no_push"] or values["check"] or values["dryrun"]):
         raise UsageError("no --destination", hint="name where to push, or add --no-push")
+    if values["materialize"]:
+        raise NotSupportedError(
+            "--materialize is not supported: after a build the container's own files are what they were",
+            hint="to work among an image's files, run a container of it, or unpack what --tar-path writes",
+        )
     if values["dockerfile"] == "-" and values["context"] == "tar://stdin":
         raise UsageError(
             "the Dockerfile and the context cannot both come on standard input",
@@ -126,6 +131,9 @@ def _run(**values: Any) -> None:
         spec = spec_from_flags(values, os.environ)
         if values["check"]:
             _check(spec, sink)
+        if values["dryrun"]:
+            _print_plan(spec)
+            return
         size = parse_size(values["store_size"]) if values["store_size"] else None
         gc.disable()  # modules are no garbage, and there are many
         from executor.build.engine import build
@@ -158,6 +166,12 @@ def _check(spec: BuildSpec, sink: Sink) -> NoReturn:
     count = len(checked.findings)
     print(f"check complete: {count or 'no'} {'warning' if count == 1 else 'warnings'}")
     sys.exit(1 if checked.error and count else 0)
+
+
+def _print_plan(spec: BuildSpec) -> None:
+    from executor.build.survey.inspect import stages
+
+    print(stages(spec), end="")
 
 
 @contextmanager
@@ -247,8 +261,17 @@ def registry_options(values: Mapping[str, Any]) -> RegistryOptions:
         client_certificates=dict(_client_certificate(text) for text in values["registry_client_cert"]),
         mirrors=_mirrors(values),
         mirrors_only=values["skip_default_registry_fallback"],
+        automatic_logins=_automatic_logins(values["credential_helpers"]),
         **({"pull_retry": RetryPolicy(retries=retries)} if retries else {}),
     )
+
+
+def _automatic_logins(names: Sequence[str]) -> bool:
+    if not names:
+        return True
+    from executor.options.credentialsflag import takes_automatic_logins  # one build in many has this flag
+
+    return takes_automatic_logins(names)
 
 
 def _mirrors(values: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -46,7 +46,8 @@ class RegistryOptions:
     `insecure` allows plain HTTP when pushing, `insecure_pull` when pulling, `insecure_registries` both, for the
     named hosts; the `skip_tls_verify*` fields follow the same scheme. `certificates` maps a host to a CA file,
     `client_certificates` a host to (certificate, key) files. `mirrors` maps a host to those (`host[/path]`) that
-    pulls ask before it, in order; with `mirrors_only` it is not asked itself.
+    pulls ask before it, in order; with `mirrors_only` it is not asked itself. Without `automatic_logins` files
+    alone say who we are, docker's and podman's, and not the variables of a CI job.
     """
 
     insecure: bool = False
@@ -59,6 +60,7 @@ class RegistryOptions:
     client_certificates: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     mirrors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mirrors_only: bool = False
+    automatic_logins: bool = True
     pull_retry: RetryPolicy = RetryPolicy(retries=3)
 
 

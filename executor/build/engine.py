@@ -118,7 +118,7 @@ def opened(spec: BuildSpec, sink: Sink, store: Store, stop: StopFlag) -> Iterato
 
 @contextmanager
 def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend, stop: StopFlag) -> Iterator[Engine]:
-    keychain = Keychain.from_environment()
+    keychain = Keychain.from_environment(automatic=spec.registry.automatic_logins)
     pull_client = RegistryClient(spec.registry, keychain, sink, "pull")
     warmed = open_warmed(spec, keychain, sink)
     bases = BaseImages(store, pull_client, spec.local_images, sink, warmed=warmed)

@@ -19,6 +19,7 @@ class Support(enum.Enum):
 
     DONE = "yes"
     ALWAYS = "accepted: always in effect"
+    REFUSED = "no: refused, with a way out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ FLAGS: tuple[Flag, ...] = (
     _many("custom-platform", "As linux/arm64; several make an index", aliases=("customPlatform", "platform")),
     _switch("no-push", "Build only", env="KANIKO_NO_PUSH"),
     _switch("check", "Build nothing: check the Dockerfile by the rules of docs/lint.md"),
+    _switch("dryrun", "Build nothing: print the stages and steps that a build would need"),
     _text("digest-file", "Write the image's digest here after the push"),
     _text("image-name-with-digest-file", "Write repository@digest of each destination here"),
     _text("image-name-tag-with-digest-file", "Write repository:tag@digest of each destination here"),
@@ -104,6 +106,7 @@ FLAGS: tuple[Flag, ...] = (
     _many("registry-mirror", "Mirror of Docker Hub to pull from first, HOST[/PATH]; may be repeated",
           env="KANIKO_REGISTRY_MIRROR"),
     _switch("skip-default-registry-fallback", "Fail when no mirror has the image"),
+    _many("credential-helpers", "Who has logins beside docker's files: gitlab (as without it) or, empty, nobody"),
     _switch("push-ignore-immutable-tag-errors", "Only warn of an immutable tag that does not move"),
     _switch("skip-push-permission-check", "Do not ask the registries for permission before the build"),
     Flag(
@@ -135,6 +138,7 @@ FLAGS: tuple[Flag, ...] = (
             env="KANIKO_PRE_CLEANUP"),
     _switch("preserve-context", "After a build the container's own files are what they were", _ALWAYS,
             env="KANIKO_PRESERVE_CONTEXT"),
+    _switch("materialize", "Leave the image's files in the container", Support.REFUSED),
     _switch("force", "These drivers never touch this machine's own root", _ALWAYS),
     _switch("skip-unused-stages", "Stages that the target does not need are skipped", _ALWAYS),
     _switch("use-new-run", "Changes of a RUN are found without hashing every file", _ALWAYS),
@@ -166,8 +170,8 @@ FLAGS: tuple[Flag, ...] = (
 _SHARED = (
     "build-arg", "insecure", "insecure-pull", "insecure-registry", "skip-tls-verify", "skip-tls-verify-pull",
     "skip-tls-verify-registry", "registry-certificate", "registry-client-cert", "registry-map", "registry-mirror",
-    "skip-default-registry-fallback", "image-download-retry", "cache-ttl", "custom-platform", "verbosity",
-    "log-format", "log-timestamp",
+    "skip-default-registry-fallback", "credential-helpers", "image-download-retry", "cache-ttl", "custom-platform",
+    "verbosity", "log-format", "log-timestamp",
 )  # fmt: skip
 
 WARMER_FLAGS: tuple[Flag, ...] = (
@@ -195,7 +199,7 @@ LOGIN_FLAGS: tuple[Flag, ...] = (
 
 _PUSHED = (
     "destination", "digest-file", "image-name-with-digest-file", "image-name-tag-with-digest-file", "insecure",
-    "skip-tls-verify", "push-retry", "push-ignore-immutable-tag-errors",
+    "skip-tls-verify", "push-retry", "push-ignore-immutable-tag-errors", "credential-helpers",
 )  # fmt: skip
 
 PUSH_FLAGS: tuple[Flag, ...] = (

@@ -62,7 +62,7 @@ def push_from_disk(request: PushRequest, sink: Sink) -> Digest:
 
 def _push(image: Pushable, targets: tuple[Reference, ...], request: PushRequest, sink: Sink) -> None:
     output = request.output
-    keychain = Keychain.from_environment(os.environ, sink)
+    keychain = Keychain.from_environment(os.environ, sink, automatic=request.registry.automatic_logins)
     client = RegistryClient(request.registry, keychain, sink, "push", retry=output.push_retry)
     pusher = Pusher(client, sink, keep_immutable_tags=output.keep_immutable_tags, built=False)
     with closing(pusher):

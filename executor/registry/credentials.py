@@ -89,8 +89,10 @@ class Keychain:
         self._configs = tuple(configs)
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ, sink: Sink = discard) -> Keychain:
-        """Read the configuration files that `environ` points to.
+    def from_environment(
+        cls, environ: Mapping[str, str] = os.environ, sink: Sink = discard, *, automatic: bool = True
+    ) -> Keychain:
+        """Read the configuration files that `environ` points to and, if `automatic`, what GitLab gives a job.
 
         Raises InvalidFileError with the faults of a malformed file. `sink` hears of credential helpers that do
         not work.
@@ -102,7 +104,7 @@ class Keychain:
             configs.append(parse_docker_config(text.encode(), "$DOCKER_AUTH_CONFIG", sink))
         found = (read_docker_config(path, sink) for path in _config_files(environ))
         configs.extend(config for config in found if config)
-        configs.extend(gitlab_configs(environ))
+        configs.extend(gitlab_configs(environ) if automatic else ())
         return cls(configs)
 
     def lookup(self, registry: str, repository: str) -> Credential | None:

@@ -40,7 +40,9 @@ def warm(request: WarmRequest, sink: Sink) -> None:
         wanted |= dict.fromkeys(_images_of(dockerfile, request, platforms, sink))
     folder = WarmedImages(request.folder, ttl=request.ttl)
     with (
-        RegistryClient(request.registry, Keychain.from_environment(), sink, "pull") as client,
+        RegistryClient(
+            request.registry, Keychain.from_environment(automatic=request.registry.automatic_logins), sink, "pull"
+        ) as client,
         ThreadPoolExecutor(_BLOBS_AT_ONCE, "blob") as blobs,
     ):
         warmer = _Warmer(folder, client, blobs, sink, force=request.force)

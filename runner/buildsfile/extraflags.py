@@ -20,6 +20,10 @@ _KEYS_ONLY = {
     "tar-path": "tar_path",
 }
 _RUN_OPTIONS = {
+    "check": "command `lint`",
+    "dryrun": "command `plan`",
+    "events-fd": "--events-file",
+    "events-file": "--events-file",
     "kaniko-dir": "--home",
     "log-format": "--log-format",
     "log-timestamp": "--log-format json",

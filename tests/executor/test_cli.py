@@ -5,7 +5,7 @@ import json
 import pytest
 
 from executor.cli import command, main, spec_from_flags
-from executor.errors import RunError, UsageError
+from executor.errors import NotSupportedError, RunError, UsageError
 from executor.events import Warned
 from executor.options.flags import FLAGS, Support, normalize
 from executor.spec import CacheOptions, LayerOptions, build_spec_from_json
@@ -103,6 +103,43 @@ def test_flags_that_are_always_in_effect_are_accepted(flag):
 def test_usage_errors(words, message):
     with pytest.raises(UsageError, match=message):
         spec(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "automatic"),
+    [((), True), (("",), False), (("gitlab",), True), (("", "gitlab"), True)],
+)
+def test_credential_helpers_choose_whether_gitlabs_variables_count(words, automatic):
+    flags = [f"--credential-helpers={word}" for word in words]
+    assert spec("--no-push", *flags).registry.automatic_logins is automatic
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("--credential-helpers=ecr", "put docker-credential-ecr-login on PATH"),
+        ("--credential-helpers=google", "put docker-credential-gcr on PATH"),
+        ("--credential-helpers=acr", "put docker-credential-acr-env on PATH"),
+        ("--credential-helpers=env", "executor login"),
+        ("--materialize", "run a container of it"),
+    ],
+)
+def test_flags_that_cannot_hold_are_refused_by_name(word, hint):
+    with pytest.raises(NotSupportedError, match=f"{word} is not supported") as refused:
+        spec("--no-push", word)
+    assert hint in refused.value.hint
+
+
+def test_flags_that_say_no_to_what_cannot_be_are_accepted():
+    assert spec("--no-push", "--materialize=false", "--dryrun=false")
+
+
+def test_a_dry_run_prints_the_plan_and_builds_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KRUNNER_HOME", str(tmp_path / "home"))
+    (tmp_path / "Dockerfile").write_text("FROM scratch AS unused\nFROM scratch\nCOPY missing /\n")
+    main([f"--context={tmp_path}", "--dryrun", "--custom-platform=linux/arm64", "--destination=127.0.0.1:1/a"])
+    assert capsys.readouterr().out == "stage 1 from scratch for linux/arm64\n  COPY missing /\n"
+    assert not (tmp_path / "home").exists()
 
 
 def test_registry_options():

@@ -209,9 +209,17 @@ def push(spec: PushSpec, sink: Sink) -> BuildResult:
         registry = registry_options_from_json(waiting.record["registry"])
         result = build_result_from_json(waiting.record["result"])
         targets = tuple(Reference.parse(text) for text in waiting.destinations)
-        client = RegistryClient(registry, Keychain.from_environment(), sink, "push", retry=output.push_retry)
+        client = RegistryClient(
+            registry,
+            Keychain.from_environment(automatic=registry.automatic_logins),
+            sink,
+            "push",
+            retry=output.push_retry,
+        )
         with (
-            RegistryClient(registry, Keychain.from_environment(), sink, "pull") as puller,
+            RegistryClient(
+                registry, Keychain.from_environment(automatic=registry.automatic_logins), sink, "pull"
+            ) as puller,
             closing(Pusher(client, sink, keep_immutable_tags=output.keep_immutable_tags)) as pusher,
         ):
             image = _Waiting(waiting, puller, stop, sink).pushable(waiting.root)

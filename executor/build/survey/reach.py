@@ -20,7 +20,7 @@ def unreachable(spec: BuildSpec, local: Collection[str]) -> list[tuple[str, str,
 
     Raises what `base_images` raises.
     """
-    keychain = Keychain.from_environment()
+    keychain = Keychain.from_environment(automatic=spec.registry.automatic_logins)
     bases = [Reference.parse(name) for name in base_images(spec) if name not in local]
     names = () if spec.output.no_push else spec.output.destinations
     with (
@@ -34,7 +34,11 @@ def holds(spec: BuildSpec, digest: str) -> bool:
     """Whether every destination of `spec` is this very image now. Raises RegistryError if one does not answer."""
     names = [Reference.parse(name) for name in spec.output.destinations]
     with RegistryClient(
-        spec.registry, Keychain.from_environment(), _unheard, "push", retry=spec.registry.pull_retry
+        spec.registry,
+        Keychain.from_environment(automatic=spec.registry.automatic_logins),
+        _unheard,
+        "push",
+        retry=spec.registry.pull_retry,
     ) as client:
         return all(_is(client.head_manifest(name), digest) for name in names)
 

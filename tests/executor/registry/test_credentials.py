@@ -289,6 +289,7 @@ def test_gitlab_tells_its_jobs_who_they_are_and_files_count_before_that():
         "CI_DEPENDENCY_PROXY_USER": "proxy",
         "CI_DEPENDENCY_PROXY_PASSWORD": "other",
     }
+    assert Keychain.from_environment(environ, automatic=False).lookup("gitlab.example:5050", "group/app") is None
     chain = Keychain.from_environment(environ)
     found = chain.lookup("gitlab.example:5050", "group/app")
     assert found is not None

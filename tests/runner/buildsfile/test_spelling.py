@@ -144,6 +144,10 @@ def test_spellings(load, theirs, ours):
         ("no_push: true, flags: [--no-push]", "flags", "--no-push cannot be a flag here"),
         ("no_push: true, flags: [-d=r.io/a]", "flags", "--destination cannot be a flag here"),
         ("no_push: true, flags: [--kaniko-dir=/x]", "flags", "--kaniko-dir is for the whole run"),
+        ("no_push: true, flags: [--check]", "flags", "--check is for the whole run"),
+        ("no_push: true, flags: [--dryrun]", "flags", "--dryrun is for the whole run"),
+        ("no_push: true, flags: [--events-file=/x]", "flags", "--events-file is for the whole run"),
+        ("no_push: true, flags: [--materialize]", "flags", "--materialize is not supported"),
         (
             "no_push: true, args: {A: 1}, flags: [--build-arg=A=2]",
             "flags",
