@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _PORTS = {"http": 80, "https": 443}
 _LONGEST_LINE = 64 * 1024
 _MOST_HEADERS = 100
+_MOST_PROVISIONAL = 10
+"""Answers of status 1xx before the one that counts."""
 _SENT_AT_ONCE = 16 * 1024
 """Bytes of a body up to which it goes out with the head."""
 _LINE_ENDS = "\r\n\0"
@@ -92,11 +94,7 @@ class HttpAnswer:
     def __init__(self, stream: IO[bytes], method: str) -> None:
         self._stream = stream
         try:
-            version, self.status = self._status()
-            self.headers = self._fields()
-            while 100 <= self.status < 200:
-                version, self.status = self._status()
-                self.headers = self._fields()
+            version, self.status, self.headers = self._head()
             self._chunked = "chunked" in _words(self.headers, "transfer-encoding")
             self._left = self._length(method)
         except BaseException:
@@ -169,6 +167,15 @@ class HttpAnswer:
             self._fields()  # trailers
             self._end()
 
+    def _head(self) -> tuple[str, int, list[tuple[str, str]]]:
+        """Version, status and headers of the answer that counts."""
+        for _ in range(_MOST_PROVISIONAL + 1):
+            version, status = self._status()
+            fields = self._fields()
+            if not 100 <= status < 200:
+                return version, status, fields
+        raise ProtocolError("the answer does not come after all that was said beforehand")
+
     def _status(self) -> tuple[str, int]:
         line = self._stream.readline(_LONGEST_LINE)
         if not line:
@@ -182,15 +189,16 @@ class HttpAnswer:
     def _fields(self) -> list[tuple[str, str]]:
         """Names in small letters, and values. A line that begins with a blank goes on with the one before."""
         fields: list[tuple[str, str]] = []
-        while line := self._line().decode("latin-1").rstrip("\r\n"):
+        for _ in range(_MOST_HEADERS + 1):
+            line = self._line().decode("latin-1").rstrip("\r\n")
+            if not line:
+                return fields
             name, colon, value = line.partition(":")
             if line[0] in " \t" and fields:
                 fields[-1] = (fields[-1][0], f"{fields[-1][1]} {line.strip()}")
             elif colon:
                 fields.append((name.strip().lower(), value.strip()))
-            if len(fields) > _MOST_HEADERS:
-                raise ProtocolError("the answer has too many headers")
-        return fields
+        raise ProtocolError("the answer has too many headers")
 
     def _line(self) -> bytes:
         line = self._stream.readline(_LONGEST_LINE)

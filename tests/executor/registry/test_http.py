@@ -183,6 +183,9 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
         HEAD + b"Content-Length: -4\r\n\r\nbody",
         HEAD + b"A: b\r\n",
         HEAD + b"A: b\r\n" * 200 + b"\r\n",
+        HEAD + b"A: b\r\n" + b" folded\r\n" * 200 + b"\r\n",
+        HEAD + b"no header\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 200 + OK,
         HEAD + b"A: " + bytes(1 << 17) + b"\r\n\r\n",
     ],
 )
