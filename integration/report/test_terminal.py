@@ -12,7 +12,7 @@ import pytest
 
 from integration.report.tmux import Window
 
-PROGRAM = Path(__file__).parents[2] / "tests" / "runner" / "fake_krunner.py"
+PROGRAM = Path(__file__).parents[2] / "tests" / "support" / "fake_krunner.py"
 
 
 class Project:
