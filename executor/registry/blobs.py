@@ -10,6 +10,7 @@ from executor.errors import ImageError, RegistryError
 from executor.image.descriptor import Descriptor
 from executor.registry.answers import PIECE, read_piece
 from executor.registry.http import Response
+from executor.registry.numbers import whole_number
 from executor.registry.retry import Retrying
 
 Fetch = Callable[[int], Response]
@@ -65,9 +66,9 @@ class BlobReader(io.BufferedIOBase):
         """Ask for what is missing and skip what comes again. Raises ImageError on another size than promised."""
         response = self._fetch(self._received)
         skip = 0 if response.status_code == 206 else self._received
-        announced = response.headers.get("Content-Length", "")
+        announced = whole_number(response.headers.get("Content-Length", ""))
         expected = self._descriptor.size - self._received + skip
-        if announced.isdigit() and int(announced) != expected:
+        if announced is not None and announced != expected:
             response.close()
             raise ImageError(f"{self._name} has {announced} bytes where {expected} are expected")
         self._response = response

@@ -23,6 +23,7 @@ from executor.registry.credentials import Keychain
 from executor.registry.hosts import Purpose
 from executor.registry.http import Response
 from executor.registry.mirrors import Mirrors
+from executor.registry.numbers import whole_number
 from executor.registry.retry import Retrying
 from executor.registry.upload import Opener
 from executor.registry.uploads import Outcome, Uploader
@@ -193,11 +194,11 @@ class RegistryClient:
                 headers = response.headers
         except NotFoundError:
             return None
-        digest, size = headers.get("Docker-Content-Digest", ""), headers.get("Content-Length", "")
-        if not digest or not size.isdigit():
+        digest, size = headers.get("Docker-Content-Digest", ""), whole_number(headers.get("Content-Length", ""))
+        if not digest or size is None:
             return self._get_manifest_at(reference).descriptor
         media_type = headers.get("Content-Type", "").partition(";")[0].strip()
-        return Descriptor(media_type, Digest.parse(digest), int(size))
+        return Descriptor(media_type, Digest.parse(digest), size)
 
     def _put_manifest(self, reference: Reference, media_type: str, content: bytes) -> Digest:
         digest = Digest.of(content)

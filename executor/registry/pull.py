@@ -14,11 +14,14 @@ from executor.image.manifest import Index, Manifest, parse_manifest
 from executor.image.platform import Platform
 from executor.image.reference import Reference
 from executor.registry.client import FetchedManifest
+from executor.registry.numbers import whole_number
 
 _DEEPEST_INDEX = 4
 _LARGEST_CONFIG = 8 * 1024 * 1024
 _LOWEST_ARM = 5
 _ARM64_RUNS_ARM = 8
+_HIGHEST_LEVEL = 20
+"""Variants count from v1; nobody has made so many."""
 _ATTESTATION = "vnd.docker.reference.type"
 
 
@@ -94,7 +97,7 @@ def chosen(index: Index, name: str, platform: Platform) -> Descriptor:
 def _preferences(platform: Platform) -> Iterator[Platform]:
     """`platform` and those whose programs run on it too, best first (containerd, `platforms.Only`)."""
     os, architecture = platform.os, platform.architecture
-    level = int(platform.variant[1:]) if platform.variant[1:].isdigit() else 0
+    level = min(whole_number(platform.variant[1:]) or 0, _HIGHEST_LEVEL)
     yield platform
     if architecture == "amd64":
         yield from (Platform(os, "amd64", f"v{lower}") for lower in range(level - 1, 1, -1))

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from executor.dataclass import dataclass
 from executor.errors import AuthError, NotFoundError, RegistryError
 from executor.registry.http import Headers
+from executor.registry.numbers import whole_number
 from executor.registry.wire import ProtocolError
 
 _QUOTED = 300
@@ -113,8 +114,10 @@ def hung_up(error: BaseException) -> bool:
 def parse_retry_after(value: str) -> float | None:
     """Seconds of a Retry-After header, which may be a number or an HTTP date; None when absent or malformed."""
     value = value.strip()
-    if not value or (value.isascii() and value.isdigit()):
-        return float(value) if value else None
+    if not value:
+        return None
+    if (seconds := whole_number(value)) is not None:
+        return float(seconds)
     from email.utils import parsedate_to_datetime  # hardly any answer has such a date
 
     try:

@@ -21,7 +21,7 @@ from executor.registry.upload import OCTETS, Opener, Upload, location_of
 SMALLEST = 4 * 1024 * 1024
 """Bytes. Less is sent again sooner than asked about."""
 
-_HELD = re.compile(r"(?:bytes=)?0-([0-9]+)\Z")
+_HELD = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
 
 
 class BrokenUploads:

@@ -18,6 +18,7 @@ from executor.errors import RegistryError
 from executor.image.descriptor import Descriptor
 from executor.registry.connection import Call, Connection
 from executor.registry.http import Response
+from executor.registry.numbers import whole_number
 from executor.registry.resuming import BrokenUploads
 from executor.registry.upload import OCTETS, Opener, Upload, location_of, read_exactly
 
@@ -140,8 +141,8 @@ def uploads_path(repository: str) -> str:
 
 
 def _chunk_size(response: Response) -> int:
-    least = response.headers.get("OCI-Chunk-Min-Length", "")
-    return min(max(_CHUNK, int(least)), _LARGEST_CHUNK) if least.isdigit() else _CHUNK
+    least = whole_number(response.headers.get("OCI-Chunk-Min-Length", ""))
+    return min(max(_CHUNK, least or 0), _LARGEST_CHUNK)
 
 
 def is_refusal(error: RegistryError) -> bool:

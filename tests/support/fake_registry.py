@@ -90,7 +90,7 @@ class FakeRegistry:
         self.ranges = True
         self.chunked = False
         self.keeps_broken = False
-        self.chunk_minimum = 0
+        self.chunk_minimum: int | str = 0
         self.anonymous = False
         self.accepts = {"PUT", "PATCH"}
         self.users: dict[str, str] = {}

@@ -39,6 +39,8 @@ def entry(platform: str, *, attestation: bool = False) -> Descriptor:
         ("linux/amd64", ["linux/arm64", "linux/amd64"], "linux/amd64"),
         ("linux/amd64", ["linux/amd64/v2", "linux/amd64"], "linux/amd64"),
         ("linux/amd64", ["linux/amd64/v2"], None),
+        ("linux/amd64/v²", ["linux/amd64"], "linux/amd64"),
+        ("linux/amd64/v" + "9" * 15, ["linux/amd64"], "linux/amd64"),
         ("linux/amd64/v3", ["linux/amd64", "linux/amd64/v2", "linux/amd64/v4"], "linux/amd64/v2"),
         ("linux/amd64", ["linux/386"], "linux/386"),
         ("linux/386", ["linux/amd64"], None),

@@ -129,6 +129,18 @@ def test_the_least_chunk_of_the_registry_is_kept(
     assert [size for method, size in sent(registry) if method == "PATCH"] == [50_000, 120_000, 120_000, 10_000]
 
 
+@pytest.mark.parametrize("minimum", ["²", "9" * 5000, "many"])
+def test_a_least_chunk_that_is_no_number_is_none(
+    registry: FakeRegistry, client: ClientMaker, monkeypatch: pytest.MonkeyPatch, minimum: str
+) -> None:
+    monkeypatch.setattr(uploading, "_CHUNK", 150_000)
+    registry.accepts = {"PATCH"}
+    pushing = client("push")
+    registry.chunk_minimum = minimum
+    upload(pushing, registry)
+    assert [size for method, size in sent(registry) if method == "PATCH"] == [150_000, 150_000]
+
+
 @pytest.mark.parametrize("content", [CONTENT[:-1], b"", CONTENT[:-1] + b"?"])
 def test_a_blob_that_is_not_its_descriptor_is_not_uploaded(
     registry: FakeRegistry, client: ClientMaker, content: bytes

@@ -100,7 +100,8 @@ def test_no_try_starts_after_the_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [("5", 5.0), (" 7 ", 7.0), ("", None), ("soon", None), ("-1", None), ("²", None)]
+    ("value", "seconds"),
+    [("5", 5.0), (" 7 ", 7.0), ("", None), ("soon", None), ("-1", None), ("²", None), ("9" * 5000, None)],
 )
 def test_reading_retry_after(value: str, seconds: float | None) -> None:
     assert parse_retry_after(value) == seconds
