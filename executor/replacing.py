@@ -20,3 +20,9 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file so that a reader sees all of the old or all of the new. Readable as the umask says."""
+    with replacing(os.fspath(path)) as file:
+        file.write(content)

@@ -24,7 +24,7 @@ from executor.image.descriptor import Descriptor
 from executor.image.manifest import Index, Manifest, parse_manifest
 from executor.image.reference import Reference
 from executor.image.verified import BUFFER, verified
-from executor.replacing import replacing
+from executor.replacing import replacing, write_whole
 
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
@@ -89,12 +89,12 @@ def write_layout(
     os.makedirs(os.path.join(path, "blobs", "sha256"), exist_ok=True)
     for blob in {blob.digest: blob for blob in content}.values():
         _write_blob(path, blob, open_blob)
-    _write_file(blob_path(path, manifest), manifest_bytes)
+    write_whole(blob_path(path, manifest), manifest_bytes)
     with locked_folder(path):
-        _write_file(os.path.join(path, "oci-layout"), MARKER)
+        write_whole(os.path.join(path, "oci-layout"), MARKER)
         before = _existing_index(path)
         index = _with_image(before, manifest, Reference.parse(name) if name else None)
-        _write_file(os.path.join(path, "index.json"), index_bytes(index))
+        write_whole(os.path.join(path, "index.json"), index_bytes(index))
     return len(index.manifests) <= len(before.manifests)
 
 
@@ -134,7 +134,7 @@ def remove_images(path: str, choose: Callable[[Layout], Collection[Descriptor]])
         if goes:
             kept = tuple(image for image in layout.index.manifests if id(image) not in goes)
             layout = replace(layout, index=replace(layout.index, manifests=kept))
-            _write_file(os.path.join(path, "index.json"), index_bytes(layout.index))
+            write_whole(os.path.join(path, "index.json"), index_bytes(layout.index))
         _remove_unreferenced(layout)
 
 
@@ -237,11 +237,6 @@ def _write_blob(path: str, descriptor: Descriptor, open_blob: Opener) -> None:
     with replacing(target) as file, verified(open_blob(descriptor), descriptor) as stream:
         while piece := stream.read(BUFFER):
             file.write(piece)
-
-
-def _write_file(path: str, content: bytes) -> None:
-    with replacing(path) as file:
-        file.write(content)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from executor.errors import ImageError
 from executor.image.digest import Digest
-from executor.replacing import replacing
+from executor.replacing import write_whole
 
 _SUFFIX = ".json"
 
@@ -31,8 +31,7 @@ class ImageNames:
 
     def put(self, reference: str, digest: Digest) -> None:
         """Remember what `reference` stands for. Raises OSError."""
-        with replacing(self._path(reference)) as file:
-            file.write(json.dumps({"reference": reference, "digest": digest}).encode())
+        write_whole(self._path(reference), json.dumps({"reference": reference, "digest": digest}).encode())
 
     def forget(self, is_there: Callable[[Digest], bool]) -> None:
         """Remove what is known of names whose image is not in the store any more. Raises OSError."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from executor.image.digest import Digest
-from executor.replacing import replacing
+from executor.replacing import write_whole
 
 
 class ImageSources:
@@ -19,8 +19,7 @@ class ImageSources:
 
     def put(self, manifest: Digest, sources: Mapping[str, str]) -> None:
         """Remember the sources of the layers of `manifest`; layers without one are left out."""
-        with replacing(self._path(manifest)) as file:
-            file.write(json.dumps(dict(sources)).encode())
+        write_whole(self._path(manifest), json.dumps(dict(sources)).encode())
 
     def get(self, manifest: Digest) -> dict[str, str]:
         """The sources remembered for `manifest`, {} when there are none."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from executor.dataclass import asdict, dataclass
-from executor.replacing import replacing
+from executor.replacing import write_whole
 
 _EVERY = 3600.0  # seconds; a walk costs 5 µs an entry
 _NEW = 60.0
@@ -135,8 +135,7 @@ def _entries(directory: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _write(directory: str, made: Seal) -> None:
-    with replacing(_path(directory)) as file:
-        file.write(json.dumps(asdict(made)).encode())
+    write_whole(_path(directory), json.dumps(asdict(made)).encode())
 
 
 def _age(directory: str) -> float:

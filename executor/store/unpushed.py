@@ -26,7 +26,7 @@ from executor.image.layout import MARKER, Layout, blob_path, index_bytes, named,
 from executor.image.manifest import Index
 from executor.image.reference import Reference
 from executor.removal import remove_tree
-from executor.replacing import replacing
+from executor.replacing import write_whole
 from executor.store.blobs import BlobStore
 
 _RECORD = "push.json"
@@ -127,7 +127,7 @@ class UnpushedImages:
             self._discard(name)
         elif len(left) < len(image.destinations):
             document = {"destinations": left, "record": image.record}
-            _write(os.path.join(self._root, name, _RECORD), json.dumps(document).encode())
+            write_whole(os.path.join(self._root, name, _RECORD), json.dumps(document).encode())
 
     def _fill(
         self,
@@ -139,10 +139,10 @@ class UnpushedImages:
     ) -> None:
         for descriptor in {blob.digest: blob for blob in (root, *content)}.values():
             self._link(descriptor, blob_path(folder, descriptor))
-        _write(os.path.join(folder, "index.json"), index_bytes(_index(root, destinations)))
-        _write(os.path.join(folder, "oci-layout"), MARKER)
+        write_whole(os.path.join(folder, "index.json"), index_bytes(_index(root, destinations)))
+        write_whole(os.path.join(folder, "oci-layout"), MARKER)
         document = {"destinations": list(destinations), "record": record}
-        _write(os.path.join(folder, _RECORD), json.dumps(document).encode())
+        write_whole(os.path.join(folder, _RECORD), json.dumps(document).encode())
 
     def _link(self, descriptor: Descriptor, target: str) -> None:
         """The blob under a second name; a copy where the file system has no hard links."""
@@ -180,8 +180,3 @@ def _index(root: Descriptor, destinations: tuple[str, ...]) -> Index:
     references = [Reference.parse(text) for text in destinations]
     in_full = len(references) > 1
     return Index(manifests=tuple(named(bare, ref, ref_name=str(ref) if in_full else "") for ref in references))
-
-
-def _write(path: str, content: bytes) -> None:
-    with replacing(path) as file:
-        file.write(content)

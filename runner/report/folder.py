@@ -15,13 +15,13 @@ from pathlib import Path
 
 from executor.errors import UsageError
 from executor.events import InputsFound
+from executor.replacing import write_whole
 from runner.report.html.page import page
 from runner.report.junit import junit
 from runner.report.lines import Line, log_lines, outcome_line
 from runner.report.logfile import LogFile
 from runner.report.names import ambiguous, digests, dotenv, too_large_for_gitlab
 from runner.report.record import RunRecord
-from runner.report.replacing import replace
 from runner.report.result import RESULT_VERSION, result
 from runner.run.earlier import KEYS
 from runner.runevents import (
@@ -67,7 +67,7 @@ class ReportFolder:
         try:
             for name in (_LOGS, KEYS):
                 (folder / name).mkdir(parents=True, exist_ok=True)
-            replace(folder / "digests.txt", b"")
+            write_whole(folder / "digests.txt", b"")
         except OSError as error:
             raise UsageError(
                 f"cannot write reports to {path}: {error.strerror}",
@@ -136,19 +136,19 @@ class ReportFolder:
     def _write_keys(self, name: str, found: InputsFound) -> None:
         """For `krunner plan --explain` after this run: one file an image, written once."""
         document = {"version": RESULT_VERSION, "image": name, "inputs": found.inputs, "steps": found.steps}
-        replace(self._path / KEYS / f"{name}.json", json.dumps(document, indent=1).encode() + b"\n")
+        write_whole(self._path / KEYS / f"{name}.json", json.dumps(document, indent=1).encode() + b"\n")
 
     def _write_files(self) -> None:
         self._files_at = self._record.seconds
         for name, content in _FILES.items():
-            replace(self._path / name, content(self._record))
+            write_whole(self._path / name, content(self._record))
 
     def _write_page(self, event: RunEvent) -> None:
         """The page of a long list takes a while to make: while the run goes on it is renewed now and then only."""
         at = self._record.since_start(event)
         if isinstance(event, RunStarted | RunFinished) or at - self._page_at >= _PAGE_SECONDS:
             self._page_at = at
-            replace(self._path / _PAGE, page(self._record))
+            write_whole(self._path / _PAGE, page(self._record))
 
     def _tell_too_large(self) -> None:
         refusal = too_large_for_gitlab(self._record) if os.environ.get("GITLAB_CI") else ""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from executor.errors import UsageError
+from executor.replacing import write_whole
 from runner.report.record import RunRecord
-from runner.report.replacing import replace
 from runner.report.result import bake_metadata
 from runner.runevents import ImageFinished, RunEvent, RunFinished
 
@@ -21,7 +21,7 @@ class MetadataFile:
         self._record = RunRecord()
         self._warn = warn
         try:
-            replace(self._path, b"{}\n")
+            write_whole(self._path, b"{}\n")
         except OSError as error:
             raise UsageError(f"cannot write --metadata-file {path}: {error.strerror}") from error
 
@@ -30,6 +30,6 @@ class MetadataFile:
         self._record.note(event)
         if isinstance(event, ImageFinished | RunFinished):
             try:
-                replace(self._path, json.dumps(bake_metadata(self._record), indent=2).encode() + b"\n")
+                write_whole(self._path, json.dumps(bake_metadata(self._record), indent=2).encode() + b"\n")
             except OSError as error:
                 self._warn(f"cannot write {self._path}: {error.strerror}")
