@@ -8,9 +8,11 @@ from functools import partial
 
 from executor.dataclass import dataclass
 from executor.errors import ImageError, UsageError
+from executor.image import mediatypes
 from executor.image.archiveread import ArchivedLayout, SavedImage, layout_in, read_archive, saved_images
 from executor.image.descriptor import Descriptor
 from executor.image.layout import IMAGE_NAME, REF_NAME, Layout, Opener, read_layout
+from executor.image.manifest import Index, parse_manifest
 from executor.image.reference import Reference
 from executor.push.saved import ConvertedImage
 
@@ -43,7 +45,7 @@ def find_in_layout(text: str) -> ImageOnDisk:
     path, wanted = _split(text, "OCI layout")
     if not os.path.isdir(path):
         raise UsageError(f"{path} is a file where a folder was expected", hint="an archive is given by --tar-path")
-    return _chosen(path, wanted, list(_of_layout(read_layout(path))))
+    return _in_layout(path, wanted, read_layout(path))
 
 
 def find_in_archive(text: str, scratch: Callable[[], str]) -> ImageOnDisk:
@@ -54,10 +56,12 @@ def find_in_archive(text: str, scratch: Callable[[], str]) -> ImageOnDisk:
     path, wanted = _split(text, "archive")
     if os.path.isdir(path):
         raise UsageError(f"{path} is a folder where a file was expected", hint="give it by --oci-layout-path")
+    if not os.path.isfile(path):
+        raise UsageError(f"{path} is no file that can be read from any place", hint="copy it into one first")
     archive = read_archive(path)
     layout = layout_in(archive)
     if layout:
-        return _chosen(path, wanted, list(_of_layout(layout)))
+        return _in_layout(path, wanted, layout)
 
     candidates = []
     for saved in saved_images(archive):
@@ -79,6 +83,25 @@ def _split(text: str, kind: str) -> tuple[str, str]:
             return text[:position], text[position:]
     hint = "was it built in this job, or handed on by the one before (artifacts, a volume)?"
     raise UsageError(f"there is no {kind} {text}", hint=hint)
+
+
+def _in_layout(path: str, wanted: str, layout: Layout | ArchivedLayout) -> ImageOnDisk:
+    candidates = list(_of_layout(layout))
+    if wanted.startswith("@") and all(candidate.digest != wanted[1:] for candidate in candidates):
+        candidates += _of_platforms(layout)
+    return _chosen(path, wanted, candidates)
+
+
+def _of_platforms(layout: Layout | ArchivedLayout) -> Iterator[_Candidate]:
+    """The images within its indexes, for who wants one platform only."""
+    for entry in layout.index.manifests:
+        if entry.media_type not in mediatypes.INDEXES:
+            continue
+        with layout.open(entry) as stream:
+            parsed = parse_manifest(stream.read(), entry.media_type)
+        for child in parsed.manifests if isinstance(parsed, Index) else ():
+            load = partial(ImageOnDisk, descriptor=child, open=layout.open)
+            yield _Candidate(names=(), digest=child.digest, load=load)
 
 
 def _of_layout(layout: Layout | ArchivedLayout) -> Iterator[_Candidate]:

@@ -96,3 +96,7 @@ def _pushable(image: ImageOnDisk, stop: StopFlag, sink: Sink) -> Pushable:
     except ImageError as error:
         error.hint = error.hint or _DAMAGED
         raise
+    except RecursionError:
+        raise ImageError(
+            f"{image.descriptor.digest} is an index of indexes of indexes, and too many of them"
+        ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -127,6 +128,13 @@ def test_every_destination_is_tried_and_told_of(
     assert not digest_file.exists()
 
 
+def test_what_helps_with_all_destinations_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout = layout_with(tmp_path / "layout", (small_image(), ""))
+    with FakeRegistry(auth="basic") as locked:
+        assert push(locked, f"--oci-layout-path={layout}", to=("a:1", "b:1")) == 3
+        assert capsys.readouterr().err.count(f"`executor login {locked.host}`") == 1
+
+
 def test_blobs_that_are_there_are_not_sent(registry: FakeRegistry, tmp_path: Path) -> None:
     words = [f"--oci-layout-path={layout_with(tmp_path / 'layout', (small_image(), ''))}"]
     assert push(registry, *words) == 0
@@ -158,6 +166,25 @@ def test_an_index_goes_as_a_whole(registry: FakeRegistry, tmp_path: Path) -> Non
     assert held(registry, "team/app", "1") == index
     assert {digest: held(registry, "team/app", digest) for digest in manifests} == manifests
     assert registry.blobs["team/app"] == blobs
+
+    digest = images[1].descriptor.digest  # one platform, by its digest
+    assert push(registry, f"--oci-layout-path={tmp_path / 'layout'}@{digest}", to=("arm:1",)) == 0
+    assert held(registry, "arm", "1") == manifests[digest]
+    Path(blob_path(str(tmp_path / "layout"), images[0].descriptor)).unlink()
+    assert push(registry, f"--oci-layout-path={tmp_path / 'layout'}", to=("part:1",)) == 1
+    assert not registry.manifests["part"]
+
+
+def test_indexes_within_indexes_without_end(registry: FakeRegistry, tmp_path: Path) -> None:
+    layout = layout_with(tmp_path / "layout", (small_image(), ""))
+    entry = small_image().descriptor
+    for _ in range(2000):
+        content = index_bytes(Index(manifests=(entry,)))
+        entry = Descriptor.of(mediatypes.OCI_INDEX, content)
+        Path(blob_path(str(layout), entry)).write_bytes(content)
+    (layout / "index.json").write_bytes(index_bytes(Index(manifests=(entry,))))
+    assert push(registry, f"--oci-layout-path={layout}") == 1
+    assert not registry.requests
 
 
 def test_several_images_are_told_apart_by_name_tag_and_digest(
@@ -271,6 +298,7 @@ def test_a_damaged_layer_of_a_docker_archive(
         (["--oci-layout-path=text"], 2, "--tar-path"),
         (["--tar-path=empty"], 2, "--oci-layout-path"),
         (["--tar-path=text"], 1, "text is not a whole tar archive"),
+        (["--tar-path=pipe"], 2, "pipe is no file that can be read"),
         (["--tar-path=zipped"], 1, "gunzip"),
         (["--tar-path=other.tar"], 1, "it has neither index.json nor manifest.json"),
         ([], 2, "neither --oci-layout-path nor --tar-path"),
@@ -284,6 +312,7 @@ def test_what_is_no_image_is_refused(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "text").write_text("x" * 2000)
     (tmp_path / "zipped").write_bytes(gzip.compress(archive_with(tmp_path / "a.tar", small_image()).read_bytes()))
     docker_archive(tmp_path / "other.tar", {"README": b"hello"})
