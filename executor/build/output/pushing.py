@@ -273,6 +273,10 @@ def _push_error(failures: Sequence[tuple[Reference, Error]], destinations: int, 
         failed = PushError(f"{but}not pushed to {target}: {error}", hint=error.hint, causes=causes)
     else:
         lines = "".join(f"\n    {target}: {error}" for target, error in failures)
-        failed = PushError(f"{but}{len(failures)} of {destinations} pushes failed:{lines}", causes=causes)
+        hints = {error.hint for error in causes}
+        hint = hints.pop() if len(hints) == 1 else ""
+        failed = PushError(
+            f"{but}{len(failures)} of {destinations} pushes failed:{lines}", hint=hint, causes=causes
+        )
     failed.retryable = all(error.retryable for error in causes)
     return failed
