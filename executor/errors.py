@@ -250,6 +250,13 @@ def is_of_the_machine(error: OSError) -> bool:
     return error.errno in _LACKING
 
 
+def step_fault(error: OSError, message: str, *, location: Location | None = None) -> StepError | UnfitError:
+    """What to raise when `error` kept a step from being carried out: UnfitError for what the machine lacks."""
+    if is_of_the_machine(error):
+        return UnfitError(message, hint=_LACKING[error.errno or 0], location=location)
+    return StepError(message, location=location)
+
+
 @contextmanager
 def machine_faults_explained() -> Iterator[None]:
     """Raise UnfitError for what the machine turns out to lack within the context: that is no bug of ours."""

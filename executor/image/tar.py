@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from typing import BinaryIO, TypeAlias
 
-from executor.errors import StepError
+from executor.errors import StepError, step_fault
 from executor.image.layer import EntryType, LayerEntry
 
 Content: TypeAlias = str | bytes | Callable[[], BinaryIO]
@@ -198,7 +198,7 @@ def _write_content(out: _Output, entry: LayerEntry, content: Content) -> None:
             with content() as stream:
                 _write_stream(out, entry, stream.read)
     except OSError as error:
-        raise StepError(f"cannot read /{entry.name} for the layer: {error.strerror}") from error
+        raise step_fault(error, f"cannot read /{entry.name} for the layer: {error.strerror}") from error
 
 
 def _write_file(out: _Output, entry: LayerEntry, path: str) -> None:

@@ -17,7 +17,7 @@ from executor.context.http import without_credentials
 from executor.dataclass import dataclass, field, replace
 from executor.dockerfile.instructions import Heredoc
 from executor.dockerfile.wildcard import has_wildcards
-from executor.errors import Error, Location, StepError, UnfitError, is_of_the_machine
+from executor.errors import Error, Location, StepError, step_fault
 from executor.removal import remove_tree
 from executor.rootfs.files.copytree import CopyRules, copy_tree
 from executor.rootfs.files.safepath import inside, make_directories, resolve
@@ -217,5 +217,4 @@ def _explained(location: Location | None, *roots: str) -> Iterator[None]:
             path = path.removeprefix(root) if root else path
         reason = error.strerror or str(error)
         message = f"cannot copy {path}: {reason}" if path else f"cannot copy: {reason}"
-        kind = UnfitError if is_of_the_machine(error) else StepError
-        raise kind(message, location=location) from error
+        raise step_fault(error, message, location=location) from error

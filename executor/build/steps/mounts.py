@@ -19,7 +19,7 @@ from executor.build.supplies.sshagent import forwarded
 from executor.dataclass import dataclass, field
 from executor.dockerfile.instructions import Mount, Run
 from executor.dockerfile.runflags import is_read_only, parse_bool, parse_size
-from executor.errors import Error, StepError, UnfitError, is_of_the_machine
+from executor.errors import Error, StepError, step_fault
 from executor.removal import remove_tree
 from executor.rootfs.base import BindMount, CommandMount, SecretMount, TmpfsMount
 from executor.rootfs.files.copytree import CopyRules, copy_tree
@@ -56,8 +56,8 @@ def prepared_mounts(instruction: Run, stage: Stage) -> Iterator[Prepared]:
                 error.location = error.location or mount.location
                 raise
             except OSError as error:
-                kind = UnfitError if is_of_the_machine(error) else StepError
-                raise kind(f"cannot prepare a mount: {error.strerror}", location=mount.location) from error
+                message = f"cannot prepare a mount: {error.strerror}"
+                raise step_fault(error, message, location=mount.location) from error
         yield preparation.result()
 
 

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-from executor.errors import StepError, UnfitError, is_of_the_machine
+from executor.errors import StepError, step_fault
 from executor.rootfs.kernel import syscalls
 
 _MAX_LINKS = 255  # as containerd's; the kernel allows 40 in a path
@@ -125,5 +125,5 @@ def _make_directory(directory: str, mode: int, uid: int, gid: int) -> None:
             os.lchown(directory, uid, gid)
         os.chmod(directory, mode)
     except OSError as error:
-        kind = UnfitError if is_of_the_machine(error) else StepError
-        raise kind(f"cannot make a directory in the image: {error.strerror}: {directory}") from error
+        message = f"cannot make a directory in the image: {error.strerror}: {directory}"
+        raise step_fault(error, message) from error

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
+import os
 import re
 import tarfile
 from collections.abc import Iterable
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.errors import ImageError, StepError
+from executor.errors import ImageError, StepError, UnfitError
 from executor.image.layer import EntryType, LayerEntry
 from executor.image.tar import Content, pax_record, write_layer
 from executor.image.tarread import clean_name, read_entries
@@ -176,6 +178,16 @@ def test_a_file_that_changes_its_size_is_an_error(promised: int, tmp_path: objec
 def test_a_file_that_vanished_is_an_error(tmp_path: object) -> None:
     with pytest.raises(StepError, match="cannot read /f for the layer: No such file"):
         written([(entry(size=1), f"{tmp_path}/none")])
+
+
+@pytest.mark.parametrize(("number", "hint"), [(errno.EMFILE, "ulimit -n"), (errno.EIO, "another disk")])
+def test_a_file_that_the_machine_cannot_read_is_no_fault_of_the_step(number: int, hint: str) -> None:
+    def content() -> io.BytesIO:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(UnfitError, match="cannot read /f for the layer") as caught:
+        written([(entry(size=1), content)])
+    assert hint in caught.value.hint
 
 
 def test_large_files_pass_in_pieces() -> None:
