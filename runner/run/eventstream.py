@@ -80,15 +80,42 @@ class EventsFile:
 def read_events(lines: Iterable[bytes]) -> Iterator[RunEvent]:
     """The events of a stream that an EventsFile wrote. Raises UsageError at a line that is none.
 
-    A last line that is cut short, as a killed run leaves it, ends the stream.
+    Files are named after images: what is told of is one of the run, and its name leads to no other folder. A last
+    line that is cut short, as a killed run leaves it, ends the stream.
     """
+    images: set[str] = set()
     for number, line in enumerate(lines, start=1):
         try:
-            yield from_document(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            event = from_document(json.loads(line))
+            _check_images(event, images)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if not line.endswith(b"\n"):
                 return
             raise UsageError(f"line {number} of the events is no event of this version") from error
+        yield event
+
+
+def _check_images(event: RunEvent, known: set[str]) -> None:
+    """Raise ValueError when `event` tells of an image that is not `known`, which a RunStarted adds to."""
+    if isinstance(event, RunStarted):
+        known.update(name for name in event.images if "/" not in name and "\0" not in name)
+    if not known.issuperset(_named_in(event)):
+        raise ValueError("an image that is none of the run's")
+
+
+def _named_in(event: RunEvent) -> Iterator[str]:
+    """The images that an event tells of."""
+    match event:
+        case RunStarted():
+            yield from event.images
+        case ImageEvent() | ImageStarted() | ImageOutput() | ImageKept():
+            yield event.name
+        case ImageFinished():
+            yield event.outcome.name
+        case RunFinished():
+            yield from (outcome.name for outcome in event.report.outcomes)
+        case _:
+            pass
 
 
 def from_document(document: Mapping[str, Any]) -> RunEvent:

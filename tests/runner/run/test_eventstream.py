@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from executor import events
+from executor.dataclass import replace
 from executor.errors import UsageError
 from executor.eventlines import EventLines, Moment, open_events, span_of
 from runner import runevents
@@ -166,6 +167,24 @@ class TestReading:
     def test_what_is_no_event_is_told_with_its_line(self, line):
         with pytest.raises(UsageError, match="line 2 of the events"):
             list(read_events([*written(BEGUN), line]))
+
+    @pytest.mark.parametrize("name", ["../../web", "/web", "a\0b"])
+    def test_an_image_whose_name_leads_out_of_the_folder_is_none(self, name):
+        with pytest.raises(UsageError, match="line 1 of the events"):
+            list(read_events(written(replace(BEGUN, images=(name,)), ImageOutput(name=name, line="x", at=51.0))))
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            ImageStarted(name="c", position=1, total=1, at=51.0),
+            ImageEvent(name="c", event=events.PullStarted(reference="r/x"), at=51.0),
+            ImageFinished(outcome=Outcome(name="c", status="built"), at=51.0),
+            RunFinished(report=RunReport(outcomes=(Outcome(name="c", status="built"),), seconds=1.0), at=51.0),
+        ],
+    )
+    def test_an_image_that_is_none_of_the_run_is_told_with_its_line(self, event):
+        with pytest.raises(UsageError, match="line 2 of the events"):
+            list(read_events(written(BEGUN, event)))
 
 
 class TestReplay:
