@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -33,4 +34,5 @@ def _names(files: Sequence[str]) -> Iterator[str]:
         yield from (image.name for image in config.load(files, os.environ, Overrides()).images)
     except (Error, OSError):
         for path in files:
-            yield from _NAME.findall(Path(path).read_text("utf-8", "replace"))
+            with suppress(OSError):
+                yield from _NAME.findall(Path(path).read_text("utf-8", "replace"))

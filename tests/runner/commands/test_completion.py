@@ -1,5 +1,7 @@
 """What is offered to a shell, asked as the shells' scripts ask; integration/report asks the shells themselves."""
 
+from pathlib import Path
+
 import pytest
 from click.shell_completion import BashComplete
 
@@ -59,3 +61,11 @@ def test_offers(words, expected):
 def test_a_file_where_there_is_no_such_command():
     assert offered("builds.y") == [("file", "builds.y")]
     assert ("plain", "build") in offered("")
+
+
+def test_files_that_cannot_be_read_offer_nothing(monkeypatch):
+    def refuse(*_args):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert values("faulty.yaml", "--only", "web-") == []
