@@ -57,7 +57,8 @@ def find_out_for_forks() -> None:
 
     They must have the rights that this one has.
     """
-    _found_out[:] = [try_in_child(_unshare_mounts)]
+    with suppress(UnfitError):  # no process can be started now: whoever is forked later finds out for himself
+        _found_out[:] = [try_in_child(_unshare_mounts)]
 
 
 def isolate_mounts() -> None:

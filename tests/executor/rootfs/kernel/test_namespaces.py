@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 from executor.rootfs.base import Probe
@@ -37,3 +40,13 @@ def test_what_was_found_out_for_forks_is_not_tried_again(monkeypatch: pytest.Mon
     namespaces.enter_mount_namespace()
     namespaces.enter_mount_namespace()
     assert (len(tried), len(entered)) == (2, 3)
+
+
+def test_where_no_process_can_be_started_nothing_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(namespaces, "_found_out", [])
+    monkeypatch.setattr(os, "fork", fork)
+    namespaces.find_out_for_forks()
+    assert namespaces._found_out == []
