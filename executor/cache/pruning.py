@@ -34,6 +34,7 @@ from executor.store import allowance
 
 KIND = "cached layer"
 _BLOCK = 512
+_FILES = frozenset(("manifest.json", "config.json", "layer"))
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -173,7 +174,10 @@ def _entries_of_folder(path: str) -> Iterator[_Kept]:
             continue
         try:
             files = {file.path: _disk_size(file.path) for file in os.scandir(found.path)}
-            yield _Kept(name=found.name, used=_used(found.path), files=files)
+            if {
+                os.path.basename(file) for file in files
+            } <= _FILES:  # else it is somebody else's, whatever its name
+                yield _Kept(name=found.name, used=_used(found.path), files=files)
         except OSError:
             yield _Kept(name=found.name, damaged=True)
 

@@ -171,6 +171,16 @@ def test_damaged_entries_go_in_any_case(cache):
     assert cache.get("a")
 
 
+def test_folders_of_others_stay_whatever_their_names(folder):
+    folder.put("a", used=20 * DAY)
+    other = folder.path / ("0" * 64)
+    other.mkdir()
+    (other / "hostname").write_text("not a cached layer")
+    aged(other, 20 * DAY)
+    assert prune_place(folder.text, PruneSpec(everything=True)).removed == {"cached layer": 1}
+    assert (other / "hostname").exists()
+
+
 def test_a_layer_of_two_entries_goes_with_the_second(layout):
     layout.put("a", used=5 * DAY, content=b"x" * MB)
     layout.put("b", used=3 * DAY, content=b"x" * MB)
