@@ -242,9 +242,11 @@ def _build_context(text: str) -> tuple[str, str]:
 
 def _epoch(environ: Mapping[str, str]) -> int | None:
     text = environ.get("SOURCE_DATE_EPOCH", "")
-    if text and not text.isdecimal():
-        raise UsageError(f"SOURCE_DATE_EPOCH={text!r} is not a number of seconds")
-    return int(text) if text else None
+    if not text:
+        return None
+    from executor.epoch import parse_epoch
+
+    return parse_epoch(text)
 
 
 def registry_options(values: Mapping[str, Any]) -> RegistryOptions:

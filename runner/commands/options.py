@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from executor.dataclass import dataclass
+from executor.epoch import parse_epoch
 from executor.errors import UsageError
 from runner.commands.completing import complete_images
 from runner.executor import Executor
@@ -218,6 +219,4 @@ def _meant(missing: str) -> str:
 def overrides_of(files: Files, **given: Any) -> Overrides:
     """What the command line and the environment decide for all images. Raises UsageError."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if epoch and not epoch.isdecimal():
-        raise UsageError("SOURCE_DATE_EPOCH is not a number of seconds")
-    return Overrides(settings=files.settings, source_date_epoch=int(epoch) if epoch else None, **given)
+    return Overrides(settings=files.settings, source_date_epoch=parse_epoch(epoch) if epoch else None, **given)

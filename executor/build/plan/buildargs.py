@@ -70,10 +70,14 @@ def settled(spec: BuildSpec, dockerfile: Dockerfile, time_of: Callable[[str], in
     text = given.get(EPOCH)
     if text is None:
         text = global_variables(dockerfile, given, {}).get(EPOCH, "")
-    if text and not text.isdecimal():
+    if text and not (text.isascii() and text.isdecimal()):
         made = time_of(text)
         text = given[EPOCH] = "" if made is None else str(made)
-    return replace(spec, build_args=given, source_date_epoch=int(text) if text else None)
+    if not text:
+        return replace(spec, build_args=given, source_date_epoch=None)
+    from executor.epoch import parse_epoch
+
+    return replace(spec, build_args=given, source_date_epoch=parse_epoch(text))
 
 
 def latest_time(spec: BuildSpec) -> int | None:

@@ -335,6 +335,7 @@ WRONG_ENTRIES = [
     ("compression_level: 23", 4, "compression_level", "must be at most 22, not '23'", ""),
     ("source_date_epoch: now", 4, "source_date_epoch", "must be a whole number, not the text 'now'", ""),
     ("source_date_epoch: -1", 4, "source_date_epoch", "must be at least 0, not '-1'", ""),
+    ("source_date_epoch: 253402300800", 4, "source_date_epoch", "must be at most 253402300799", ""),
     ("timeout: 30", 4, "timeout", "must be text, not the number '30'", "in quotes"),
     ("timeout: soon", 4, "timeout", "must be a number and s, m, h or d, not 'soon'", "30m"),
     ("retry: often", 4, "retry", "must be a mapping or a whole number, not the text 'often'", ""),

@@ -30,6 +30,12 @@ def test_where_the_epoch_comes_from():
     assert epoch(HEAD.format(9), SOURCE_DATE_EPOCH="") == (None, "")
 
 
+@pytest.mark.parametrize("given", [{"field": 10**12}, {"SOURCE_DATE_EPOCH": "9" * 5000}])
+def test_an_epoch_after_all_years_is_refused(given):
+    with pytest.raises(UsageError, match="after the year 9999"):
+        epoch(**given)
+
+
 def test_the_epoch_of_a_source():
     asked = []
 
