@@ -10,7 +10,7 @@ import random
 import time
 
 from executor.dataclass import dataclass, field, replace
-from executor.errors import InternalError
+from executor.errors import InternalError, UnfitError, machine_faults_explained
 from executor.events import RetryScheduled
 from executor.spec import Job, PushPhase, PushSpec, RetryPolicy
 from runner.model import ImageSpec, PushMode
@@ -59,11 +59,12 @@ class Scheduler:
         """Run to the end, whatever it is; every image has an outcome in the report."""
         started = time.monotonic()
         try:
-            self._keep()
-            self._build()
-            for outcome in self._pushes.run(self._planned.values(), self._outcomes):
-                self._conclude(outcome)
-        except InternalError as error:
+            with machine_faults_explained():
+                self._keep()
+                self._build()
+                for outcome in self._pushes.run(self._planned.values(), self._outcomes):
+                    self._conclude(outcome)
+        except (InternalError, UnfitError) as error:
             self._give_up(error)
         finally:
             self._crew.close()
@@ -172,8 +173,8 @@ class Scheduler:
             references = self._planned[outcome.name].image.references
             self._digests.update(dict.fromkeys(references, outcome.digest))
 
-    def _give_up(self, error: InternalError) -> None:
-        """The machinery itself is broken: what ran has failed, what waited is skipped."""
+    def _give_up(self, error: InternalError | UnfitError) -> None:
+        """The machinery is broken, or lacks what it needs: what ran has failed, what waited is skipped."""
         for running in self._crew.abandon():
             self._conclude(_broken(running.name, error))
         for planned in self._waiting:
@@ -182,7 +183,7 @@ class Scheduler:
             self._conclude(_broken(name, error))
 
 
-def _broken(name: str, error: InternalError) -> Outcome:
+def _broken(name: str, error: InternalError | UnfitError) -> Outcome:
     return Outcome(name=name, status="failed", kind=type(error).__name__, message=error.message, hint=error.hint)
 
 

@@ -45,7 +45,7 @@ class WorkerPool(Protocol):
         """Readable when `receive` has something to say."""
 
     def launch(self, job: Job) -> Launched:
-        """Start a worker on `job`. Raises InternalError when that is no longer possible."""
+        """Start a worker on `job`. Raises InternalError when that is no longer possible, and OSError."""
 
     def signal(self, number: int, signal_number: int) -> None:
         """Send a signal to a worker; SIGKILL to its process group. Nothing happens to one that is gone."""
@@ -81,21 +81,24 @@ class ZygotePool:
     def launch(self, job: Job) -> Launched:
         """Hand `job` over in an anonymous file, so that neither side can block on a full pipe."""
         number, self._next = self._next, self._next + 1
-        event_reader, event_writer = os.pipe2(os.O_CLOEXEC)
-        output_reader, output_writer = os.pipe2(os.O_CLOEXEC)
-        job_file = _anonymous_file(json.dumps(job_to_json(job)).encode())
-        handed_over = [job_file, event_writer, output_writer]
+        ours: list[int] = []  # where events and output are read
+        theirs: list[int] = []
         try:
-            self._send({"do": "launch", "worker": number}, handed_over)
-        except InternalError:
-            handed_over += [event_reader, output_reader]
+            theirs.append(_anonymous_file(json.dumps(job_to_json(job)).encode()))
+            for _ in range(2):
+                reader, writer = os.pipe2(os.O_CLOEXEC)
+                ours.append(reader)
+                theirs.append(writer)
+            self._send({"do": "launch", "worker": number}, theirs)
+        except BaseException:
+            theirs += ours
             raise
         finally:
-            for fd in handed_over:
+            for fd in theirs:
                 os.close(fd)
-        for fd in (event_reader, output_reader):
+        for fd in ours:
             os.set_blocking(fd, False)
-        return Launched(number, event_reader, output_reader)
+        return Launched(number, *ours)
 
     def signal(self, number: int, signal_number: int) -> None:
         """By way of the zygote, which alone knows that the pid is still the worker's."""
@@ -163,7 +166,7 @@ class ZygotePool:
 
 def _anonymous_file(data: bytes) -> int:
     fd = os.memfd_create("job", os.MFD_CLOEXEC)
-    with os.fdopen(os.dup(fd), "wb") as stream:
+    with os.fdopen(fd, "wb", closefd=False) as stream:
         stream.write(data)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd

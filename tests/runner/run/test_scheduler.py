@@ -1,5 +1,6 @@
 """The scheduler against a pool that the test plays by hand: what no real worker does on demand."""
 
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from runner.planning.plan import PlannedImage, RunPlan
 from runner.run import scheduler
 from runner.run.crew import Patience
 from runner.run.scheduler import RunOptions, Scheduler
-from runner.run.workers import Ended, Launched
+from runner.run.workers import Ended, Launched, ZygotePool
 from runner.runevents import ImageEvent, ImageFinished, ImageStarted, RunFinished, TimePassed
 
 
@@ -292,6 +293,34 @@ def test_a_launch_that_is_refused(run):
 
     report, _, _ = run({"a": refuse, "b": succeed}, {"b": ("a",)})
     assert statuses(report) == {"a": "failed", "b": "skipped"}
+
+
+def test_a_launch_for_which_the_machine_has_nothing_left(run):
+    def refuse(pool, number):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    report, _, _ = run({"a": refuse, "b": succeed}, {"b": ("a",)})
+    assert statuses(report) == {"a": "failed", "b": "skipped"}
+    assert (report.outcomes[0].message, report.exit_code) == ("Too many open files", 4)
+
+
+def test_a_launch_that_fails_leaves_no_descriptor_open(monkeypatch):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pool, pipes = ZygotePool(ours, 0), [os.pipe2(os.O_CLOEXEC)]
+
+    def one_pipe_more(_flags):
+        if pipes:
+            return pipes.pop()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "pipe2", one_pipe_more)
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="Too many"):
+        pool.launch(BuildSpec(context="."))
+    after = set(os.listdir("/proc/self/fd"))
+    ours.close()
+    theirs.close()
+    assert len(after) == len(before) - 2, "neither the job nor the pipe that there was"
 
 
 def test_a_signal_before_the_first_event(run):
