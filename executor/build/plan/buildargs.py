@@ -72,7 +72,7 @@ def settled(spec: BuildSpec, dockerfile: Dockerfile, time_of: Callable[[str], in
         text = global_variables(dockerfile, given, {}).get(EPOCH, "")
     if text and not (text.isascii() and text.isdecimal()):
         made = time_of(text)
-        text = given[EPOCH] = "" if made is None else str(made)
+        text = given[EPOCH] = "" if made is None else str(max(made, 0))
     if not text:
         return replace(spec, build_args=given, source_date_epoch=None)
     from executor.epoch import parse_epoch

@@ -49,11 +49,12 @@ def test_the_epoch_of_a_source():
 
     assert of_source(1234, SOURCE_DATE_EPOCH="context") == (1234, "1234")
     assert of_source(None, SOURCE_DATE_EPOCH="src") == (None, "")
+    assert of_source(-9, SOURCE_DATE_EPOCH="ctx") == (0, "0")
     assert of_source(7, HEAD.format("context")) == (7, "7")
-    assert asked == ["context", "src", "context"]
+    assert asked == ["context", "src", "ctx", "context"]
     assert of_source(7) == (None, None)
     assert of_source(7, SOURCE_DATE_EPOCH="5") == (5, "5")
-    assert len(asked) == 3
+    assert len(asked) == 4
 
 
 def test_several_platforms_are_an_index():
