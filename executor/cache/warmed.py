@@ -60,7 +60,7 @@ class WarmedImages:
         """The image for `reference`, None when it is not here, too old, or its record cannot be read."""
         try:
             found = _read_record(self._record(reference, platform))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImageError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImageError, RecursionError):
             return None
         fresh = found.warmed + self._ttl >= self._clock()
         return found if fresh and found.reference == str(reference) else None
@@ -130,7 +130,7 @@ class WarmedImages:
 
     def _records(self) -> Iterator[WarmedImage]:
         for entry in os.scandir(os.path.join(self.folder, "images")):
-            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ImageError):
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, ImageError, RecursionError):
                 yield _read_record(entry.path)
 
     def _blobs_of(self, manifest: Descriptor) -> Iterable[Descriptor]:

@@ -95,7 +95,7 @@ def read_seconds(path: str) -> dict[str, float]:
         }
     except OSError as error:
         raise UsageError(f"--timings {path}: {os.strerror(error.errno or 0)}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         hint = "name the result.json in the --report-dir of an earlier run"
         raise UsageError(f"--timings {path} is no report of krunner", hint=hint) from error
 

@@ -40,7 +40,7 @@ def read_earlier(folder: str) -> Mapping[str, EarlierImage] | None:
         return None
     except OSError as error:
         raise UsageError(f"{path}: {os.strerror(error.errno or 0)}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "name the --report-dir of an earlier run"
         raise UsageError(f"{path} is no report of this version of krunner", hint=hint) from error
 
@@ -50,7 +50,7 @@ def read_keys(folder: str, name: str) -> Mapping[str, Any]:
     try:
         steps = json.loads(Path(folder, KEYS, f"{name}.json").read_bytes())["steps"]
         return {str(key): dict(step) for key, step in steps.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 

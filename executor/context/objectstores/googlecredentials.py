@@ -58,7 +58,7 @@ def _from_file(path: str) -> GoogleToken:
     what = f"the credentials file {path}"
     try:
         file = json.loads(content(path, _VARIABLE))
-    except ValueError:
+    except (ValueError, RecursionError):
         file = None
     if not isinstance(file, dict):
         raise ContextError(f"{what} is not JSON as Google makes it")

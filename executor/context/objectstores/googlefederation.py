@@ -71,7 +71,7 @@ def _subject(what: str, source: Any) -> str:
     if isinstance(form, dict) and form.get("type") == "json":
         try:
             answer = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise ContextError(f"{name} is not a JSON object")

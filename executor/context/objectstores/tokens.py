@@ -73,7 +73,7 @@ def parsed(question: Question, text: str) -> Mapping[str, Any]:
     """The answer's JSON object. Raises ContextError."""
     try:
         answer = loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise ContextError(f"{question.what} did not answer with a JSON object")

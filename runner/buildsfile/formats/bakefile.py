@@ -209,7 +209,7 @@ def _typed(text: str, default: Any, name: str) -> Any:
                 return json.loads(text)
             case _:
                 return text
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         kinds = {bool: "true or false", int: "a number", float: "a number"}
         kind = kinds.get(type(default), "JSON")
         raise ValueError(f"the value of {name} in the environment is not {kind}") from None

@@ -125,7 +125,9 @@ class TestReadingTheReports:
         assert read_earlier(str(tmp_path)) is None
         assert read_keys(str(tmp_path), "web") == {}
 
-    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"images": {"web": {}}}', '{"images": {"web": 1}}'])
+    @pytest.mark.parametrize(
+        "text", ["", "[]", "[" * 100_000, "{}", '{"images": {"web": {}}}', '{"images": {"web": 1}}']
+    )
     def test_other_files(self, tmp_path, text):
         (tmp_path / "result.json").write_text(text)
         with pytest.raises(UsageError, match="no report of this version"):

@@ -160,7 +160,7 @@ def test_what_is_wrong_with_a_credentials_file(
     assert "PRIVATE KEY" not in caught.value.describe()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\xff", b"[]"])
+@pytest.mark.parametrize("content", [None, b"", b"\xff", b"[]", b"[" * 100_000])
 def test_a_credentials_file_that_is_none(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "key.json"
     if content is not None:

@@ -199,7 +199,9 @@ def test_an_instances_role(cloud: Cloud) -> None:
     assert [note.headers["X-aws-ec2-metadata-token"] for note in cloud.notes] == [None, "session", "session"]
 
 
-@pytest.mark.parametrize("answer", ["", "[]", "{", '{"AccessKeyId": "s3cret"}', '{"AccessKeyId": 3}'])
+@pytest.mark.parametrize(
+    "answer", ["", "[]", "{", "[" * 100_000, '{"AccessKeyId": "s3cret"}', '{"AccessKeyId": 3}']
+)
 def test_a_credential_service_that_talks_nonsense(answer: str, cloud: Cloud) -> None:
     cloud.answers["GET /c"] = Answer(answer)
     with pytest.raises(ContextError, match="credential service") as caught:
