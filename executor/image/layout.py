@@ -10,9 +10,11 @@ Written as BuildKit does: the tag in org.opencontainers.image.ref.name, the full
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, BinaryIO
@@ -37,6 +39,15 @@ SPARED = 3600.0
 Opener = Callable[[Descriptor], BinaryIO]
 
 
+def _open_regular(path: str, flags: int) -> int:
+    """Open a file; a pipe in its place would be waited for. Raises OSError."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is not a regular file")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """A layout on disk, opened by `read_layout`."""
@@ -55,7 +66,7 @@ class Layout:
         """Read a blob, checked against `descriptor` (see `verified`). Raises ImageError when it is not there."""
         path = blob_path(self.path, descriptor)
         try:
-            return verified(open(path, "rb", buffering=0), descriptor)
+            return verified(open(path, "rb", buffering=0, opener=_open_regular), descriptor)
         except FileNotFoundError:
             raise ImageError(f"the OCI layout {self.path} lacks blob {descriptor.digest}") from None
         except OSError as error:
@@ -213,7 +224,7 @@ def _read_index(path: str) -> Index:
 
 def _read_json(path: str) -> Mapping[str, Any]:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open_regular) as file:
             document = json.load(file)
     except FileNotFoundError:
         raise ImageError(

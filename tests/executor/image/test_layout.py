@@ -105,6 +105,26 @@ def test_a_wrong_blob_is_refused_and_leaves_no_index(tmp_path: Path, replacement
     assert all(len(name) == 64 for name in os.listdir(tmp_path / "blobs" / "sha256"))
 
 
+def test_a_pipe_in_place_of_a_blob_is_not_waited_for(tmp_path: Path) -> None:
+    image = small_image()
+    add(tmp_path, image)
+    layer = image.manifest.layers[0]
+    path = blob_path(str(tmp_path), layer)
+    os.unlink(path)
+    os.mkfifo(path)
+    with pytest.raises(ImageError, match="not a regular file"):
+        read_layout(str(tmp_path)).open(layer)
+
+
+@pytest.mark.parametrize("name", ["oci-layout", "index.json"])
+def test_nor_is_one_in_place_of_the_index(tmp_path: Path, name: str) -> None:
+    add(tmp_path, small_image())
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ImageError, match="not a regular file"):
+        read_layout(str(tmp_path))
+
+
 def test_damage_is_found_when_read(tmp_path: Path) -> None:
     image = small_image()
     add(tmp_path, image)
