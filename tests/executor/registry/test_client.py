@@ -242,6 +242,17 @@ def test_has_blob(registry: FakeRegistry, app: str, client: ClientMaker) -> None
         client().has_blob(app, BLOB.digest)
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_name_that_a_registry_refuses_is_asked_for_once(
+    status: int, registry: FakeRegistry, client: ClientMaker, events: list[Event]
+) -> None:
+    registry.faults.append(Fault(path="/manifests/", status=status, times=9))
+    with pytest.raises(RegistryError, match=str(status)):
+        client().get_manifest(Reference.parse(f"{registry.host}/biuld"))
+    assert len(registry.seen("GET", "/manifests/")) == 1
+    assert not events
+
+
 def test_put_manifest_checks_what_was_stored(registry: FakeRegistry, client: ClientMaker) -> None:
     reference = Reference.parse(f"{registry.host}/team/app:1")
     content = small_image().manifest.to_bytes()
