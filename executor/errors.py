@@ -47,6 +47,9 @@ _LACKING: Mapping[int, str] = {
 }
 """What a machine runs out of, or a disk cannot do any more, whatever was being done, and the way out."""
 _NO_THREAD = "can't start new thread"  # all that threading says
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal obeys in place of showing it (all control characters but tab and newline), what turns the
+direction of a line (Unicode's UAX 9), and bytes that were no UTF-8."""
 _USERINFO = re.compile(r"(?:(?<=http://)|(?<=https://))[^\s/]+(?=@)", re.IGNORECASE)
 
 
@@ -79,12 +82,21 @@ class Diagnostic:
     excerpt: str = ""
 
     def __str__(self) -> str:
-        lines = [f"{self.location}: {self.path + ': ' if self.path else ''}{self.message}"]
+        lines = [visible(f"{self.location}: {self.path + ': ' if self.path else ''}{self.message}")]
         if self.excerpt:
-            lines += [f"    {text}" for text in without_passwords(self.excerpt).splitlines()]
+            lines += [f"    {text}" for text in visible(without_passwords(self.excerpt)).split("\n")]
         if self.hint:
-            lines.append(f"    hint: {self.hint}")
+            lines.append(f"    hint: {visible(self.hint)}")
         return "\n".join(lines)
+
+
+def visible(text: str) -> str:
+    """`text` with its control characters written out, as in `\\x1b`: for what is quoted from files and names."""
+    return _UNSEEN.sub(_written_out, text)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return repr(found[0])[1:-1]
 
 
 def without_passwords(text: str) -> str:
@@ -94,13 +106,14 @@ def without_passwords(text: str) -> str:
 
 def described(message: str, excerpt: str, hint: str, *, indent: str = "    ") -> str:
     """A failure in words: the message, then the lines of the file that it is about, then the way out."""
-    lines = [*excerpt.splitlines(), *([f"hint: {hint}"] if hint else [])]
+    lines = [*filter(None, excerpt.split("\n")), *([f"hint: {hint}"] if hint else [])]
     return "\n".join([message, *(indent + line for line in lines)])
 
 
 class Error(Exception):
     """Base of all errors shown to users. `str(error)` is the message; no secret may be in it.
 
+    Text of files may be quoted in message, hint and place: what a terminal would obey is written out (`visible`).
     `excerpt` are the lines of the file at `location`, marked, once somebody who has read it adds them.
     """
 
@@ -109,13 +122,13 @@ class Error(Exception):
 
     def __init__(self, message: str, *, hint: str = "", location: Location | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = visible(message)
+        self.hint = visible(hint)
         self.location = location
         self.excerpt = ""
 
     def __str__(self) -> str:
-        return f"{self.location}: {self.message}" if self.location else self.message
+        return f"{visible(str(self.location))}: {self.message}" if self.location else self.message
 
     def describe(self) -> str:
         """The message as a user reads it: place, text and, on lines of their own, the excerpt and the way out."""
@@ -155,12 +168,13 @@ class StepError(Error):
 
 
 class RunError(StepError):
-    """The command of a RUN ended with a status other than 0. `tail` holds its last lines of output."""
+    """The command of a RUN ended with a status other than 0. `tail` holds its last lines of output, unchanged."""
 
     def __init__(
         self, message: str, *, status: int, tail: Sequence[str] = (), location: Location | None = None
     ) -> None:
         super().__init__(message, location=location)
+        self.message += "".join(f"\n    {line}" for line in tail)
         self.status = status
         self.tail = tuple(tail)
         self.exit_code = status if 0 < status < 256 else 1

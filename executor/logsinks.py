@@ -14,7 +14,7 @@ from typing import Literal, TextIO
 
 from executor import events
 from executor.dataclass import dataclass, field, replace
-from executor.errors import described
+from executor.errors import described, visible
 from executor.events import Event
 
 LogFormat = Literal["text", "color", "json"]
@@ -111,16 +111,16 @@ def describe(event: Event) -> _Message | None:
         ):
             return None
         case events.Warned():
-            return _Message("warning", event.message, event.location)
+            return _Message("warning", visible(event.message), visible(event.location))
         case events.Noted() | events.LayerUnpacked() | events.BlobPushed():
-            return _Message("debug", _detail(event))
+            return _Message("debug", visible(_detail(event)))
         case events.BuildFailed():
             return _Message("error", described(event.message, event.excerpt, event.hint, indent="     "))
         case events.RetryScheduled():
             text = f"{event.action}: {event.error}; try {event.attempt + 1} in {event.wait:.1f} s"
             return _Message("warning", text)
         case _:
-            return _Message("info", _progress(event))
+            return _Message("info", visible(_progress(event)))
 
 
 def _detail(event: events.Noted | events.LayerUnpacked | events.BlobPushed) -> str:

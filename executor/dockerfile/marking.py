@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from executor.dockerfile.instructions import Arg, Dockerfile, From, StageInstruction
 from executor.dockerfile.source import excerpt
-from executor.errors import Diagnostic, Error, Location, without_passwords
+from executor.errors import Diagnostic, Error, Location, visible, without_passwords
 
 _MOST_LINES = 12
 _WIDTH = 110
@@ -64,7 +64,7 @@ def quoted(dockerfile: Dockerfile, place: Location) -> str:
     first, last = place.line, max(place.line, place.end_line)
     lines = list(enumerate(without_passwords(found.source).split("\n"), start=found.location.line))
     shown = [(number, text.rstrip("\r")) for number, text in lines if first <= number <= last]
-    rows = [f"{number:>3} | >>> {_cut(text)}".rstrip() for number, text in shown[:_MOST_LINES]]
+    rows = [f"{number:>3} | >>> {visible(_cut(text))}".rstrip() for number, text in shown[:_MOST_LINES]]
     more = len(shown) - _MOST_LINES
     return "\n".join(
         [*rows, *([f"    |     … {more} more {'line' if more == 1 else 'lines'}"] if more > 0 else [])]

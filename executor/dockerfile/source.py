@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from executor.dataclass import dataclass
-from executor.errors import Diagnostic, InvalidFileError, Location
+from executor.errors import Diagnostic, InvalidFileError, Location, visible
 
 _EXCERPT_WIDTH = 110
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
@@ -63,9 +63,9 @@ def printable(text: str) -> str:
 def excerpt(number: int, text: str, column: int, length: int) -> str:
     """Line `number`, whose text is `text`, with `length` characters from `column` (from 1) on marked below it."""
     start = max(0, column - 1 - _EXCERPT_WIDTH // 2) if len(text) > _EXCERPT_WIDTH else 0
-    shown = text[start : start + _EXCERPT_WIDTH].replace("\0", "\ufffd")
+    shown, before = text[start : start + _EXCERPT_WIDTH], text[start : column - 1]
     # Tabs are repeated so that the mark stands below the fault whatever their width.
-    indent = "".join("\t" if char == "\t" else " " for char in shown[: column - 1 - start])
-    mark = "^" * max(1, min(length, len(shown) - len(indent)))
+    indent = "".join("\t" if char == "\t" else " " * len(visible(char)) for char in before)
+    mark = "^" * max(1, len(visible(shown[len(before) : len(before) + length])))
     gutter = f"{number:>3}"
-    return f"{gutter} | {shown}\n{' ' * len(gutter)} | {indent}{mark}"
+    return f"{gutter} | {visible(shown)}\n{' ' * len(gutter)} | {indent}{mark}"

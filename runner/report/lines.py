@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from executor import events
 from executor.dataclass import dataclass
-from executor.errors import described
+from executor.errors import described, visible
 from runner.outcome import Outcome
 from runner.report.console.table import status_word
 from runner.report.style import counted, duration, size
@@ -48,10 +48,10 @@ def log_lines(event: events.Event) -> Iterator[Line]:
             yield Line(f"layer of step {event.stage}: {event.position}: {written}", "dim", detail=True)
         case events.StageStarted():
             name = f" ({event.name})" if event.name else ""
-            yield Line(f"stage {event.index}{name} from {event.base}, {event.position} of {event.total}")
+            yield Line(visible(f"stage {event.index}{name} from {event.base}, {event.position} of {event.total}"))
         case events.Warned():
             place = f"{event.location}: " if event.location else ""
-            yield Line(f"warning: {place}{event.message}", "yellow")
+            yield Line(f"warning: {visible(place + event.message)}", "yellow")
         case events.RetryScheduled():
             wait = duration(event.wait)
             yield Line(f"{event.action}: {event.error}; try {event.attempt + 1} in {wait}", "yellow")
@@ -91,6 +91,6 @@ def _transfer_lines(event: events.Event) -> Iterator[Line]:
         case events.DriverChosen():
             yield Line(f"root filesystem: {event.driver}; {event.reason}", "dim", detail=True)
         case events.Noted():
-            yield Line(event.message, "dim", detail=True)
+            yield Line(visible(event.message), "dim", detail=True)
         case _:  # BuildStarted, BuildSucceeded, BuildFailed: the run's own events say it
             pass

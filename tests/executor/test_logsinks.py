@@ -6,7 +6,15 @@ import json
 import pytest
 
 from executor.errors import Location, StepError
-from executor.events import BuildFailed, CacheLookedUp, CommandOutput, StageStarted, StepFinished, StepStarted
+from executor.events import (
+    BuildFailed,
+    CacheLookedUp,
+    CommandOutput,
+    StageStarted,
+    StepFinished,
+    StepStarted,
+    Warned,
+)
 from executor.logsinks import LogSink
 
 
@@ -27,6 +35,14 @@ def test_look_ups_are_told_in_kanikos_words(hit, line):
     event = CacheLookedUp(instruction="RUN make", key="0" * 64, hit=hit)
     assert logged(event) == line
     assert logged(event, verbosity="warn") == ""
+
+
+def test_what_a_terminal_would_obey_is_written_out_but_for_what_commands_say():
+    assert logged(Warned(message="\x1b[2J", location="a\x07:1")) == "WARN a\\x07:1: \\x1b[2J\n"
+    assert "from x\\x1b" in logged(StageStarted(index=0, name="web", base="x\x1b", position=1, total=1))
+    output = io.StringIO()
+    LogSink(log=io.StringIO(), output=output)(CommandOutput(stream="stdout", line="\x1b[1mbold", stage=0))
+    assert output.getvalue() == "\x1b[1mbold\n"
 
 
 def test_a_finished_step_says_its_layer_and_whether_it_was_cached():

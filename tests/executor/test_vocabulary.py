@@ -82,6 +82,19 @@ def test_run_errors_pass_the_status_on():
     assert errors.RunError("x", status=300).exit_code == 1
 
 
+def test_what_a_terminal_would_obey_is_written_out_in_errors() -> None:
+    place = errors.Location("a\x1b", 1, 2)
+    error = errors.StepError("no \x1b[2J\nhere\t\x9b", hint="not \x07", location=place)
+    assert error.describe() == "a\\x1b:1:2: no \\x1b[2J\nhere\t\\x9b\n    hint: not \\x07"
+    fault = errors.Diagnostic(place, "\x1b", path="\x07", hint="\x08", excerpt="\x1b")
+    assert str(fault) == "a\\x1b:1:2: \\x07: \\x1b\n    \\x1b\n    hint: \\x08"
+
+
+def test_what_a_command_said_last_is_told_as_it_was() -> None:
+    error = errors.RunError("RUN \x1b", status=1, tail=["\x1b[31mred\x1b[0m"])
+    assert error.message == "RUN \\x1b\n    \x1b[31mred\x1b[0m"
+
+
 def test_the_error_tree_in_the_docstring_is_complete():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Error)]
     for kind in kinds:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from executor.dataclass import dataclass
 from executor.dockerfile.instructions import Add, Copy, Dockerfile, Mount, Run, Stage, StageInstruction, Workdir
 from executor.dockerfile.stages import fault_of_source, source_stage
-from executor.errors import NotSupportedError, UsageError, without_passwords
+from executor.errors import NotSupportedError, UsageError, visible, without_passwords
 from executor.image.platform import Platform
 from executor.image.reference import Reference
 
@@ -224,7 +224,10 @@ def render(plan: BuildPlan) -> str:
 
 
 def on_one_line(source: str) -> str:
-    """What a step is called in messages: its instruction without passwords and comments, and not too long."""
+    """What a step is called in messages: its instruction without passwords and comments, and not too long.
+
+    What a terminal would obey in it is written out.
+    """
     words: list[str] = []
     rest = without_passwords(source).split("\n")
     while rest:
@@ -235,7 +238,7 @@ def on_one_line(source: str) -> str:
         words.append(line[:-1].rstrip() if goes_on else line)
         if not goes_on:
             break
-    text = " ".join(filter(None, words))
+    text = visible(" ".join(filter(None, words)))
     if len(text) > _LONGEST_NAME:
         return f"{text[: _LONGEST_NAME - 2].rstrip()} …"
     return f"{text} {_beginning(rest)}" if rest else text
@@ -245,7 +248,7 @@ def _beginning(document: list[str]) -> str:
     """The first line of a heredoc that says something, as BuildKit shows it."""
     said = (line.strip() for line in document[:-1])
     first = next((line for line in said if line and not line.startswith("#")), "")
-    return f"({first[:_LONGEST_BEGINNING].rstrip()}…)" if first else "…"
+    return f"({visible(first[:_LONGEST_BEGINNING].rstrip())}…)" if first else "…"
 
 
 def refuse_unsupported(instruction: StageInstruction) -> None:

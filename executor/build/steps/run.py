@@ -56,9 +56,8 @@ def run(instruction: Run, stage: Stage) -> None:
         with _foreign_explained(stage.state.image.platform):
             status = root.run(request, output)
     if status:
-        shown = "".join(f"\n    {line}" for line in output.tail)
         raise RunError(
-            f"{on_one_line(instruction.source)} ended with status {status}{shown}",
+            f"{on_one_line(instruction.source)} ended with status {status}",
             status=status,
             tail=output.tail,
             location=instruction.location,

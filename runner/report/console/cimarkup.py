@@ -15,6 +15,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from executor import events
 from executor.dataclass import dataclass
+from executor.errors import visible
 from runner.outcome import Outcome
 
 Level: TypeAlias = Literal["error", "warning"]
@@ -141,7 +142,7 @@ class GitHubMarkup:
 
 def _escaped(text: str, more: str = "") -> str:
     """As workflow commands want it: percent, CR and LF as %XX, in properties also colon and comma."""
-    return "".join(f"%{ord(char):02X}" if char in f"%\r\n{more}" else char for char in text)
+    return "".join(f"%{ord(char):02X}" if char in f"%\r\n{more}" else visible(char) for char in text)
 
 
 def markup_for(environment: Mapping[str, str]) -> Markup:

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from executor import events
 from executor.dataclass import dataclass
+from executor.errors import visible
 from runner.outcome import Outcome
 from runner.report.console.cimarkup import Markup, NoMarkup, Note
 from runner.report.console.heartbeat import Heartbeat
@@ -94,7 +95,9 @@ class Console:
                 for name, text in self._heartbeat.beats():
                     self._show(name, [Line(text, "dim")], now=True)
             case RunWarned():
-                self._write(paint(f"krunner: warning: {event.message}", "yellow", enabled=self._log.colour))
+                self._write(
+                    paint(f"krunner: warning: {visible(event.message)}", "yellow", enabled=self._log.colour)
+                )
             case RunFinished():
                 paper = self._results
                 shown = table(event.report, self._cached(), colour=paper.colour, width=paper.width)

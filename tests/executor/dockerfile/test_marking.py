@@ -2,7 +2,7 @@
 
 import pytest
 
-from executor.dockerfile.marking import quoted, quoting
+from executor.dockerfile.marking import fault_in, quoted, quoting
 from executor.dockerfile.parser import parse
 from executor.errors import Location, RegistryError, StepError
 
@@ -50,6 +50,17 @@ def at(line, text=TEXT):
 )
 def test_all_lines_of_the_instruction_are_there(line, lines):
     assert at(line) == lines
+
+
+def test_what_a_terminal_would_obey_is_written_out():
+    text = "FROM scratch\nRUN \x1b[2Ja\r\x9b1m\tb \u202e\n"
+    assert at(2, text) == ["  2 | >>> RUN \\x1b[2Ja\\r\\x9b1m\tb \\u202e"]
+
+
+def test_the_mark_stands_below_what_is_written_out():
+    step = parse("FROM scratch\nRUN \x1b\x1bmake \x07x\n").stages[0].instructions[0]
+    marked = fault_in(step, "\x07x", "wrong")
+    assert marked.excerpt.split("\n") == [r"  2 | RUN \x1b\x1bmake \x07x", "    |                  ^^^^^"]
 
 
 def test_a_part_of_an_instruction_has_its_own_lines():

@@ -17,6 +17,7 @@ from runner.runevents import (
     ImageStarted,
     RunFinished,
     RunStarted,
+    RunWarned,
     TimePassed,
 )
 
@@ -56,6 +57,21 @@ def show(sequence, *, colour=False, verbosity="normal"):
     for event in sequence:
         sink(event)
     return log.getvalue(), results.getvalue()
+
+
+def test_what_a_terminal_would_obey_is_written_out_but_for_what_commands_say():
+    told = [
+        events.StageStarted(index=0, name="", base="x\x1b[2J", position=1, total=1),
+        events.Warned(message="old \x1b[2J", location="a\x07:3"),
+        events.CommandOutput(stream="stdout", line="\x1b[1mbold"),
+    ]
+    log, _ = show([*(ImageEvent(name="a", event=event) for event in told), RunWarned(message="\x1b[2J")])
+    assert log.splitlines() == [
+        "a    | stage 0 from x\\x1b[2J, 1 of 1",
+        "a    | warning: a\\x07:3: old \\x1b[2J",
+        "a    |     \x1b[1mbold",
+        "krunner: warning: \\x1b[2J",
+    ]
 
 
 def test_the_log_of_a_build():

@@ -63,6 +63,8 @@ def test_golden(case):
         ("RUN <<-EOF\n\n\t# why\n\tset -e\n\tmake\nEOF", "RUN <<-EOF (set -e…)"),
         ("COPY <<EOF /x\nEOF", "COPY <<EOF /x …"),
         ("RUN a \\\n <<EOF\necho\nEOF", "RUN a <<EOF (echo…)"),
+        ("RUN \x1b]0;title\x07 a", r"RUN \x1b]0;title\x07 a"),
+        ("RUN <<EOF\n\x1b[2J\nEOF", r"RUN <<EOF (\x1b[2J…)"),
         ("ADD https://u:secret@h/x /x", "ADD https://***@h/x /x"),
         ("RUN " + "x" * 300, "RUN " + "x" * 194 + " …"),
     ],
