@@ -12,7 +12,7 @@
     ├── RegistryError         1   a registry refused (75 when it may be retried)
     │   ├── AuthError         1   401 or 403
     │   └── NotFoundError     1   404
-    ├── PushError             3   built, but not (fully) pushed
+    ├── PushError             3   built, but not (fully) pushed (75 when all that failed may be retried)
     ├── UnfitError            4   the machine is unfit: no mounts, no disk, a root that cannot be cleaned
     ├── TimedOutError         1   the time that an image may take is over
     ├── StoppedError        130   SIGINT (130) or SIGTERM (143)
@@ -221,13 +221,19 @@ class NotFoundError(RegistryError):
 
 
 class PushError(Error):
-    """The image is built, but at least one destination does not have it. `causes` has what each of them met."""
+    """The image is built, but at least one destination does not have it. `causes` has what each of them met.
+
+    Retryable when all of them are.
+    """
 
     exit_code = 3
 
     def __init__(self, message: str, *, hint: str = "", causes: Sequence[Error] = ()) -> None:
         super().__init__(message, hint=hint)
         self.causes = tuple(causes)
+        self.retryable = bool(causes) and all(cause.retryable for cause in causes)
+        if self.retryable:
+            self.exit_code = 75
 
 
 class UnfitError(Error):

@@ -5,6 +5,7 @@
     70         a bug of ours                    3    all built, but a push failed
     2          usage, or an invalid file        0    all built and pushed
 The first that applies wins, down the left column and then the right one. 2 comes before a run, never from one.
+What is not pushed because of another's failure does not count beside that.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from executor import errors
 from executor.dataclass import dataclass
 
 Status: TypeAlias = Literal["built", "push failed", "not pushed", "failed", "stopped", "skipped"]
-_WORST_FIRST = (errors.UnfitError.exit_code, errors.InternalError.exit_code, 1, 75, errors.PushError.exit_code)
+_TEMPORARY = 75
+_WORST_FIRST = (errors.UnfitError.exit_code, errors.InternalError.exit_code, errors.Error.exit_code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +56,17 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """What this image alone would make the run exit with. The status of a RUN is never passed on."""
-        if self.status in ("push failed", "not pushed"):
+        if self.status == "not pushed":
             return errors.PushError.exit_code
+        if self.status == "push failed":
+            return _TEMPORARY if self.retryable else errors.PushError.exit_code
         if self.status != "failed":
             return 0
         kind = getattr(errors, self.kind, errors.Error)
         for passed_on in (errors.UnfitError, errors.InternalError):
             if issubclass(kind, passed_on):
                 return passed_on.exit_code
-        return 75 if self.retryable else 1
+        return _TEMPORARY if self.retryable else errors.Error.exit_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,4 +83,15 @@ class RunReport:
         if self.signal:
             return 128 + self.signal
         codes = {outcome.exit_code for outcome in self.outcomes}
-        return next((code for code in _WORST_FIRST if code in codes), 0)
+        worst = next((code for code in _WORST_FIRST if code in codes), 0)
+        return worst or self._exit_code_of_passing()
+
+    def _exit_code_of_passing(self) -> int:
+        """Where no build has failed for good."""
+        failed = [outcome for outcome in self.outcomes if outcome.exit_code]
+        met = [outcome for outcome in failed if outcome.status != "not pushed"]
+        if met and all(outcome.retryable for outcome in met):
+            return _TEMPORARY
+        if any(outcome.status == "failed" for outcome in met):
+            return errors.Error.exit_code  # not all is built, and running again does not help
+        return errors.PushError.exit_code if failed else 0

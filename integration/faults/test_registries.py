@@ -134,12 +134,18 @@ def test_a_broken_download_is_tried_again(attempt: Attempt, fake: FakeRegistry) 
 def test_a_push_that_fails_is_told_from_a_build_that_fails(
     attempt: Attempt, fake: FakeRegistry, tmp_path: Path
 ) -> None:
-    fake.faults.append(Fault(path="/manifests/", method="PUT", status=500, times=10))
+    fake.faults.append(Fault(path="/manifests/", method="PUT", status=403, times=10))
     flags = [f"--destination={fake.host}/mine", f"--digest-file={tmp_path / 'digest'}"]
     outcome = attempt(f"FROM {fake.host}/base\nRUN echo > /x\n", *flags)
     assert outcome.status == 3, outcome.log
     assert f"{fake.host}/mine" in outcome.log
     assert not (tmp_path / "digest").exists(), "the digest file tells of a push"
+
+
+def test_a_push_that_may_be_tried_again_is_told_by_the_status(attempt: Attempt, fake: FakeRegistry) -> None:
+    fake.faults.append(Fault(path="/manifests/", method="PUT", status=500, times=10))
+    outcome = attempt("FROM scratch\nENV a=1\n", f"--destination={fake.host}/mine", "--push-retry=1")
+    assert outcome.status == 75, outcome.log
 
 
 def test_a_push_is_tried_again_as_often_as_asked(attempt: Attempt, fake: FakeRegistry) -> None:

@@ -82,6 +82,15 @@ def test_run_errors_pass_the_status_on():
     assert errors.RunError("x", status=300).exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("causes", "code"),
+    [((), 3), ((503,), 75), ((0, 429), 75), ((503, 403), 3)],
+)
+def test_a_push_may_be_retried_when_all_that_failed_may(causes: tuple[int, ...], code: int) -> None:
+    error = errors.PushError("x", causes=[errors.RegistryError("y", status=status) for status in causes])
+    assert (error.exit_code, error.retryable) == (code, code == 75)
+
+
 def test_what_a_terminal_would_obey_is_written_out_in_errors() -> None:
     place = errors.Location("a\x1b", 1, 2)
     error = errors.StepError("no \x1b[2J\nhere\t\x9b", hint="not \x07", location=place)

@@ -5,7 +5,9 @@ from runner.outcome import Outcome, RunReport
 OK = Outcome(name="a", status="built")
 STOPPED = Outcome(name="a", status="stopped")
 SKIPPED = Outcome(name="a", status="skipped")
-PUSH = Outcome(name="a", status="push failed", kind="PushError", retryable=True)
+PUSH = Outcome(name="a", status="push failed", kind="PushError")
+PUSH_AGAIN = Outcome(name="a", status="push failed", kind="PushError", retryable=True)
+HELD = Outcome(name="a", status="not pushed")
 
 
 def failed(kind, retryable=False):
@@ -28,7 +30,15 @@ TEMPORARY, UNFIT, BUG = failed("RegistryError", retryable=True), failed("UnfitEr
         ([OK, PUSH], 0, 3),
         ([PUSH, RUN], 0, 1),
         ([OK, TEMPORARY], 0, 75),
-        ([TEMPORARY, PUSH], 0, 75),
+        ([OK, PUSH_AGAIN], 0, 75),
+        ([PUSH_AGAIN, PUSH], 0, 3),
+        ([HELD], 0, 3),
+        ([PUSH_AGAIN, HELD], 0, 75),
+        ([PUSH, HELD], 0, 3),
+        ([TEMPORARY, HELD], 0, 75),
+        ([RUN, HELD], 0, 1),
+        ([TEMPORARY, PUSH_AGAIN], 0, 75),
+        ([TEMPORARY, PUSH], 0, 1),
         ([TEMPORARY, RUN], 0, 1),
         ([RUN, BUG, PUSH], 0, 70),
         ([BUG, UNFIT, RUN], 0, 4),

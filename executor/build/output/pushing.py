@@ -270,13 +270,8 @@ def _push_error(failures: Sequence[tuple[Reference, Error]], destinations: int, 
     causes = [error for _, error in failures]
     if destinations == 1:
         target, error = failures[0]
-        failed = PushError(f"{but}not pushed to {target}: {error}", hint=error.hint, causes=causes)
-    else:
-        lines = "".join(f"\n    {target}: {error}" for target, error in failures)
-        hints = {error.hint for error in causes}
-        hint = hints.pop() if len(hints) == 1 else ""
-        failed = PushError(
-            f"{but}{len(failures)} of {destinations} pushes failed:{lines}", hint=hint, causes=causes
-        )
-    failed.retryable = all(error.retryable for error in causes)
-    return failed
+        return PushError(f"{but}not pushed to {target}: {error}", hint=error.hint, causes=causes)
+    lines = "".join(f"\n    {target}: {error}" for target, error in failures)
+    hints = {error.hint for error in causes}
+    hint = hints.pop() if len(hints) == 1 else ""
+    return PushError(f"{but}{len(failures)} of {destinations} pushes failed:{lines}", hint=hint, causes=causes)
