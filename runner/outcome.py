@@ -56,17 +56,15 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """What this image alone would make the run exit with. The status of a RUN is never passed on."""
-        if self.status == "not pushed":
-            return errors.PushError.exit_code
-        if self.status == "push failed":
-            return _TEMPORARY if self.retryable else errors.PushError.exit_code
-        if self.status != "failed":
+        if self.status not in ("failed", "push failed", "not pushed"):
             return 0
         kind = getattr(errors, self.kind, errors.Error)
         for passed_on in (errors.UnfitError, errors.InternalError):
             if issubclass(kind, passed_on):
                 return passed_on.exit_code
-        return _TEMPORARY if self.retryable else errors.Error.exit_code
+        if self.retryable:
+            return _TEMPORARY
+        return errors.Error.exit_code if self.status == "failed" else errors.PushError.exit_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from executor.dataclass import replace
+from executor.errors import InternalError, UnfitError, machine_faults_explained
 from executor.spec import PushPhase, PushSpec, WaitingImage
 from runner.model import ImageSpec, PushMode
 from runner.outcome import Outcome, RunReport
@@ -102,6 +103,18 @@ def merged(built: Outcome, push: Outcome) -> Outcome:
     )
 
 
+def broken_off(name: str, error: InternalError | UnfitError, built: Outcome | None = None) -> Outcome:
+    """The outcome of an image during whose build, or push after it was `built`, the machinery broke."""
+    failed = Outcome(name=name, status="failed", kind=type(error).__name__, message=error.message, hint=error.hint)
+    return merged(built, failed) if built else failed
+
+
+def never_pushed(built: Outcome, error: InternalError | UnfitError) -> Outcome:
+    """The outcome of an image whose push was not begun when the machinery broke."""
+    hint = f"{error.hint}; {RESUME}" if error.hint else RESUME
+    return replace(_not_pushed(built, error.message), kind=type(error).__name__, hint=hint)
+
+
 def _not_pushed(outcome: Outcome, reason: str) -> Outcome:
     return replace(outcome, status="not pushed", message=reason, hint=RESUME)
 
@@ -122,9 +135,20 @@ def resume(crew: Crew, waiting: Sequence[WaitingImage], home: str, sink: RunSink
     for position, name in enumerate(built, start=1):
         sink(ImageStarted(name=name, position=position, total=len(built)))
     outcomes: dict[str, Outcome] = {}
-    for outcome in push_all(crew, jobs, built):
+
+    def conclude(outcome: Outcome) -> None:
         outcomes[outcome.name] = outcome
         sink(ImageFinished(outcome=outcome))
+
+    try:
+        with machine_faults_explained():
+            for outcome in push_all(crew, jobs, built):
+                conclude(outcome)
+    except (InternalError, UnfitError) as error:
+        for running in crew.abandon():
+            conclude(broken_off(running.name, error, built[running.name]))
+        for name in [name for name in built if name not in outcomes]:
+            conclude(never_pushed(built[name], error))
     report = RunReport(
         outcomes=tuple(outcomes[name] for name in built), seconds=time.monotonic() - started, signal=crew.signal
     )

@@ -17,7 +17,7 @@ from runner.model import ImageSpec, PushMode
 from runner.outcome import Outcome, RunReport, Status
 from runner.planning.plan import PlannedImage, RunPlan
 from runner.run.crew import Crew, Done, Patience
-from runner.run.pushing import HeldPushes, merged
+from runner.run.pushing import HeldPushes, broken_off, merged, never_pushed
 from runner.run.resuming import Resumption
 from runner.run.signals import SignalSource
 from runner.run.workers import WorkerPool
@@ -51,6 +51,7 @@ class Scheduler:
         self._begun: dict[str, int] = {}  # how often
         self._not_before: dict[str, float] = {}  # by time.monotonic()
         self._outcomes: dict[str, Outcome] = {}
+        self._held: set[str] = set()  # built, and to be pushed
         self._digests: dict[str, str] = {}
         self._crew = Crew(pool, signals, sink, options.patience)
         self._pushes = HeldPushes(self._crew, options.push)
@@ -145,6 +146,7 @@ class Scheduler:
             self._try_again(outcome, policy)
         elif self._pushes.holds(self._planned[outcome.name].image, outcome):
             self._outcomes[outcome.name] = outcome
+            self._held.add(outcome.name)
             self._provide(outcome)
         else:
             self._conclude(outcome)
@@ -162,6 +164,7 @@ class Scheduler:
 
     def _conclude(self, outcome: Outcome) -> None:
         self._outcomes[outcome.name] = outcome
+        self._held.discard(outcome.name)
         self._provide(outcome)
         self._sink(ImageFinished(outcome=outcome))
         if self._options.fail_fast and outcome.status in ("failed", "push failed") and not self._crew.halt:
@@ -174,17 +177,22 @@ class Scheduler:
             self._digests.update(dict.fromkeys(references, outcome.digest))
 
     def _give_up(self, error: InternalError | UnfitError) -> None:
-        """The machinery is broken, or lacks what it needs: what ran has failed, what waited is skipped."""
+        """The machinery is broken, or lacks what it needs: what ran has failed, what waited is skipped.
+
+        What is built stays so, with its push failed or never begun.
+        """
         for running in self._crew.abandon():
-            self._conclude(_broken(running.name, error))
+            self._conclude(self._broken(running.name, error))
         for planned in self._waiting:
             self._skip(planned, error.message)
         for name in self._planned.keys() - self._outcomes.keys():
-            self._conclude(_broken(name, error))
+            self._conclude(self._broken(name, error))
+        for name in [name for name in self._planned if name in self._held]:
+            self._conclude(never_pushed(self._outcomes[name], error))
 
-
-def _broken(name: str, error: InternalError | UnfitError) -> Outcome:
-    return Outcome(name=name, status="failed", kind=type(error).__name__, message=error.message, hint=error.hint)
+    def _broken(self, name: str, error: InternalError | UnfitError) -> Outcome:
+        built = self._outcomes[name] if name in self._held else self._options.resumption.built.get(name)
+        return broken_off(name, error, built)
 
 
 def _cause(outcome: Outcome | None) -> str:

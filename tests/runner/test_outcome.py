@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from runner.outcome import Outcome, RunReport
@@ -33,6 +35,8 @@ TEMPORARY, UNFIT, BUG = failed("RegistryError", retryable=True), failed("UnfitEr
         ([OK, PUSH_AGAIN], 0, 75),
         ([PUSH_AGAIN, PUSH], 0, 3),
         ([HELD], 0, 3),
+        ([replace(HELD, kind="UnfitError"), PUSH], 0, 4),
+        ([replace(PUSH, kind="InternalError"), HELD], 0, 70),
         ([PUSH_AGAIN, HELD], 0, 75),
         ([PUSH, HELD], 0, 3),
         ([TEMPORARY, HELD], 0, 75),

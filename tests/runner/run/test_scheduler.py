@@ -10,11 +10,12 @@ import pytest
 
 from executor import events
 from executor.errors import InternalError, Location
-from executor.spec import BuildResult, BuildSpec, OutputSpec, PushSpec, RetryPolicy
+from executor.spec import BuildResult, BuildSpec, OutputSpec, PushSpec, RetryPolicy, WaitingImage
 from runner.model import ImageSpec
 from runner.planning.plan import PlannedImage, RunPlan
 from runner.run import scheduler
-from runner.run.crew import Patience
+from runner.run.crew import Crew, Patience
+from runner.run.pushing import resume
 from runner.run.scheduler import RunOptions, Scheduler
 from runner.run.workers import Ended, Launched, ZygotePool
 from runner.runevents import ImageEvent, ImageFinished, ImageStarted, RunFinished, TimePassed
@@ -504,6 +505,56 @@ def test_nothing_is_tagged_when_content_is_missing(run):
         ("push failed", "denied"),
     ]
     assert report.exit_code == 3
+
+
+def lost(pool, _number):
+    pool.end(InternalError("the zygote died", hint="restart"))
+
+
+def no_files(_pool, _number):
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize("push", ["end", "all-or-nothing"])
+def test_what_is_built_stays_so_when_the_machinery_breaks_in_the_pushes(run, push):
+    names = "abcdef"  # of which four are pushed at once
+    script = {name: in_turn(pushed, lost if name == "a" else hang) for name in names}
+    report, _, _ = run(script, keep=names, push=push, jobs=1)
+    assert [(o.status, o.message) for o in report.outcomes] == [
+        *[("push failed", "the zygote died")] * 4,
+        *[("not pushed", "the zygote died")] * 2,
+    ]
+    assert [o.digest for o in report.outcomes] == [f"sha256:{name}" for name in names]
+    assert report.outcomes[-1].hint == "restart; `krunner push --resume` pushes what is built"
+    assert report.exit_code == 70
+
+
+def test_what_is_built_stays_so_when_the_machine_has_nothing_left_for_pushes(run):
+    script = {"a": in_turn(pushed, no_files), "b": pushed, "c": pushed}
+    report, _, _ = run(script, keep="ab", push="end")
+    assert statuses(report) == {"a": "not pushed", "b": "not pushed", "c": "built"}
+    assert report.exit_code == 4
+
+
+def test_pushing_what_waits_is_reported_when_the_machinery_breaks():
+    pool, source, seen = ByHand({"a": pushed, "b": no_files, "c": pushed}), NoSignals(), []
+    waiting = [
+        WaitingImage(keep=name, name=name, digest=f"sha256:{name}", size=1, destinations=()) for name in "abc"
+    ]
+    crew = Crew(pool, source, seen.append, Patience())
+    try:
+        report = resume(crew, waiting, "", seen.append)
+    finally:
+        crew.close()
+        pool.close()
+        source.close()
+    assert [(o.status, o.digest) for o in report.outcomes] == [
+        ("push failed", "sha256:a"),
+        ("not pushed", "sha256:b"),
+        ("not pushed", "sha256:c"),
+    ]
+    assert report.exit_code == 4
+    assert isinstance(seen[-1], RunFinished)
 
 
 def test_fail_fast_holds_for_pushes_too(run):
