@@ -17,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -27,7 +28,7 @@ from executor.image.digest import Digest
 from executor.image.layout import Layout, blob_path, locked_folder, read_layout, write_layout
 from executor.image.manifest import Manifest
 from executor.image.reference import Reference
-from executor.image.verified import BUFFER, verified
+from executor.image.verified import BUFFER, LARGEST_DOCUMENT, read_document, verified
 from executor.registry.client import RegistryClient
 from executor.store import BlobStore
 
@@ -121,8 +122,7 @@ class RegistryPlace:
         manifest = entry_manifest(fetched.content, fetched.descriptor.media_type)
         repository = self._repository.name
         try:
-            with self._client.open_blob(repository, manifest.config) as stream:
-                config_bytes = stream.read()
+            config_bytes = read_document(partial(self._client.open_blob, repository), manifest.config)
         except NotFoundError:
             raise ImageError("the registry has its manifest but not its configuration") from None
         if not self._client.has_blob(repository, manifest.layers[0].digest):
@@ -219,11 +219,11 @@ class FolderPlace:
         folder = self._path / key
         _mark(str(folder / "manifest.json"))
         try:
-            manifest = entry_manifest((folder / "manifest.json").read_bytes())
+            manifest = entry_manifest(_small(folder / "manifest.json"))
         except FileNotFoundError:
             return None
         try:
-            entry = from_image(key, manifest, (folder / "config.json").read_bytes())
+            entry = from_image(key, manifest, _small(folder / "config.json"))
             _import_layer(entry, manifest, self._blobs, lambda: (folder / "layer").open("rb"))
         except FileNotFoundError as error:
             if not folder.exists():
@@ -245,6 +245,15 @@ class FolderPlace:
                 if (self._path / key).is_dir():
                     os.rename(self._path / key, Path(new, "old"))
                 os.rename(folder, self._path / key)
+
+
+def _small(path: Path) -> bytes:
+    """A manifest or a configuration. Raises ImageError for what is too large for one, and OSError."""
+    with path.open("rb") as file:
+        content = file.read(LARGEST_DOCUMENT + 1)
+    if len(content) > LARGEST_DOCUMENT:
+        raise ImageError(f"{path} is too large for a manifest or a configuration")
+    return content
 
 
 def _mark(file: str) -> None:

@@ -27,7 +27,7 @@ from executor.image.digest import Digest
 from executor.image.manifest import Manifest, parse_manifest
 from executor.image.platform import Platform
 from executor.image.reference import Reference
-from executor.image.verified import BUFFER, verified
+from executor.image.verified import BUFFER, LARGEST_DOCUMENT, read_document, verified
 from executor.replacing import replacing
 from executor.store.locks import locked
 
@@ -66,12 +66,14 @@ class WarmedImages:
         return found if fresh and found.reference == str(reference) else None
 
     def read(self, descriptor: Descriptor) -> bytes:
-        """A whole small blob. Raises ImageError when it is not here, or not what it should be."""
+        """A manifest, an index or a configuration. Raises ImageError when it is not here, or damaged."""
         try:
-            with verified(open(self._blob(descriptor), "rb", buffering=0), descriptor) as stream:
-                return stream.read()
+            return read_document(self._opened, descriptor)
         except OSError as error:
             raise ImageError(f"cannot read blob {descriptor.digest} in {self.folder}: {error.strerror}") from error
+
+    def _opened(self, descriptor: Descriptor) -> BinaryIO:
+        return verified(open(self._blob(descriptor), "rb", buffering=0), descriptor)
 
     def open_blob(self, descriptor: Descriptor) -> BinaryIO | None:
         """A blob that was looked through and found right; None when it is not here, or is damaged."""
@@ -149,7 +151,8 @@ class WarmedImages:
 
 
 def _read_record(path: str) -> WarmedImage:
-    document = json.loads(Path(path).read_bytes())
+    with open(path, "rb") as file:
+        document = json.loads(file.read(LARGEST_DOCUMENT))  # what is cut off is no JSON
     return WarmedImage(
         reference=document["reference"],
         platform=Platform.parse(document["platform"]),

@@ -20,9 +20,8 @@ from executor.errors import ImageError
 from executor.image import mediatypes
 from executor.image.descriptor import Descriptor
 from executor.image.manifest import Index, parse_manifest
-from executor.image.verified import BUFFER, verified
+from executor.image.verified import BUFFER, LARGEST_DOCUMENT, verified
 
-_LARGEST_DOCUMENT = 8 * 1024 * 1024
 _MOST_LINKS = 8
 
 
@@ -51,13 +50,13 @@ class Archive:
     def document(self, name: str) -> Any:
         """A file of JSON, read. Raises ImageError when it is none, or larger than any that is needed."""
         with self.open(name) as stream:
-            content = stream.read(_LARGEST_DOCUMENT + 1)
+            content = stream.read(LARGEST_DOCUMENT + 1)
+        if len(content) > LARGEST_DOCUMENT:
+            raise ImageError(f"{name} in {self.path} is larger than {LARGEST_DOCUMENT // 2**20} MiB")
         try:
-            if len(content) <= _LARGEST_DOCUMENT:
-                return json.loads(content)
+            return json.loads(content)
         except (ValueError, RecursionError):
-            pass
-        raise ImageError(f"the archive {self.path} is malformed: {name} is not JSON")
+            raise ImageError(f"the archive {self.path} is malformed: {name} is not JSON") from None
 
     def _target(self, name: str) -> str:
         name = posixpath.normpath(name)

@@ -25,14 +25,15 @@ from executor.image import mediatypes
 from executor.image.descriptor import Descriptor
 from executor.image.manifest import Index, Manifest, parse_manifest
 from executor.image.reference import Reference
-from executor.image.verified import BUFFER, verified
+from executor.image.verified import BUFFER, LARGEST_DOCUMENT, read_document, verified
 from executor.replacing import replacing, write_whole
 
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
 MARKER = b'{"imageLayoutVersion":"1.0.0"}'
 
-_LARGEST_MANIFEST = 8 * 1024 * 1024
+_LARGEST_INDEX = 4 * LARGEST_DOCUMENT
+"""Bytes of index.json, which has an entry for each layer of a cache."""
 SPARED = 3600.0
 """Seconds; what was needed as lately as that may be in the hands of another process."""
 
@@ -73,9 +74,8 @@ class Layout:
             raise ImageError(f"cannot read {path}: {error.strerror}") from error
 
     def read(self, descriptor: Descriptor) -> bytes:
-        """A whole small blob, checked."""
-        with self.open(descriptor) as stream:
-            return stream.read()
+        """A manifest, an index or a configuration, checked. Raises ImageError."""
+        return read_document(self.open, descriptor)
 
 
 def read_layout(path: str) -> Layout:
@@ -117,10 +117,8 @@ def content_of(document: bytes, media_type: str, open_blob: Opener) -> Iterator[
         return
     for entry in parsed.manifests:
         yield entry
-        if entry.size > _LARGEST_MANIFEST:
-            raise ImageError(f"{entry.digest} is too large for a manifest")
-        with verified(open_blob(entry), entry) as stream:
-            yield from content_of(stream.read(), entry.media_type, open_blob)
+        content = read_document(lambda entry: verified(open_blob(entry), entry), entry)
+        yield from content_of(content, entry.media_type, open_blob)
 
 
 def remove_unreferenced(path: str) -> None:
@@ -225,7 +223,10 @@ def _read_index(path: str) -> Index:
 def _read_json(path: str) -> Mapping[str, Any]:
     try:
         with open(path, "rb", opener=_open_regular) as file:
-            document = json.load(file)
+            content = file.read(_LARGEST_INDEX + 1)
+        if len(content) > _LARGEST_INDEX:
+            raise ImageError(f"{path} is larger than {_LARGEST_INDEX // 2**20} MiB, which no image needs")
+        document = json.loads(content)
     except FileNotFoundError:
         raise ImageError(
             f"{os.path.dirname(path)} is not an OCI layout: it has no {os.path.basename(path)}"

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from typing import BinaryIO
 
 from executor.errors import ImageError
 from executor.image.descriptor import Descriptor
 
 BUFFER = 256 * 1024
+LARGEST_DOCUMENT = 8 * 1024 * 1024
+"""Bytes of a manifest, an index or a configuration. Registries must take manifests of 4 MiB (distribution spec,
+"Pushing Manifests"); more is an attack or an accident."""
+
+
+def read_document(open_blob: Callable[[Descriptor], BinaryIO], descriptor: Descriptor) -> bytes:
+    """A manifest, an index or a configuration as a whole. Raises ImageError for what is too large for one."""
+    if descriptor.size > LARGEST_DOCUMENT:
+        raise ImageError(f"{descriptor.digest} is too large for a manifest or a configuration")
+    with open_blob(descriptor) as stream:
+        return stream.read()
 
 
 def verified(stream: BinaryIO, descriptor: Descriptor) -> BinaryIO:

@@ -14,6 +14,7 @@ from executor.image.descriptor import Descriptor
 from executor.image.layout import IMAGE_NAME, REF_NAME, Layout, Opener, read_layout
 from executor.image.manifest import Index, parse_manifest
 from executor.image.reference import Reference
+from executor.image.verified import read_document
 from executor.push.saved import ConvertedImage
 
 _SHOWN = 8
@@ -97,8 +98,7 @@ def _of_platforms(layout: Layout | ArchivedLayout) -> Iterator[_Candidate]:
     for entry in layout.index.manifests:
         if entry.media_type not in mediatypes.INDEXES:
             continue
-        with layout.open(entry) as stream:
-            parsed = parse_manifest(stream.read(), entry.media_type)
+        parsed = parse_manifest(read_document(layout.open, entry), entry.media_type)
         for child in parsed.manifests if isinstance(parsed, Index) else ():
             load = partial(ImageOnDisk, descriptor=child, open=layout.open)
             yield _Candidate(names=(), digest=child.digest, load=load)

@@ -19,14 +19,13 @@ from executor.events import Sink
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.reference import Reference
-from executor.image.verified import BUFFER
+from executor.image.verified import BUFFER, read_document
 from executor.push.ondisk import ImageOnDisk, find_in_archive, find_in_layout
 from executor.registry.client import RegistryClient
 from executor.registry.credentials import Keychain
 from executor.registry.push import PushBlob
 from executor.spec import OutputSpec, RegistryOptions
 
-_LARGEST_DOCUMENT = 8 * 1024 * 1024
 _DAMAGED = "what is on disk is not whole: was it copied or kept as an artifact in full? Else build it again"
 
 
@@ -77,12 +76,6 @@ def _push(image: Pushable, targets: tuple[Reference, ...], request: PushRequest,
 def _pushable(image: ImageOnDisk, stop: StopFlag, sink: Sink) -> Pushable:
     """The image with all that it names. That all is there is seen now, whether it is sound while it is sent."""
 
-    def read(descriptor: Descriptor) -> bytes:
-        if descriptor.size > _LARGEST_DOCUMENT:
-            raise ImageError(f"{descriptor.digest} is too large for a manifest")
-        with image.open(descriptor) as stream:
-            return stream.read()
-
     def blob(descriptor: Descriptor) -> PushBlob:
         if not descriptor.urls:
             image.open(descriptor).close()
@@ -92,7 +85,7 @@ def _pushable(image: ImageOnDisk, stop: StopFlag, sink: Sink) -> Pushable:
         return io.BufferedReader(Sent(image.open(descriptor), stop, Meter(sink, "push", descriptor)), BUFFER)
 
     try:
-        return read_pushable(image.descriptor, read, blob)
+        return read_pushable(image.descriptor, partial(read_document, image.open), blob)
     except ImageError as error:
         error.hint = error.hint or _DAMAGED
         raise

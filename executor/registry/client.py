@@ -16,6 +16,7 @@ from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.manifest import parse_manifest
 from executor.image.reference import Reference
+from executor.image.verified import LARGEST_DOCUMENT
 from executor.registry.answers import read_body
 from executor.registry.blobs import BlobReader
 from executor.registry.connection import Call, Connection
@@ -31,9 +32,6 @@ from executor.spec import RegistryOptions, RetryPolicy
 
 if TYPE_CHECKING:
     from executor.registry.early import EarlyUpload, GrowingBlob
-
-LARGEST_MANIFEST = 8 * 1024 * 1024
-"""Bytes. Registries must take 4 MiB (distribution spec, "Pushing Manifests"); more is an attack or an accident."""
 
 _T = TypeVar("_T")
 _ACCEPT = ", ".join((*mediatypes.MANIFESTS, *mediatypes.INDEXES))
@@ -179,7 +177,7 @@ class RegistryClient:
         call = _manifest_call("GET", reference, f"pull {reference}")
         response = self._connection(reference.registry).call(call)
         content_type = response.headers.get("Content-Type", "")
-        content = read_body(response, LARGEST_MANIFEST, reference.registry)
+        content = read_body(response, LARGEST_DOCUMENT, reference.registry)
         digest = Digest.of(content) if reference.digest is None else _verified(content, reference.digest)
         media_type = parse_manifest(content, content_type).media_type
         return FetchedManifest(descriptor=Descriptor(media_type, digest, len(content)), content=content)

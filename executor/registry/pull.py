@@ -13,11 +13,11 @@ from executor.image.descriptor import Descriptor
 from executor.image.manifest import Index, Manifest, parse_manifest
 from executor.image.platform import Platform
 from executor.image.reference import Reference
+from executor.image.verified import LARGEST_DOCUMENT
 from executor.registry.client import FetchedManifest
 from executor.registry.numbers import whole_number
 
 _DEEPEST_INDEX = 4
-_LARGEST_CONFIG = 8 * 1024 * 1024
 _LOWEST_ARM = 5
 _ARM64_RUNS_ARM = 8
 _HIGHEST_LEVEL = 20
@@ -111,7 +111,7 @@ def _preferences(platform: Platform) -> Iterator[Platform]:
 
 
 def _read_config(client: ManifestSource, reference: Reference, manifest: Manifest) -> bytes:
-    if manifest.config.size > _LARGEST_CONFIG:
+    if manifest.config.size > LARGEST_DOCUMENT:
         raise ImageError(f"the configuration of {reference} would have {manifest.config.size} bytes")
     with client.open_blob(reference.name, manifest.config) as stream:
         return stream.read()

@@ -163,6 +163,15 @@ def test_every_damaged_file_is_noticed_and_mended(client, tmp_path, put, layer, 
             assert store.blobs.read(layer.descriptor.digest)
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "config.json"])
+def test_a_file_that_is_too_large_is_not_read(client, store, tmp_path, put, layer, name):
+    place = open_place(f"dir:{tmp_path}/cache", client, store.blobs)
+    put(place, entry_of(layer))
+    os.truncate(tmp_path / "cache" / entry_of(layer).key / name, 2**40)  # more than there is memory
+    with pytest.raises(ImageError, match="is too large"):
+        place.get(entry_of(layer).key)
+
+
 @pytest.mark.parametrize("kind", ["oci", "dir"])
 def test_a_put_that_fails_leaves_nothing_half(client, store, tmp_path, layer, kind):
     place = open_place(f"{kind}:{tmp_path}/cache", client, store.blobs)

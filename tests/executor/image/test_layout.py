@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from executor.image.layout import (
     write_layout,
 )
 from executor.image.manifest import Manifest, parse_manifest
+from executor.image.verified import LARGEST_DOCUMENT
 from tests.support.images import SmallImage, small_image
 
 
@@ -158,6 +160,22 @@ def test_malformed_layouts_are_refused(tmp_path: Path, file: str, content: str |
         (tmp_path / file).write_text(content)
     with pytest.raises(ImageError, match=complaint):
         read_layout(str(tmp_path))
+
+
+@pytest.mark.parametrize("file", ["oci-layout", "index.json"])
+def test_what_is_too_large_is_not_read(tmp_path: Path, file: str) -> None:
+    add(tmp_path, small_image())
+    os.truncate(tmp_path / file, 2**40)  # more than there is memory
+    with pytest.raises(ImageError, match="is larger than 32 MiB"):
+        read_layout(str(tmp_path))
+
+
+def test_a_manifest_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    image = small_image()
+    add(tmp_path, image)
+    large = replace(image.manifest.config, size=LARGEST_DOCUMENT + 1)
+    with pytest.raises(ImageError, match="too large for a manifest"):
+        read_layout(str(tmp_path)).read(large)
 
 
 def test_a_malformed_index_is_not_overwritten(tmp_path: Path) -> None:

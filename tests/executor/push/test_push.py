@@ -338,6 +338,7 @@ def test_a_destination_has_to_be_named(registry: FakeRegistry, tmp_path: Path) -
         {"manifest.json": b'[{"Config": "c", "Layers": ["x"]}]', "c": b'{"rootfs": {"diff_ids": []}}'},
         {"manifest.json": b'[{"Config": "c", "Layers": []}]', "c": b'{"rootfs": {"diff_ids": [1]}}'},
         {"index.json": b"[]"},
+        {"index.json": b'{"manifests": []}' + b" " * 2**23},
         {"index.json": b'{"manifests": [{"digest": 1}]}'},
     ],
 )

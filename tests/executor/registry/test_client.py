@@ -15,7 +15,7 @@ from executor.image import mediatypes
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.reference import Reference
-from executor.registry.client import LARGEST_MANIFEST
+from executor.image.verified import LARGEST_DOCUMENT
 from executor.spec import RetryPolicy
 from tests.executor.registry.conftest import ClientMaker
 from tests.support.fake_registry import FakeRegistry, Fault
@@ -76,7 +76,7 @@ def test_what_is_not_a_manifest(
 
 
 def test_a_huge_manifest_is_not_read_whole(registry: FakeRegistry, client: ClientMaker) -> None:
-    reference = put(registry, b" " * (LARGEST_MANIFEST + 1))
+    reference = put(registry, b" " * (LARGEST_DOCUMENT + 1))
     with pytest.raises(RegistryError, match="more than"):
         client(retry=RetryPolicy()).get_manifest(reference)
 
