@@ -20,6 +20,7 @@ from executor.rootfs.command.runmounts import RunMount, mount_all, mount_proc
 from executor.rootfs.command.strays import mark
 from executor.rootfs.kernel import syscalls
 from executor.rootfs.kernel.propagation import make_mounts_private
+from executor.snapshot.index import await_next_tick
 
 # The capabilities Docker gives to a container; what is left out cannot be had inside, by set-uid programs neither.
 _CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
@@ -36,6 +37,7 @@ class Confinement:
     made (targets are host paths).
     `bind_root` makes the root a mount of its own, which a plain directory needs before pivot_root.
     `command_mounts` are those of the request, in order; `staging` is an empty directory for making them.
+    The command begins when what it changes gets a later time than `not_before`, in ns; that goes by meanwhile.
     """
 
     root: str
@@ -44,6 +46,7 @@ class Confinement:
     bind_root: bool = False
     command_mounts: Sequence[CommandMount] = ()
     staging: str = ""
+    not_before: int = 0
 
 
 class _Refusal(Exception):  # noqa: N818 - a message on its way out of the child
@@ -145,6 +148,7 @@ def _become(
         syscalls.die_with_parent(signal.SIGKILL)
         _enter_cwd(request.cwd)
         _default_signals()
+        await_next_tick(confinement.not_before)
         _execute(request)
     except _Refusal as refusal:
         _tell(failure, refusal)

@@ -117,10 +117,6 @@ class InPlaceDriver:
         """The paths of this container that no image may take."""
         return self._written - {"/"} | staying(self.store.home)
 
-    def left_out(self) -> frozenset[str]:
-        """The paths of this container whose files change by themselves, or are not the container's."""
-        return (self.staying() | {*_CHANGES}).difference(_STAYS)
-
     def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> InPlaceRoot:
         """See `Driver.open_root`."""
         self._expect_commands()
@@ -133,7 +129,7 @@ class InPlaceDriver:
     def _expect_commands(self) -> None:
         """Do what has to be done before the first command beside what is done until then."""
         begin_sealing()
-        self.own_files.begin_copying(self.left_out())
+        self.own_files.begin_copying(_left_out(self.staying()))
 
     def await_trees(self) -> None:
         """Wait until nothing is unpacked in the background: a command could change what is not yet known."""
@@ -186,7 +182,8 @@ class InPlaceRoot:
                 on_line("stderr", f"{path} of the image cannot be seen: this container needs its own")
             write_secrets(_SECRETS, request.mounts)
             write_scripts("/dev", request.scripts)
-            return process.run(request, Confinement(root="/", namespaces=False), on_line)
+            confinement = Confinement(root="/", namespaces=False, not_before=way.takeover.moved_at)
+            return process.run(request, confinement, on_line)
 
     @contextmanager
     def _way_back(self, turn: bytes, request: RunRequest, on_line: OnLine) -> Iterator[WayBack]:
@@ -195,7 +192,8 @@ class InPlaceRoot:
         layers, scratch = os.path.join(home, "unpacked"), os.path.dirname(self.path)
         own, others = self._driver.own_files, Bystanders(FOLDER, RECORD)
         dev, files = LentDev(FOLDER), LentFiles(FOLDER)
-        own.note(self._driver.left_out())
+        stays = self._driver.staying()
+        own.note(_left_out(stays))
         try:
             others.note(layers, tuple(self._other_stages()))
             dev.lend()
@@ -204,7 +202,15 @@ class InPlaceRoot:
             raise UnfitError(f"cannot note what a command may change: {error.strerror}") from error
         with closing(Footholds((HOME, FOLDER, layers, scratch))) as footholds:
             takeover = Takeover(guard.permit(), FOLDER)
-            way = WayBack(takeover=takeover, dev=dev, files=files, own=own, others=others, footholds=footholds)
+            way = WayBack(
+                takeover=takeover,
+                dev=dev,
+                files=files,
+                own=own,
+                others=others,
+                footholds=footholds,
+                stays=stays,
+            )
             with watched(way.descriptors, lambda journal: way.undo_alone(turn, journal)) as takeover.tell:
                 try:
                     yield way
@@ -244,7 +250,7 @@ class InPlaceRoot:
     @contextmanager
     def _in_place(self, way: WayBack) -> Iterator[frozenset[str]]:
         """The tree in place of `/`; what of it cannot be seen."""
-        hidden = way.takeover.begin(self.path, self._driver.staying())
+        hidden = way.takeover.begin(self.path, way.stays)
         try:
             yield frozenset(hidden)
         finally:
@@ -327,6 +333,11 @@ def staying(home: str) -> set[str]:
             paths.add(os.readlink(f"/proc/{process_id}/cwd"))
     paths.update(mount.point for mount in mounts())
     return paths - {"/"}
+
+
+def _left_out(staying: Collection[str]) -> frozenset[str]:
+    """The paths of this container whose files change by themselves, or are not the container's."""
+    return frozenset(staying).union(_CHANGES).difference(_STAYS)
 
 
 def _is_memory(path: str) -> bool:

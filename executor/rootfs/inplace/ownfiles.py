@@ -13,16 +13,14 @@ import stat
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from threading import Thread
-from typing import TypeAlias
 
 from executor.dataclass import dataclass
 from executor.errors import UnfitError
 from executor.removal import remove
 from executor.replacing import replacing
 from executor.rootfs.inplace.keptfiles import KeptFiles, Place
+from executor.rootfs.inplace.owntree import Facts, OwnTree, facts_of
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_Facts: TypeAlias = tuple[int, int, int, int, int]  # mode, uid, gid, size of a file, mtime in ns
 _SMALL = 64 * 1024
 _SMALL_IN_ALL = 16 * 1024 * 1024
 """Bytes: files elsewhere up to the one are copied too, as long as they are no more than the other."""
@@ -33,7 +31,7 @@ class _Record:
     """What was there, by path: all but what was left out; mode, uid and gid of the directories among that."""
 
     left_out: frozenset[str]
-    facts: Mapping[str, _Facts]
+    facts: Mapping[str, Facts]
     folders: Mapping[str, tuple[int, int, int]]
 
 
@@ -49,6 +47,7 @@ class OwnFiles:
         self._copies = KeptFiles(folder, live)
         self._kept = tuple(f"{path.strip('/')}/" for path in kept)
         self._live = live
+        self._tree = OwnTree(live)
         self._last: _Record | None = None
         self._written: tuple[int, ...] = ()
         self._open = False
@@ -84,7 +83,7 @@ class OwnFiles:
         names = _names(left_out)
         self.begin_copying(names)
         self._inodes = {}
-        record = _Record(names, self._walk(names, inodes=self._inodes), self._folders(names))
+        record = _Record(names, self._tree.look(names, self._kept, self._inodes), self._folders(names))
         try:
             self._renew_copies(record)
             if self._copying:
@@ -128,14 +127,14 @@ class OwnFiles:
 
     def _folders(self, names: frozenset[str]) -> dict[str, tuple[int, int, int]]:
         """The directories among what is left out. Their times change by themselves, and are not recorded."""
-        found = {name: _facts(os.lstat(self._at(name))) for name in names if os.path.isdir(self._at(name))}
+        found = {name: facts_of(os.lstat(self._at(name))) for name in names if os.path.isdir(self._at(name))}
         self._times = {name: facts[4] for name, facts in found.items()}
         return {name: facts[:3] for name, facts in found.items()}
 
     def _describe(self, folders: Mapping[str, tuple[int, int, int]]) -> None:
         for path, owned in folders.items():
             with suppress(OSError):  # of a read-only mount, which nobody has changed
-                if _facts(os.lstat(self._at(path)))[:3] != owned:
+                if facts_of(os.lstat(self._at(path)))[:3] != owned:
                     os.chown(self._at(path), *owned[1:])
                     os.chmod(self._at(path), stat.S_IMODE(owned[0]))
 
@@ -154,7 +153,7 @@ class OwnFiles:
 
     def _paths_to_keep(self, left_out: frozenset[str]) -> Iterator[str]:
         room = _SMALL_IN_ALL
-        for path, (mode, _, _, size, _) in self._walk(left_out).items():
+        for path, (mode, _, _, size, _) in self._tree.look(left_out).items():
             if path.startswith(self._kept):
                 yield path
             elif not stat.S_ISDIR(mode) and size <= min(_SMALL, room):
@@ -194,44 +193,19 @@ class OwnFiles:
         with suppress(FileNotFoundError):
             os.unlink(self._path)
 
-    def _changed(self, before: Mapping[str, _Facts], left_out: frozenset[str]) -> list[str]:
-        now = self._walk(left_out)
+    def _changed(self, before: Mapping[str, Facts], left_out: frozenset[str]) -> list[str]:
+        now = self._tree.look(left_out)
         if now == before:
             return []
         differing = (path for path in now.keys() | before.keys() if now.get(path) != before.get(path))
         return sorted(path for path in differing if not self._is_written_on(path, before.get(path), now.get(path)))
 
-    def _is_written_on(self, path: str, before: _Facts | None, now: _Facts | None) -> bool:
+    def _is_written_on(self, path: str, before: Facts | None, now: Facts | None) -> bool:
         """Whether somebody has the file open and goes on writing to it, as a shell's redirection does."""
         if not before or not now or path.startswith(self._kept) or not stat.S_ISREG(before[0]):
             return False
         grown = before[:3] == now[:3] and before[3] <= now[3] and before[4] <= now[4]
         return grown and self._inodes.get(path) in (None, os.lstat(self._at(path)).st_ino)
-
-    def _walk(self, left_out: frozenset[str], *, inodes: dict[str, int] | None = None) -> dict[str, _Facts]:
-        """With `inodes` it also gets the inode numbers of files that are not kept."""
-        found: dict[str, _Facts] = {}
-        waiting = [""]
-        while waiting:
-            folder = waiting.pop()
-            prefix = f"{folder}/" if folder else ""
-            try:
-                descriptor = os.open(os.path.join(self._live, folder), _DIRECTORY)
-            except OSError:  # deeper than a path can be: a command made it
-                continue
-            try:
-                with os.scandir(descriptor) as entries:  # each lstat then looks up one name only
-                    for entry in entries:
-                        path = prefix + entry.name
-                        if path not in left_out:
-                            found[path] = facts = _facts(entry.stat(follow_symlinks=False))
-                            if stat.S_ISDIR(facts[0]):
-                                waiting.append(path)
-                            elif inodes is not None and not path.startswith(self._kept):
-                                inodes[path] = entry.inode()
-            finally:
-                os.close(descriptor)
-        return found
 
     def _repair(self, changed: list[str], record: _Record) -> None:
         """What cannot be repaired is left to the comparison that follows."""
@@ -259,10 +233,10 @@ class OwnFiles:
                 if path in self._times:
                     os.utime(self._at(path), ns=(self._times[path],) * 2)
 
-    def _restore(self, path: str, facts: _Facts, place: Place) -> None:
+    def _restore(self, path: str, facts: Facts, place: Place) -> None:
         goal = self._at(path)
         with suppress(OSError):
-            if not os.path.lexists(goal) or _facts(os.lstat(goal))[3:] != facts[3:]:
+            if not os.path.lexists(goal) or facts_of(os.lstat(goal))[3:] != facts[3:]:
                 _remove(goal)
                 if not isinstance(place, str) and tuple(place[1:]) != facts[3:]:
                     return  # it was another one when it was copied
@@ -274,12 +248,6 @@ class OwnFiles:
 
 def _names(paths: Collection[str]) -> frozenset[str]:
     return frozenset(path.strip("/") for path in paths)
-
-
-def _facts(status: os.stat_result) -> _Facts:
-    mode = status.st_mode
-    size = status.st_size if stat.S_ISREG(mode) else 0
-    return mode, status.st_uid, status.st_gid, size, status.st_mtime_ns
 
 
 def _version(path: str) -> tuple[int, ...]:
@@ -298,7 +266,7 @@ def _make_directory(path: str) -> None:
             os.mkdir(path)
 
 
-def _apply(path: str, facts: _Facts) -> None:
+def _apply(path: str, facts: Facts) -> None:
     mode, uid, gid, _, modified = facts
     os.lchown(path, uid, gid)
     if not stat.S_ISLNK(mode):

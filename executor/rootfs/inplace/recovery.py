@@ -31,7 +31,10 @@ _PATIENCE = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WayBack:
-    """What brings `/` back: what was noted of it before a command, in memory where this process noted it."""
+    """What brings `/` back: what was noted of it before a command, in memory where this process noted it.
+
+    `stays` are the paths that are neither put aside nor brought in.
+    """
 
     takeover: Takeover
     dev: LentDev
@@ -39,6 +42,7 @@ class WayBack:
     own: OwnFiles
     others: Bystanders
     footholds: Footholds = field(default_factory=lambda: Footholds(()))
+    stays: frozenset[str] = frozenset()
     changed: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 

@@ -28,7 +28,7 @@ from executor.removal import remove, remove_tree
 from executor.replacing import replacing
 from executor.rootfs.files.safepath import inside, resolve
 from executor.rootfs.kernel.mountinfo import mounts
-from executor.snapshot.index import Facts, await_next_tick, facts_of
+from executor.snapshot.index import Facts, facts_of
 
 _Metadata = tuple[int, int, int, int]  # mode, uid, gid, mtime in ns
 
@@ -96,6 +96,8 @@ class Takeover:
         self._moved: dict[str, tuple[Facts, Facts]] = {}
         self._renamed: dict[str, tuple[Facts, Facts]] = {}
         self._linked: dict[str, str] = {}
+        self.moved_at = 0
+        """The latest ctime (ns) of what was brought in: a change in the same tick of the clock would be missed."""
         self.moved: tuple[str, ...] = ()
         """The folders (absolute) that had mounts in them and were renamed. They are where they were again."""
 
@@ -119,7 +121,7 @@ class Takeover:
             journal = replace(journal, phase="inside")
             self._write(journal)
             hidden = tuple(self._bring_in(journal))
-            await_next_tick(max((now.ctime for _, now in self._moved.values()), default=0))
+            self.moved_at = max((now.ctime for _, now in self._moved.values()), default=0)
         except OSError as error:
             self._finish(journal, tree, _nothing)
             raise UnfitError(f"cannot make room in /: {error.strerror}: {error.filename}") from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
 
 from executor.dataclass import dataclass
 
@@ -23,17 +23,26 @@ class Mount:
         return "noexec" not in self.options
 
 
-def mounts(text: str | None = None) -> Iterator[Mount]:
+def mounts(text: str | None = None) -> tuple[Mount, ...]:
     """The mounts in the order they were made; a later one covers an earlier one. `text` is mountinfo's."""
     if text is None:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             text = file.read()
-    for line in text.splitlines():
-        fields, _, rest = line.partition(" - ")
-        number, _, _, _, point, options = fields.split()[:6]
-        yield Mount(
-            number=int(number), point=_unescaped(point), kind=rest.split()[0], options=tuple(options.split(","))
-        )
+    return _parsed(text)
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(text: str) -> tuple[Mount, ...]:
+    """A command in place is a reason to ask half a dozen times, and the answer hardly ever changes."""
+    return tuple(map(_mount, text.splitlines()))
+
+
+def _mount(line: str) -> Mount:
+    fields, _, rest = line.partition(" - ")
+    number, _, _, _, point, options = fields.split()[:6]
+    return Mount(
+        number=int(number), point=_unescaped(point), kind=rest.split()[0], options=tuple(options.split(","))
+    )
 
 
 def mount_of(path: str, text: str | None = None) -> Mount | None:
