@@ -18,7 +18,7 @@ from executor.store import Store
 _DOCTOR = "`krunner doctor` shows what this machine allows and what to change"
 _HINTS = {
     "overlay": f"{_DOCTOR}; or use --rootfs=auto",
-    "in-place": "run in a container of the krunner:debug image, as root, with KRUNNER_HOME on its own file system",
+    "in-place": f"run as root in a container of the krunner:debug image; {_DOCTOR}",
     "chroot": f"run as root (CAP_SYS_CHROOT), or where user namespaces are allowed; {_DOCTOR}",
 }
 
