@@ -13,7 +13,6 @@ from executor.dataclass import asdict, dataclass
 from executor.errors import Error, InvalidFileError, Location
 
 EVENTS_VERSION = 1
-Stream: TypeAlias = Literal["stdout", "stderr"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +146,8 @@ class InputsFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandOutput:
-    """One line written by the command of a RUN, without its newline; `stage` and `platform` are the RUN's."""
+    """One line that the command of a RUN wrote, without its newline; `stage` and `platform` are the RUN's."""
 
-    stream: Stream
     line: str
     stage: int = 0
     platform: str = ""

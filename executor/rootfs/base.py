@@ -17,7 +17,6 @@ from typing import BinaryIO, Protocol, Self, TypeAlias
 
 from executor.dataclass import dataclass, field
 from executor.errors import Location
-from executor.events import Stream
 from executor.image.layer import Layer
 from executor.snapshot.changes import Changes
 
@@ -114,8 +113,8 @@ class RunRequest:
     location: Location | None = field(default=None)
 
 
-OnLine = Callable[[Stream, str], None]
-"""Takes each line of the command's output as it comes, undecodable bytes replaced."""
+OnLine = Callable[[str], None]
+"""Takes each line that the command writes, to stdout or stderr, in its order; undecodable bytes are replaced."""
 
 
 class SetAside(Protocol):

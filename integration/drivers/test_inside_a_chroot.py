@@ -57,7 +57,7 @@ def test_a_command_runs_in_a_root_inside_a_chroot(work: Path, driver: str) -> No
                 Path(root.path, "busybox").write_bytes(busybox)
                 Path(root.path, "busybox").chmod(0o755)
                 request = RunRequest(argv=("/busybox", "echo", "hello"), environment={})
-                assert root.run(request, lambda _stream, line: lines.append(line)) == 0
+                assert root.run(request, lines.append) == 0
         assert lines == ["hello"]
 
     run_in_child(inside, enter=False)

@@ -74,7 +74,7 @@ def run(root: RootFs, script: str) -> list[str]:
     """Run a script and return its lines."""
     lines: list[str] = []
     request = RunRequest(argv=("sh", "-c", script), environment={"PATH": "/bin"})
-    assert root.run(request, lambda _stream, line: lines.append(line)) == 0, lines
+    assert root.run(request, lines.append) == 0, lines
     return lines
 
 

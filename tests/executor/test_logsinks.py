@@ -64,7 +64,7 @@ def test_lines_of_several_stages_begin_with_their_stage():
     for index, name in ((0, "web"), (1, "")):
         sink(StageStarted(index=index, name=name, base="scratch", position=index + 1, total=2))
     sink(StepStarted(stage=1, position=1, total=2, instruction="RUN make"))
-    sink(CommandOutput(stream="stdout", line="made", stage=0))
+    sink(CommandOutput(line="made", stage=0))
     assert log.getvalue().splitlines()[-1] == "INFO 1 | [1/2] RUN make"
     assert output.getvalue() == "web | made\n"
 
@@ -74,7 +74,7 @@ def test_a_stage_for_two_platforms_has_two_labels():
     sink = LogSink(log=io.StringIO(), output=output)
     for index in (0, 2):
         sink(StageStarted(index=index, name="web", base="scratch", position=1, total=4))
-        sink(CommandOutput(stream="stdout", line="made", stage=index))
+        sink(CommandOutput(line="made", stage=index))
     assert output.getvalue() == "web | made\nweb 2 | made\n"
 
 
@@ -82,7 +82,7 @@ def test_lines_of_a_single_stage_have_no_label():
     log, output = io.StringIO(), io.StringIO()
     sink = LogSink(log=log, output=output)
     sink(StageStarted(index=0, name="web", base="scratch", position=1, total=1))
-    sink(CommandOutput(stream="stdout", line="made", stage=0))
+    sink(CommandOutput(line="made", stage=0))
     assert output.getvalue() == "made\n"
 
 

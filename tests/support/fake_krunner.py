@@ -57,7 +57,7 @@ def fail(spec, tell, rest):
 
 
 def run_failed(spec, tell, rest):
-    tell(events.CommandOutput(stream="stdout", line="compiling"))
+    tell(events.CommandOutput(line="compiling"))
     raise RunError("RUN false failed with status 4", status=4)
 
 

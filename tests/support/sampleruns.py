@@ -109,11 +109,7 @@ class Recorder:
                 tell(events.StepStarted(**place, total=len(STEPS)))
                 if index and position == 4 and fate == "failed":
                     for number in range(40):
-                        tell(
-                            events.CommandOutput(
-                                stream="stderr", line=f"src/server.c:{number}: error: 'x' undeclared", stage=1
-                            )
-                        )
+                        tell(events.CommandOutput(line=f"src/server.c:{number}: error: 'x' undeclared", stage=1))
                     return events.BuildFailed(
                         kind="RunError",
                         message="the command '/bin/sh -c make -j4 all' ended with status 2",
@@ -297,7 +293,7 @@ def hostile() -> list[RunEvent]:
         events.PullStarted(reference=HOSTILE),
         events.StageStarted(index=0, name=HOSTILE, base=HOSTILE, position=1, total=1, platform=HOSTILE),
         events.StepStarted(**place, total=1),
-        events.CommandOutput(stream="stdout", line=HOSTILE * 1000),
+        events.CommandOutput(line=HOSTILE * 1000),
         events.Warned(message=HOSTILE, location=HOSTILE),
         events.RetryScheduled(action=HOSTILE, error=HOSTILE, attempt=1, wait=1),
         events.PushStarted(reference=HOSTILE),

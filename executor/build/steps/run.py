@@ -15,7 +15,7 @@ from executor.build.steps.mounts import prepared_mounts
 from executor.dockerfile.instructions import Run
 from executor.dockerfile.stages import predefined_args
 from executor.errors import Error, Location, RunError, StepError
-from executor.events import CommandOutput, Stream, Warned
+from executor.events import CommandOutput, Warned
 from executor.image.platform import Platform
 from executor.rootfs.base import RootFs, RunRequest
 from executor.rootfs.files.safepath import make_directories, resolve
@@ -71,12 +71,10 @@ class _Output:
         self._stage = stage
         self.tail: list[str] = []
 
-    def __call__(self, stream: Stream, line: str) -> None:
+    def __call__(self, line: str) -> None:
         masked = self._stage.around.mount_supplies.secrets.mask(line)
         plan = self._stage.plan
-        self._stage.around.sink(
-            CommandOutput(stream=stream, line=masked, stage=plan.number, platform=str(plan.platform))
-        )
+        self._stage.around.sink(CommandOutput(line=masked, stage=plan.number, platform=str(plan.platform)))
         self.tail.append(masked)
         del self.tail[:-_TAIL_LINES]
 

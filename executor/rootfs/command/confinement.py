@@ -57,10 +57,10 @@ class _Refusal(Exception):  # noqa: N818 - a message on its way out of the child
         self.kind = kind
 
 
-def guard(request: RunRequest, confinement: Confinement, pipes: tuple[int, int, int, int]) -> NoReturn:
+def guard(request: RunRequest, confinement: Confinement, pipes: tuple[int, int, int]) -> NoReturn:
     """The first child: make the namespaces, start the command, wait, kill what it left, exit with its status.
 
-    `pipes` are the write ends for stdout, stderr, the reason of a failed start, and the command's process id.
+    `pipes` are the write ends for the output, the reason of a failed start, and the command's process id.
     """
     status = 70
     try:
@@ -70,21 +70,21 @@ def guard(request: RunRequest, confinement: Confinement, pipes: tuple[int, int, 
         syscalls.die_with_parent(signal.SIGKILL)
         status = _guarded(request, confinement, pipes)
     except _Refusal as refusal:
-        _tell(pipes[2], refusal)
+        _tell(pipes[1], refusal)
     except BaseException as error:  # noqa: BLE001 - a forked child must not return into its parent's code
-        _tell(pipes[2], _Refusal("unfit", f"cannot start a command: {error}"))
+        _tell(pipes[1], _Refusal("unfit", f"cannot start a command: {error}"))
     os._exit(status)
 
 
-def _guarded(request: RunRequest, confinement: Confinement, pipes: tuple[int, int, int, int]) -> int:
+def _guarded(request: RunRequest, confinement: Confinement, pipes: tuple[int, int, int]) -> int:
     if confinement.namespaces:
         _enter_namespaces(confinement, request)
     else:
         syscalls.adopt_orphans()
-    out, err, failure, pid_pipe = pipes
+    output, failure, pid_pipe = pipes
     command = os.fork()
     if command == 0:
-        _become(request, confinement, (os.open(os.devnull, os.O_RDONLY), out, err), failure)
+        _become(request, confinement, (os.open(os.devnull, os.O_RDONLY), output, output), failure)
     os.write(pid_pipe, b"%d" % command)
     for descriptor in pipes:
         os.close(descriptor)

@@ -13,12 +13,11 @@ import codecs
 import os
 import selectors
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Self
 
 from executor.errors import StepError, UnfitError
-from executor.events import Stream
 from executor.rootfs.base import AbandonedError, OnLine, RunRequest
 from executor.rootfs.command.confinement import Confinement, guard
 from executor.rootfs.command.strays import kill_strays
@@ -40,7 +39,7 @@ def run(request: RunRequest, confinement: Confinement, on_line: OnLine) -> int:
         try:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             pipes.close_write_ends()
-            _pass_on(pipes.read_ends, on_line, request.give_up, None if confinement.namespaces else guard_pid)
+            _pass_on(pipes.output, on_line, request.give_up, None if confinement.namespaces else guard_pid)
             failure = _read_all(pipes.failure)
             status = os.waitstatus_to_exitcode(os.waitpid(guard_pid, 0)[1])
         except BaseException:
@@ -54,14 +53,16 @@ def run(request: RunRequest, confinement: Confinement, on_line: OnLine) -> int:
 
 
 class _Pipes:
-    """The pipes between the worker and the command: its output, why it did not start, its process id."""
+    """The pipes between the worker and the command: its output, why it did not start, its process id.
+
+    stdout and stderr are one: of two nobody could tell what was written first.
+    """
 
     def __init__(self) -> None:
-        ends = [os.pipe() for _ in range(4)]  # not inheritable: exec closes what it was not given as 0, 1, 2
+        ends = [os.pipe() for _ in range(3)]  # not inheritable: exec closes what it was not given as 0, 1, 2
         self._open = {descriptor for pair in ends for descriptor in pair}
-        (out, err, self.failure, self.pid) = (pair[0] for pair in ends)
-        self.read_ends: Mapping[int, Stream] = {out: "stdout", err: "stderr"}
-        self.write_ends = (ends[0][1], ends[1][1], ends[2][1], ends[3][1])
+        self.output, self.failure, self.pid = (pair[0] for pair in ends)
+        self.write_ends = (ends[0][1], ends[1][1], ends[2][1])
 
     def __enter__(self) -> Self:
         return self
@@ -76,18 +77,16 @@ class _Pipes:
             os.close(descriptor)
 
 
-def _pass_on(
-    descriptors: Mapping[int, Stream], on_line: OnLine, give_up: int | None, guard_pid: int | None
-) -> None:
+def _pass_on(output: int, on_line: OnLine, give_up: int | None, guard_pid: int | None) -> None:
     """Feed lines to `on_line` until every writer is gone. Raises AbandonedError when `give_up` can be read.
 
     The command may have killed the guard `guard_pid`; then its work is done when that has ended.
     """
-    lines = {descriptor: LineSplitter() for descriptor in descriptors}
+    lines = LineSplitter()
     with selectors.DefaultSelector() as selector, _ending(guard_pid) as ended:
-        for descriptor in (*descriptors, *(each for each in (give_up, ended) if each is not None)):
+        for descriptor in (output, *(each for each in (give_up, ended) if each is not None)):
             selector.register(descriptor, selectors.EVENT_READ)
-        while selector.get_map().keys() & descriptors.keys():
+        while output in selector.get_map():
             for key, _ in selector.select():
                 if key.fd == give_up:
                     raise AbandonedError
@@ -98,8 +97,8 @@ def _pass_on(
                 data = os.read(key.fd, _READ)
                 if not data:
                     selector.unregister(key.fd)
-                for line in lines[key.fd].split(data):
-                    on_line(descriptors[key.fd], line)
+                for line in lines.split(data):
+                    on_line(line)
 
 
 @contextmanager

@@ -164,9 +164,7 @@ class InPlaceRoot:
         memory = _SECRETS if _is_memory("/dev") else ""
         refuse_unmountable(request, InPlaceDriver.name, memory)
         if conflict := self._driver.conflict(self.path, request.cwd):
-            on_line(
-                "stderr", f"{conflict} of the image is in use in this container: running by chroot, without /proc"
-            )
+            on_line(f"{conflict} of the image is in use in this container: running by chroot, without /proc")
             return self._tree.run(request, on_line)
         self._driver.await_trees()
         with (
@@ -179,7 +177,7 @@ class InPlaceRoot:
             held.released(),
         ):
             for path in sorted(hidden.difference(_A_CONTAINERS_OWN)):
-                on_line("stderr", f"{path} of the image cannot be seen: this container needs its own")
+                on_line(f"{path} of the image cannot be seen: this container needs its own")
             write_secrets(_SECRETS, request.mounts)
             write_scripts("/dev", request.scripts)
             confinement = Confinement(root="/", namespaces=False, not_before=way.takeover.moved_at)
@@ -223,9 +221,9 @@ class InPlaceRoot:
     def _see_to(self, way: WayBack, request: RunRequest, on_line: OnLine) -> None:
         """Tell what the command did to others than its image; raise StepError when the build cannot go on."""
         if way.changed:
-            on_line("stderr", f"the command changed {way.changed[0]} of this container: it is as it was again")
+            on_line(f"the command changed {way.changed[0]} of this container: it is as it was again")
         if way.others.discard_changed():
-            on_line("stderr", "the command changed unpacked layers of other images: they are unpacked again")
+            on_line("the command changed unpacked layers of other images: they are unpacked again")
         if harm := self._harm(way):
             raise StepError(
                 f"the command {harm}: in place it reaches more than its image",

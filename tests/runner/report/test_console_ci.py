@@ -185,7 +185,7 @@ class TestGitHub:
     def test_a_build_can_write_no_command(self):
         told = [
             ImageOutput(name="a", line="::error::x\n::add-path::/evil\r::group::y"),
-            ImageEvent(name="a", event=events.CommandOutput(stream="stdout", line="::error::x")),
+            ImageEvent(name="a", event=events.CommandOutput(line="::error::x")),
         ]
         lines = log_of(*told, markup=GitHubMarkup()).splitlines()
         assert len(lines) == 4

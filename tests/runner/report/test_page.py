@@ -169,7 +169,7 @@ def page_of(*told):
 def test_what_a_command_said_is_shown_once():
     lines = ["making", "no rule"]
     told = [ImageStarted(name="a", position=1, total=1, at=0.1)]
-    told += [ImageEvent(name="a", event=CommandOutput(stream="stderr", line=line), at=0.2) for line in lines]
+    told += [ImageEvent(name="a", event=CommandOutput(line=line), at=0.2) for line in lines]
     message = "the command 'make' ended with status 2\n    making\n    no rule"
     failed = ImageFinished(outcome=Outcome(name="a", status="failed", message=message), at=0.3)
     text = page_of(*told, failed)

@@ -73,7 +73,7 @@ WEB = [
     ImageEvent(name="web", event=events.LayerUnpacked(digest=LAYER, size=900, downloaded=True, seconds=1.0)),
     ImageEvent(name="web", event=events.StageStarted(index=0, name="make", base="r/x:1", position=1, total=1)),
     ImageEvent(name="web", event=events.StepStarted(stage=0, position=1, total=2, instruction="RUN make")),
-    ImageEvent(name="web", event=events.CommandOutput(stream="stdout", line="gcc x.c")),
+    ImageEvent(name="web", event=events.CommandOutput(line="gcc x.c")),
     ImageEvent(name="web", event=events.LayerWritten(stage=0, position=1, digest=LAYER, size=5000, seconds=0.5)),
     ImageEvent(
         name="web",

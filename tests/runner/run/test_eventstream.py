@@ -207,7 +207,7 @@ class TestReplay:
         ),
         ImageEvent(name="web", event=STAGE, at=51.0),
         ImageEvent(name="web", event=STEP, at=51.0005),
-        ImageEvent(name="web", event=events.CommandOutput(stream="stdout", line="\x1b[31mé\udc80"), at=51.1),
+        ImageEvent(name="web", event=events.CommandOutput(line="\x1b[31mé\udc80"), at=51.1),
         ImageEvent(name="web", event=STEP_ENDED, at=51.3),
         TimePassed(at=55.0),
         ImageEvent(name="web", event=events.ImageBuilt(digest=DIGEST, size=7, layers=1), at=55.1),

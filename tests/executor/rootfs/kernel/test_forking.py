@@ -36,7 +36,7 @@ def no_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def run_a_command() -> object:
     request = RunRequest(argv=("true",), environment={})
-    return process.run(request, Confinement(root="/", namespaces=False), lambda _stream, _line: None)
+    return process.run(request, Confinement(root="/", namespaces=False), lambda _line: None)
 
 
 def watch() -> object:
