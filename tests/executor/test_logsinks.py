@@ -41,7 +41,7 @@ def test_what_a_terminal_would_obey_is_written_out_but_for_what_commands_say():
     assert logged(Warned(message="\x1b[2J", location="a\x07:1")) == "WARN a\\x07:1: \\x1b[2J\n"
     assert "from x\\x1b" in logged(StageStarted(index=0, name="web", base="x\x1b", position=1, total=1))
     output = io.StringIO()
-    LogSink(log=io.StringIO(), output=output)(CommandOutput(stream="stdout", line="\x1b[1mbold", stage=0))
+    LogSink(log=io.StringIO(), output=output)(CommandOutput(line="\x1b[1mbold", stage=0))
     assert output.getvalue() == "\x1b[1mbold\n"
 
 

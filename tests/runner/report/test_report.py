@@ -63,7 +63,7 @@ def test_what_a_terminal_would_obey_is_written_out_but_for_what_commands_say():
     told = [
         events.StageStarted(index=0, name="", base="x\x1b[2J", position=1, total=1),
         events.Warned(message="old \x1b[2J", location="a\x07:3"),
-        events.CommandOutput(stream="stdout", line="\x1b[1mbold"),
+        events.CommandOutput(line="\x1b[1mbold"),
     ]
     log, _ = show([*(ImageEvent(name="a", event=event) for event in told), RunWarned(message="\x1b[2J")])
     assert log.splitlines() == [
