@@ -41,7 +41,10 @@ class PullStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullFinished:
-    """The image's manifest and the layers that were needed are here. `size` counts bytes downloaded."""
+    """What an image consists of is known; a build fetches its layers when it needs them, the warmer has them.
+
+    `size` sums its layers, as they are compressed.
+    """
 
     reference: str
     digest: str

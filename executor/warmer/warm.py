@@ -144,7 +144,7 @@ class _Warmer:
         )
 
     def _bring(self, reference: Reference, found: ResolvedImage) -> int:
-        """Have the image's blobs in the folder; the sum of their sizes in bytes."""
+        """Have the image's blobs in the folder; the sum of its layers' sizes in bytes."""
         manifest = single_manifest(found.manifest_bytes, str(found.reference))
         pending = [self._blobs.submit(self._bring_blob, reference.name, layer) for layer in manifest.layers]
         wait(pending, return_when=FIRST_EXCEPTION)
@@ -155,7 +155,7 @@ class _Warmer:
                 future.result()
         self._folder.put_bytes(manifest.config, found.config_bytes)
         self._folder.put_bytes(found.descriptor, found.manifest_bytes)
-        return sum(blob.size for blob in (manifest.config, *manifest.layers))
+        return sum(layer.size for layer in manifest.layers)
 
     def _bring_blob(self, repository: str, blob: Descriptor) -> None:
         self._folder.put_blob(blob, lambda: self._client.open_blob(repository, blob))

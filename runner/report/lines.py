@@ -11,6 +11,9 @@ from runner.outcome import Outcome
 from runner.report.console.table import status_word
 from runner.report.style import counted, duration, size
 
+_LONG = 10.0
+"""What took as many seconds says so without -v, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -42,7 +45,7 @@ def log_lines(event: events.Event) -> Iterator[Line]:
         case events.StepFinished():
             layer = f", layer of {size(event.layer_size)}" if event.layer_digest else ""
             how = "cached" if event.cached else f"done in {duration(event.seconds)}"
-            yield Line(f"{how}{layer}", "dim", detail=not event.cached)
+            yield Line(f"{how}{layer}", "dim", detail=not event.cached and event.seconds < _LONG)
         case events.LayerWritten(meanwhile=True):
             written = f"{size(event.size)}, in {duration(event.seconds)}"
             yield Line(f"layer of step {event.stage}: {event.position}: {written}", "dim", detail=True)
@@ -77,8 +80,11 @@ def activity(event: events.Event) -> str:
 def _transfer_lines(event: events.Event) -> Iterator[Line]:
     match event:
         case events.PullFinished():
-            amount = f"{counted(event.layers, 'layer')}, {size(event.size)}, {duration(event.seconds)}"
-            yield Line(f"pulled {event.reference} ({amount})")
+            yield Line(f"found {event.reference} ({counted(event.layers, 'layer')}, {size(event.size)})")
+        case events.LayerUnpacked():
+            verb = "fetched and unpacked" if event.downloaded else "unpacked"
+            text = f"{verb} a layer of {size(event.size)} in {duration(event.seconds)}"
+            yield Line(text, "dim", detail=event.seconds < _LONG)
         case events.ImageBuilt():
             yield Line(f"built {event.digest} ({counted(event.layers, 'layer')}, {size(event.size)})")
         case events.PushFinished():

@@ -101,7 +101,7 @@ class BaseImages:
                 reference=reference,
                 digest=image.digest,
                 layers=len(image.layers),
-                size=len(found.manifest_bytes) + len(found.config_bytes),
+                size=sum(layer.descriptor.size for layer in image.layers),
                 seconds=time.monotonic() - started,
             )
         )

@@ -10,6 +10,8 @@ from runner.report.style import duration, paint, size
 
 _HEAD = ("IMAGE", "STATUS", "TIME", "CACHE", "SIZE", "DIGEST")
 _NARROWEST = 20  # of the last column: `sha256:`, twelve digits and `…`
+_WIDEST = 100  # of the last column: the log has all of a message
+_ENDING = 24  # of a message that is cut: `… ended with status 100`
 _COLOURS = {"pushed": "green", "built": "green", "kept": "green", "skipped": "yellow", "stopped": "yellow"}
 
 
@@ -24,14 +26,14 @@ def table(report: RunReport, cached: Mapping[str, str], *, colour: bool = False,
     """The table and a line that sums it up, without a last newline.
 
     `cached` says for images what the cache had of the steps that it was asked for, as in `3/7`. Lines are at most
-    `width` columns wide, if the last column can give way; 0 for no bound.
+    `width` columns wide, if the last column can give way; 0 for one that is not known.
     """
     if not report.outcomes:
         return "nothing to build"
     rows = [_HEAD, *(_row(outcome, cached.get(outcome.name, "")) for outcome in report.outcomes)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    if width:
-        widths[-1] = max(min(widths[-1], width - sum(widths[:-1]) - 2 * len(widths[:-1])), _NARROWEST)
+    room = width - sum(widths[:-1]) - 2 * len(widths[:-1]) if width else _WIDEST
+    widths[-1] = min(widths[-1], _WIDEST, max(room, _NARROWEST))
     lines = [_line(row, widths, colour and position > 0) for position, row in enumerate(rows)]
     return "\n".join([*lines, "", _summary(report)])
 
@@ -55,7 +57,11 @@ def _line(row: tuple[str, ...], widths: list[int], colour: bool) -> str:
 
 
 def _fitted(text: str, width: int) -> str:
-    return text.ljust(width) if len(text) <= width else f"{text[: width - 1]}…"
+    """The text in as many columns: a digest loses its end, a message its middle if enough of it stays."""
+    if len(text) <= width:
+        return text.ljust(width)
+    ending = text[-_ENDING:].lstrip(" …") if " " in text and width > 2 * _ENDING else ""
+    return f"{text[: width - 2 - len(ending)]}… {ending}" if ending else f"{text[: width - 1]}…"
 
 
 def _summary(report: RunReport) -> str:

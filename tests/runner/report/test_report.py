@@ -81,7 +81,7 @@ def test_the_log_of_a_build():
     assert results == ""
     assert log == (
         "a    | image 1 of 2\n"
-        "a    | pulled r/x:1 (2 layers, 28.3 MB, 1.5 s)\n"
+        "a    | found r/x:1 (2 layers, 28.3 MB)\n"
         "a    | stage 0 (make) from r/x:1, 1 of 2\n"
         "a    | [0: 1/3] RUN make \\\n"
         "a    |   all\n"
@@ -115,6 +115,16 @@ def test_quiet_leaves_the_failures():
         ImageFinished(outcome=Outcome(name="a", status="failed", message="no\nway", hint="go round")),
     ]
     assert show(sequence, verbosity="quiet") == ("a    | failed: no\na    | way\na    | hint: go round\n", "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(9.9, ""), (10.0, "a    | done in 10.0 s\na    | fetched and unpacked a layer of 5.0 kB in 10.0 s\n")],
+)
+def test_what_took_long_says_so(seconds, told):
+    step = events.StepFinished(stage=0, position=1, instruction="RUN", seconds=seconds)
+    layer = events.LayerUnpacked(digest=DIGEST, size=5000, downloaded=True, seconds=seconds)
+    assert show([ImageEvent(name="a", event=event) for event in (step, layer)]) == (told, "")
 
 
 def test_a_cached_step_says_so():
@@ -156,6 +166,18 @@ def test_on_a_terminal_the_table_is_no_wider_than_it():
     assert shown == whole
     narrow = table(report, {}, width=10).splitlines()[1]
     assert narrow.split()[-1] == f"{DIGEST[:19]}…"
+
+
+@pytest.mark.parametrize(("width", "columns"), [(0, 100), (120, 85), (70, 35)])
+def test_a_long_message_keeps_what_came_of_it(width, columns):
+    message = f"web/Dockerfile:4:1: RUN set -eux; {'make all; ' * 20} … ended with status 100"
+    outcome = Outcome(name="web", status="failed", message=message, seconds=1.0)
+    shown = (
+        table(RunReport(outcomes=[outcome], seconds=1), {}, width=width).splitlines()[1].split("  ")[-1].strip()
+    )
+    assert shown.startswith("web/Dockerfile:4:1:")
+    assert shown.endswith("… ended with status 100") == (columns > 48)
+    assert len(shown) == columns
 
 
 def test_colour_changes_nothing_but_the_colour():
