@@ -10,6 +10,7 @@ Owners have no names, times are whole seconds as in BuildKit's layers, attribute
 from __future__ import annotations
 
 import os
+import stat
 import zlib
 from collections.abc import Callable, Iterable
 from typing import BinaryIO, TypeAlias
@@ -20,6 +21,11 @@ from executor.image.layer import EntryType, LayerEntry
 Content: TypeAlias = str | bytes | Callable[[], BinaryIO]
 """Where the content of a file is: a path on disk, the bytes themselves, or what opens a stream of them."""
 
+Member: TypeAlias = tuple[LayerEntry, Content] | bytes
+"""What an archive is made of: an entry, or bytes that are one or more members with all they need."""
+_Status: TypeAlias = tuple[int, int, int, int, int]
+"""Of a file: mode and type as stat has them, owner, group, size, and modification time in seconds."""
+
 BLOCK = 512
 _CHUNK = 256 * 1024
 _MAX_ID = 0o7777777
@@ -29,23 +35,35 @@ _NAME_LENGTH = 100
 _PREFIX_LENGTH = 155
 _HEADER = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0        %b%bustar\x0000%b%07o\0%07o\0%b\0\0\0\0\0\0\0\0\0\0\0\0"
 _NO_NAMES = bytes(64)
+_NO_NAME = bytes(_NAME_LENGTH)
+_PLAIN_MIDDLE = b"0" + _NO_NAME + b"ustar\x0000" + _NO_NAMES + b"0000000\x000000000\0"
+_PLAIN_END = bytes(_PREFIX_LENGTH + 12)
+_PLAIN_SUM = sum(_PLAIN_MIDDLE) + sum(b" " * 8)  # the checksum counts as blanks
+_ADLER = 1 << 16
+_MOST_KNOWN = 4096
 
 
 def write_layer(
-    changes: Iterable[tuple[LayerEntry, Content]],
+    changes: Iterable[Member],
     write: Callable[[bytes], object],
     *,
     latest_mtime: int | None = None,
 ) -> int:
     """Write a layer tar, entry after entry, and return its length in bytes.
 
-    `write` gets pieces of about 256 KiB, so that hashing and compressing them runs outside the interpreter lock.
-    `latest_mtime` (seconds since the epoch) is what later modification times become. Raises StepError when a file
-    cannot be read or its size changes meanwhile; what was written by then is of no use.
+    `write` gets pieces of 256 KiB, wherever entries end:
+    that is enough for hashing and compressing them outside the interpreter lock, and equal archives give equal
+    compressed bytes. `latest_mtime` (seconds since the epoch) is what later modification times become. Raises
+    StepError when a file cannot be read or its size changes meanwhile; what was written by then is of no use.
     """
     out = _Output(write)
-    for entry, content in changes:
-        out.put(_headers(entry, latest_mtime))
+    plain = PlainHeaders(latest_mtime)
+    for member in changes:
+        if isinstance(member, bytes):
+            out.put(member)
+            continue
+        entry, content = member
+        out.put(_headers(entry, latest_mtime, plain))
         if entry.type is EntryType.FILE and entry.size:
             _write_content(out, entry, content)
     out.put(_END)
@@ -54,7 +72,7 @@ def write_layer(
 
 
 class _Output:
-    """Gathers small pieces into large ones."""
+    """Makes equal pieces, but for the last, of what comes in pieces of any size."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
@@ -62,26 +80,80 @@ class _Output:
         self._pending = 0
         self.written = 0
 
+    @property
+    def room(self) -> int:
+        """How many bytes make the next piece whole: so many are not copied once more."""
+        return _CHUNK - self._pending
+
     def put(self, data: bytes) -> None:
         self._pieces.append(data)
         self._pending += len(data)
         if self._pending >= _CHUNK:
-            self.flush()
+            self._write_whole()
 
     def flush(self) -> None:
         if self._pieces:
             self._write(b"".join(self._pieces))
             self.written += self._pending
-            self._pieces.clear()
-            self._pending = 0
+
+    def _write_whole(self) -> None:
+        data = b"".join(self._pieces)
+        end = len(data) - len(data) % _CHUNK
+        for start in range(0, end, _CHUNK):
+            self._write(data[start : start + _CHUNK])
+        self.written += end
+        self._pending = len(data) - end
+        self._pieces = [data[end:]] if self._pending else []
 
 
-def _headers(entry: LayerEntry, latest_mtime: int | None) -> bytes:
+class PlainHeaders:
+    """Headers of regular files without attributes: of many, little differs but the name.
+
+    `latest_mtime` is as for `write_layer`.
+    """
+
+    def __init__(self, latest_mtime: int | None) -> None:
+        self._latest_mtime = latest_mtime
+        self._known: dict[_Status, tuple[bytes, int] | None] = {}
+
+    def header(self, name: bytes, status: _Status) -> bytes | None:
+        """The header, None where it takes a PAX header as well, or the mode is of another type."""
+        fields = self._known[status] if status in self._known else self._learn(status)
+        prefix = b""
+        if len(name) > _NAME_LENGTH:
+            prefix, name = _split(name)
+        if fields is None or len(name) > _NAME_LENGTH or not name.isascii():
+            return None
+        numbers, total = fields
+        checksum = total + zlib.adler32(name + prefix, 0) % _ADLER
+        end = prefix + _PLAIN_END[len(prefix) :] if prefix else _PLAIN_END
+        return b"%b%b%b%06o\0 %b%b" % (name, _NO_NAME[len(name) :], numbers, checksum, _PLAIN_MIDDLE, end)
+
+    def _learn(self, status: _Status) -> tuple[bytes, int] | None:
+        """The fields from the mode to the time, and the sum of all bytes but the name's."""
+        mode, uid, gid, size, mtime = status
+        if self._latest_mtime is not None:
+            mtime = min(mtime, self._latest_mtime)
+        fields = None
+        if stat.S_ISREG(mode) and _fits(b"", b"", (mode, uid, gid, size, mtime)):
+            numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (stat.S_IMODE(mode), uid, gid, size, mtime)
+            fields = numbers, sum(numbers) + _PLAIN_SUM
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[status] = fields
+        return fields
+
+
+def _headers(entry: LayerEntry, latest_mtime: int | None, plain: PlainHeaders) -> bytes:
     """The ustar header of `entry`, after a PAX header where one is needed."""
     mtime = entry.mtime_ns // 1_000_000_000
+    name = entry.name.encode("utf-8", "surrogateescape")
+    if entry.type is EntryType.FILE and not entry.xattrs:
+        mode = stat.S_IFREG | entry.mode & 0o7777
+        if header := plain.header(name, (mode, entry.uid, entry.gid, entry.size, mtime)):
+            return header
     if latest_mtime is not None and mtime > latest_mtime:
         mtime = latest_mtime
-    name = entry.name.encode("utf-8", "surrogateescape")
     if entry.type is EntryType.DIRECTORY:
         name = name + b"/" if name else b"./"
     link = entry.link.encode("utf-8", "surrogateescape")
@@ -223,7 +295,7 @@ def _put_all(out: _Output, entry: LayerEntry, data: bytes) -> None:
 def _write_stream(out: _Output, entry: LayerEntry, read: Callable[[int], bytes]) -> None:
     left = entry.size
     while left:
-        data = read(min(left, _CHUNK))
+        data = read(min(left, out.room))
         if not data:
             raise _changed(entry)
         out.put(data)

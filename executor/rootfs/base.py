@@ -11,14 +11,14 @@ integration/drivers/ holds the contract test that runs on every driver.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, Self, TypeAlias
 
 from executor.dataclass import dataclass, field
 from executor.errors import Location
 from executor.image.layer import Layer
-from executor.snapshot.changes import Changes
+from executor.snapshot.changes import Change, Changes, Siblings
 
 HOST_NAME = "buildkitsandbox"
 """What BuildKit calls the machine that commands see."""
@@ -121,8 +121,8 @@ class SetAside(Protocol):
     """Changes that were committed before they are read. Any one thread may read them, once."""
 
     @property
-    def changes(self) -> Changes:
-        """What differed from the commit before."""
+    def changes(self) -> Iterable[Change | Siblings]:
+        """What differed from the commit before, in the order of `Changes`."""
 
     def became(self, layer: Layer) -> None:
         """The changes were written as `layer`: the store may keep what they are on disk."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from executor.dataclass import dataclass
@@ -18,6 +18,22 @@ class Change:
 
     entry: LayerEntry
     content: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """Files of the directory `path` that follow each other in a layer, by `names`. Nobody has looked at them yet.
+
+    `folder` comes before their names in the layer: that of the directory and a slash. Most are plain, which is one
+    link and no attributes: all such are changes, and their owner is 0:0 with `squash`. `change` looks at any of
+    them, None is no change; to be asked in order, and not of plain ones. It raises OSError.
+    """
+
+    path: bytes
+    folder: bytes
+    names: Sequence[bytes]
+    change: Callable[[bytes], Change | None]
+    squash: bool = False
 
 
 class Changes(Protocol):

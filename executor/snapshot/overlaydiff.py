@@ -13,13 +13,21 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from operator import attrgetter
+from typing import TypeAlias
 
 from executor.dataclass import dataclass, replace
 from executor.image.layer import OPAQUE_WHITEOUT, WHITEOUT_PREFIX, EntryType, LayerEntry
-from executor.snapshot.changes import Change
+from executor.snapshot.changes import Change, Siblings
 from executor.snapshot.entries import describe, same_content
 from executor.snapshot.ignore import IgnoredPaths
+
+_BY_NAME = attrgetter("name")
+_MOST_SIBLINGS = 128
+_Listed: TypeAlias = "os.DirEntry[bytes] | list[bytes]"
+"""What a directory has: an entry, or the names of files that follow each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +48,7 @@ class _Open:
 
     name: str
     lowers: list[str]
-    entries: Iterator[os.DirEntry[str]]
+    entries: Iterator[_Listed]
     owed: Change | None = None
 
 
@@ -67,16 +75,25 @@ class OverlayDiff:
         self.empty = True
 
     def __iter__(self) -> Iterator[Change]:
-        for change in self._walk():
-            self.empty = False
-            yield change
+        for found in self.grouped():
+            if isinstance(found, Change):
+                changes: Iterable[Change | None] = (found,)
+            else:
+                changes = map(found.change, found.names)
+            for change in filter(None, changes):
+                self.empty = False
+                yield change
+
+    def grouped(self) -> Iterator[Change | Siblings]:
+        """The same changes, most files as `Siblings`. `empty` is not kept."""
+        yield from self._walk()
         self.finished = True
 
     def is_empty(self) -> bool:
         """True when nothing changed; looks no further than the first change."""
-        return next(iter(self._walk()), None) is None
+        return next(iter(self), None) is None
 
-    def _walk(self) -> Iterator[Change]:
+    def _walk(self) -> Iterator[Change | Siblings]:
         upper = self._overlay.upper
         now = describe(upper, "", os.lstat(upper), squash=self._squash)
         if now and _timeless(now) != _timeless(self._root):
@@ -84,24 +101,54 @@ class OverlayDiff:
         open_directories = [self._opened("", list(self._overlay.lowers))]
         while open_directories:
             here = open_directories[-1]
-            entry = next(here.entries, None)
-            if entry is None:
+            listed = next(here.entries, None)
+            if listed is None:
                 open_directories.pop()
                 if here.owed:
                     self.surplus.append(here.name)
-                continue
-            changes, below = self._entry(entry, _child(here.name, entry.name), here.lowers)
-            if changes:
-                yield from _owed(open_directories)
-                yield from changes
-            if below:
-                open_directories.append(below)
+            elif isinstance(listed, list):
+                yield from self._files(listed, open_directories)
+            else:
+                changes, below = self._entry(listed, _child(here.name, os.fsdecode(listed.name)), here.lowers)
+                if changes:
+                    yield from _owed(open_directories)
+                    yield from changes
+                if below:
+                    open_directories.append(below)
 
     def _opened(self, name: str, lowers: list[str], owed: Change | None = None) -> _Open:
         """The directory `name`, of which `lowers` are the merged parts; the names that are gone come first."""
-        with os.scandir(os.path.join(self._overlay.upper, name)) as entries:
-            found = sorted(entries, key=lambda entry: (not _is_gone(entry), os.fsencode(entry.name)))
-        return _Open(name, lowers, iter(found), owed)
+        gone: list[_Listed] = []
+        rest: list[_Listed] = []
+        row: list[bytes] = []
+        with os.scandir(os.fsencode(os.path.join(self._overlay.upper, name))) as entries:
+            found = sorted(entries, key=_BY_NAME)
+        for entry in found:
+            if not entry.is_file(follow_symlinks=False):
+                row = []
+                (gone if _is_gone(entry) else rest).append(entry)
+            elif self._ignore and _child(name, os.fsdecode(entry.name)) in self._ignore:
+                self.complete = False
+            elif row and len(row) < _MOST_SIBLINGS:
+                row.append(entry.name)
+            else:
+                row = [entry.name]
+                rest.append(row)
+        return _Open(name, lowers, iter(gone + rest), owed)
+
+    def _files(self, names: list[bytes], open_directories: Sequence[_Open]) -> Iterator[Change | Siblings]:
+        """What files of the innermost open directory are changes for; no siblings while it owes its own change."""
+        here = open_directories[-1]
+        folder = os.fsencode(here.name)
+        look = partial(self._file_at, here)
+        waiting = iter(names)
+        while here.owed and (name := next(waiting, None)) is not None:
+            if change := look(name):
+                yield from _owed(open_directories)
+                yield change
+        if left := list(waiting):
+            path = os.path.join(os.fsencode(self._overlay.upper), folder)
+            yield Siblings(path, folder and folder + b"/", left, look, self._squash)
 
     def _hides(self, base: str, name: str, lowers: list[str]) -> bool:
         if name in self._ignore:
@@ -113,30 +160,40 @@ class OverlayDiff:
         return True
 
     def _entry(
-        self, entry: os.DirEntry[str], name: str, lowers: list[str]
+        self, entry: os.DirEntry[bytes], name: str, lowers: list[str]
     ) -> tuple[tuple[Change, ...], _Open | None]:
         """What an entry is a change for, and the directory that it is."""
         status = entry.stat(follow_symlinks=False)
         if is_whiteout(status):
-            folder = name.rpartition("/")[0]
-            hidden = self._hides(entry.name, name, lowers)
-            return ((Change(_whiteout(folder, WHITEOUT_PREFIX + entry.name)),) if hidden else ()), None
-        described = None if name in self._ignore else describe(entry.path, name, status, squash=self._squash)
+            folder, _, own_name = name.rpartition("/")
+            hidden = self._hides(own_name, name, lowers)
+            return ((Change(_whiteout(folder, WHITEOUT_PREFIX + own_name)),) if hidden else ()), None
+        path = os.fsdecode(entry.path)
+        described = None if name in self._ignore else describe(path, name, status, squash=self._squash)
         if described is None:
             self.complete = False
         elif described.type is EntryType.DIRECTORY:
-            return self._subdirectory(entry.path, described, lowers)
-        elif status.st_nlink == 1 and self._is_copy(entry, described, lowers):
-            self.surplus.append(name)
-        else:
-            return (self._file(entry.path, described, status),), None
+            return self._subdirectory(path, described, lowers)
+        elif change := self._file(path, described, status, lowers):
+            return (change,), None
         return (), None
 
-    def _file(self, path: str, entry: LayerEntry, status: os.stat_result) -> Change:
+    def _file_at(self, here: _Open, name: bytes) -> Change | None:
+        """What the file `name` of a directory is a change for."""
+        entry_name = _child(here.name, os.fsdecode(name))
+        path = os.path.join(self._overlay.upper, entry_name)
+        status = os.lstat(path)
+        described = describe(path, entry_name, status, squash=self._squash)
+        return self._file(path, described, status, here.lowers) if described else None
+
+    def _file(self, path: str, entry: LayerEntry, status: os.stat_result, lowers: list[str]) -> Change | None:
         if status.st_nlink > 1:
             first = self._links.setdefault((status.st_dev, status.st_ino), entry.name)
             if first != entry.name:
                 return Change(replace(entry, type=EntryType.HARDLINK, link=first, size=0, xattrs={}))
+        elif self._is_copy(path, entry, lowers):
+            self.surplus.append(entry.name)
+            return None
         return Change(entry, path if entry.type is EntryType.FILE else "")
 
     def _subdirectory(self, path: str, entry: LayerEntry, lowers: list[str]) -> tuple[tuple[Change, ...], _Open]:
@@ -151,16 +208,16 @@ class OverlayDiff:
         hiding = (Change(_whiteout(entry.name, OPAQUE_WHITEOUT)),) if opaque and parts else ()
         return (Change(entry), *hiding), self._opened(entry.name, below)
 
-    def _is_copy(self, entry: os.DirEntry[str], described: LayerEntry, lowers: list[str]) -> bool:
+    def _is_copy(self, path: str, described: LayerEntry, lowers: list[str]) -> bool:
         """True for what was copied up and is as it was below."""
-        if not lowers or not _has(entry.path, f"{self._overlay.namespace}.overlay.origin"):
+        if not lowers or not _has(path, f"{self._overlay.namespace}.overlay.origin"):
             return False
-        visible, _ = look_up(lowers, entry.name, self._overlay.namespace)
+        visible, _ = look_up(lowers, described.name.rpartition("/")[2], self._overlay.namespace)
         if visible is None or described != describe(
             visible, described.name, os.lstat(visible), squash=self._squash
         ):
             return False
-        return described.type is not EntryType.FILE or same_content(entry.path, visible)
+        return described.type is not EntryType.FILE or same_content(path, visible)
 
 
 def look_up(lowers: Sequence[str], name: str, namespace: str) -> tuple[str | None, list[str]]:
@@ -193,8 +250,8 @@ def is_whiteout(status: os.stat_result) -> bool:
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
-def _is_gone(entry: os.DirEntry[str]) -> bool:
-    return is_whiteout(entry.stat(follow_symlinks=False))
+def _is_gone(entry: os.DirEntry[bytes]) -> bool:
+    return not entry.is_dir(follow_symlinks=False) and is_whiteout(entry.stat(follow_symlinks=False))
 
 
 def _owed(directories: Sequence[_Open]) -> Iterator[Change]:

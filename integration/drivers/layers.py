@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from executor.build.layers.packing import Packer, members
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.layer import EntryType, Layer, LayerEntry
 from executor.image.mediatypes import OCI_LAYER
 from executor.image.tar import Content, write_layer
-from executor.snapshot.changes import Change
+from executor.snapshot.changes import Change, Siblings
 
 Item = tuple[LayerEntry, Content]
 BUSYBOX = next(path for path in map(Path, ("/busybox/busybox", "/bin/busybox")) if path.exists())
@@ -27,7 +28,7 @@ class LayersInMemory:
         self._tars: dict[str, bytes] = {}
         self.opened: list[Digest] = []
 
-    def of(self, items: Iterable[Item]) -> Layer:
+    def of(self, items: Iterable[Item | bytes]) -> Layer:
         """The layer that holds `items`."""
         out = io.BytesIO()
         write_layer(items, out.write)
@@ -36,9 +37,9 @@ class LayersInMemory:
         self._tars[digest] = tar
         return Layer(descriptor=Descriptor(OCI_LAYER, digest, len(tar)), diff_id=digest)
 
-    def of_changes(self, changes: Iterable[Change]) -> Layer:
+    def of_changes(self, changes: Iterable[Change | Siblings]) -> Layer:
         """The layer of what a root changed."""
-        return self.of((change.entry, change.content) for change in changes)
+        return self.of(members(changes, Packer(None)))
 
     def open(self, layer: Layer) -> BinaryIO:
         """The layer's tar."""

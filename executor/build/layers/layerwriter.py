@@ -11,7 +11,7 @@ import itertools
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from executor.image.compression import Compressor, gzip_compressor, zstd_compressor
@@ -19,8 +19,8 @@ from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.layer import Layer
 from executor.image.mediatypes import OCI_LAYER_GZIP, OCI_LAYER_ZSTD
-from executor.image.tar import write_layer
-from executor.snapshot.changes import Change
+from executor.image.tar import Member, write_layer
+from executor.snapshot.changes import Change, Siblings
 from executor.spec import LayerOptions
 from executor.store import BlobStore, BlobWriter
 
@@ -65,22 +65,24 @@ class LayerWriter:
         self._epoch = epoch
 
     def write(
-        self, changes: Iterable[Change], check: Callable[[], None] = _go_on, on_large: OnLarge = nobody
+        self,
+        changes: Iterable[Change | Siblings],
+        check: Callable[[], None] = _go_on,
+        on_large: OnLarge = nobody,
     ) -> Layer | None:
         """The layer of `changes`, None when there are none. Raises StepError when a file changes meanwhile.
 
         What `check` raises ends it between two pieces. `on_large` gets a layer of LARGE bytes, as soon as it has
         so many.
         """
-        iterator = iter(changes)
-        first = next(iterator, None)
+        of_tar = _members(iter(changes), self._epoch)
+        first = next(of_tar, None)
         if first is None:
             return None
         with self._blobs.writer() as blob:
             stream = _LayerStream(blob, self._compressor(), check, on_large)
             try:
-                entries = ((change.entry, change.content) for change in itertools.chain([first], iterator))
-                write_layer(entries, stream.write, latest_mtime=self._epoch)
+                write_layer(itertools.chain([first], of_tar), stream.write, latest_mtime=self._epoch)
                 diff_id = stream.finish()
             finally:
                 stream.stop()
@@ -95,6 +97,17 @@ class LayerWriter:
         if level is None:
             level = _REPRODUCIBLE_LEVEL if self._reproducible else 1
         return gzip_compressor(level=level, reproducible=self._reproducible, threads=threads)
+
+
+def _members(changes: Iterator[Change | Siblings], latest_mtime: int | None) -> Iterator[Member]:
+    """What the tar of `changes` is made of."""
+    for found in changes:
+        if isinstance(found, Siblings):
+            from executor.build.layers.packing import Packer, members  # most layers have no use for it
+
+            yield from members(itertools.chain([found], changes), Packer(latest_mtime))
+            return
+        yield found.entry, found.content
 
 
 class _LayerStream:

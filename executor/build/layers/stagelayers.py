@@ -17,7 +17,7 @@ from executor.errors import Location, StepError
 from executor.events import LayerWritten, Sink
 from executor.image.layer import Layer
 from executor.rootfs.base import RootFs, SetAside
-from executor.snapshot.changes import Change
+from executor.snapshot.changes import Change, Siblings
 
 _FEW = 64
 _LITTLE = 1 << 20
@@ -109,7 +109,9 @@ class StageLayers:
                     snapshot.kept.became(layer)
                 yield snapshot.position, layer
 
-    def _write(self, changes: Iterable[Change], position: int, *, meanwhile: bool = False) -> Layer | None:
+    def _write(
+        self, changes: Iterable[Change | Siblings], position: int, *, meanwhile: bool = False
+    ) -> Layer | None:
         started = time.monotonic()
         with depth_explained():
             layer = self._writer.write(changes, self.later.check, self._on_large)

@@ -27,6 +27,7 @@ from executor.rootfs.kernel.refusals import overlay_refused
 from executor.rootfs.kernel.trial import try_in_child
 from executor.rootfs.overlay.layerdirs import LayerDirectories, describes_root
 from executor.rootfs.overlay.overlaymount import OverlayMount, mount_overlay
+from executor.snapshot.changes import Change, Siblings
 from executor.snapshot.entries import describe
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.overlaydiff import Overlay, OverlayDiff
@@ -137,9 +138,9 @@ class _SetAside:
         self._describes_root = describes_root
 
     @property
-    def changes(self) -> OverlayDiff:
+    def changes(self) -> Iterator[Change | Siblings]:
         """See `SetAside.changes`."""
-        return self._diff
+        return self._diff.grouped()
 
     def became(self, layer: Layer) -> None:
         """See `SetAside.became`. Not before the last root is done with the directory: it is mounted as it is."""

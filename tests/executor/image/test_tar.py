@@ -22,7 +22,7 @@ from executor.image.tar import Content, pax_record, write_layer
 from executor.image.tarread import clean_name, read_entries
 
 
-def written(changes: Iterable[tuple[LayerEntry, Content]], **options: int) -> bytes:
+def written(changes: Iterable[tuple[LayerEntry, Content] | bytes], **options: int) -> bytes:
     out = io.BytesIO()
     assert write_layer(changes, out.write, **options) == len(out.getvalue())
     return out.getvalue()
@@ -84,6 +84,46 @@ def test_the_standard_library_reads_the_same(items: list[tuple[LayerEntry, bytes
             assert (member.uname, member.gname) == ("", "")
             if entry.link:
                 assert member.linkname == entry.link
+
+
+@given(st.lists(changes(), max_size=5), st.sampled_from([None, 6]))
+def test_headers_of_plain_files_are_as_any_other(
+    items: list[tuple[LayerEntry, bytes]], latest: int | None
+) -> None:
+    options = {} if latest is None else {"latest_mtime": latest}
+    usual = written([*items, *items], **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("executor.image.tar.PlainHeaders.header", lambda *_: None)
+        assert written([*items, *items], **options) == usual
+
+
+@pytest.mark.parametrize("length", [99, 100, 101, 154, 155, 156, 157, 255, 256, 257])
+@pytest.mark.parametrize("slash", [1, 50, 99, 100, 101, 155])
+def test_long_names_of_plain_files_are_split_as_any_other(length: int, slash: int) -> None:
+    name = ("d" * slash + "/").ljust(length, "f")[:length].removesuffix("/")
+    usual = written([(entry(name), b"")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("executor.image.tar.PlainHeaders.header", lambda *_: None)
+        assert written([(entry(name), b"")]) == usual
+
+
+def test_members_that_are_ready_are_taken_as_they_are() -> None:
+    ready = written([(entry("b", size=3), b"abc")])[:-1024]
+    items = [(entry("a"), b""), (entry("b", size=3), b"abc"), (entry("c", size=600), bytes(600))]
+    assert written([items[0], ready, items[2]]) == written(items)
+
+
+@pytest.mark.parametrize("sizes", [[300_000, 5, 262_144, 1], [100_000] * 7, [1_000_000]])
+def test_pieces_are_equal_wherever_the_entries_end(sizes: list[int], tmp_path: object) -> None:
+    items: list[tuple[LayerEntry, Content]] = []
+    for number, size in enumerate(sizes):
+        path = f"{tmp_path}/{number}"
+        with open(path, "wb") as file:
+            file.truncate(size)
+        items.append((entry(str(number), size=size), path))
+    pieces: list[int] = []
+    total = write_layer(items, lambda data: pieces.append(len(data)))
+    assert pieces == [256 * 1024] * (total // (256 * 1024)) + [total % (256 * 1024)]
 
 
 @given(st.lists(changes(), max_size=3))
