@@ -1,7 +1,7 @@
 """Modules from one file, as our images have them: quicker to import, and small enough to be held in memory.
 
 A folder of compiled modules takes the interpreter ten system calls for each that it imports, this file one. Who
-holds it imports from it whatever becomes of the disk: see rootfs/inplace/sealing.py.
+holds it imports from a copy in memory, whatever becomes of the disk: see rootfs/inplace/sealing.py.
 
     the code of each module, as `marshal` writes it
     the index, as `marshal` writes it: {name: (start, size, path, whether it is a package)}
@@ -32,6 +32,7 @@ _CODE = ".pyc"
 _INIT = f"/__init__{_CODE}"
 _HEADER = 16  # bytes before the code in a .pyc: PEP 552
 _NUMBER = 8
+_PIECE = 1 << 20
 _NEEDED_BEFORE = frozenset(
     (
         *(
@@ -54,7 +55,7 @@ class ModuleFile:
     def __init__(self, path: str) -> None:
         self._folder = os.path.dirname(path)
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._content = b""
+        self._held = False
         size = os.fstat(self._descriptor).st_size
         start = int.from_bytes(os.pread(self._descriptor, _NUMBER, size - _NUMBER), "big")
         index = os.pread(self._descriptor, size - start, start)
@@ -77,15 +78,34 @@ class ModuleFile:
     def code(self, name: str) -> CodeType:
         """The code of a module that is in the file."""
         start, size, _, _ = self._index[name]
-        content = self._content[start : start + size] or os.pread(self._descriptor, size, start)
+        content = os.pread(self._descriptor, size, start)
         code: CodeType = marshal.loads(content)  # noqa: S302 - as the interpreter does with a .pyc
         return code
 
+    @property
+    def descriptor(self) -> int:
+        """What modules are read from, for a process that closes everything else."""
+        return self._descriptor
+
     def hold(self) -> None:
-        """Read all of it, to import from memory from then on."""
-        if not self._content:
-            size = os.fstat(self._descriptor).st_size
-            self._content = os.pread(self._descriptor, size, 0)
+        """Copy all of it into memory, to import from there from then on: nobody can write to that any more.
+
+        It is a file without a name: a fork has no pages of it to copy.
+        """
+        if self._held:
+            return
+        from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE, fcntl
+
+        copy = os.memfd_create(_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            end = 0
+            while count := os.sendfile(copy, self._descriptor, end, _PIECE):
+                end += count
+            fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+            os.dup2(copy, self._descriptor, inheritable=False)  # others may be reading from it
+        finally:
+            os.close(copy)
+        self._held = True
 
 
 class _Loader(SourcelessFileLoader):

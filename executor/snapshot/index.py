@@ -96,8 +96,13 @@ def take_index(root: str, ignore: IgnoredPaths, before: Index | None = None) -> 
 
 def await_next_tick(moment_ns: int) -> None:
     """Return when what changes from now on gets a later time than `moment_ns`."""
-    while 0 <= moment_ns - time.clock_gettime_ns(_COARSE_CLOCK) <= _LONGEST_TICK_NS:
+    while not is_past(moment_ns):
         time.sleep(_PAUSE)
+
+
+def is_past(moment_ns: int) -> bool:
+    """Whether what changes from now on gets a later time than `moment_ns`."""
+    return not 0 <= moment_ns - time.clock_gettime_ns(_COARSE_CLOCK) <= _LONGEST_TICK_NS
 
 
 def attributes_of(root: str, index: Index) -> Mapping[str, Mapping[str, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,6 +88,15 @@ def test_what_is_held_is_imported_whatever_becomes_of_the_disk(library: Path, mo
     import whole_m
 
     assert whole_m.value == 4
+
+
+def test_nobody_can_write_to_what_is_held(modules: ModuleFile) -> None:
+    modules.hold()
+    with pytest.raises(PermissionError):
+        os.pwrite(modules.descriptor, b"evil", 0)
+    with pytest.raises(PermissionError):
+        os.ftruncate(modules.descriptor, 0)
+    assert not os.get_inheritable(modules.descriptor)
 
 
 def test_what_is_not_held_is_read_when_it_is_imported(library: Path) -> None:

@@ -35,7 +35,7 @@ from executor.rootfs.inplace.lentdev import LentDev
 from executor.rootfs.inplace.lentfiles import LentFiles
 from executor.rootfs.inplace.ownfiles import OwnFiles
 from executor.rootfs.inplace.recovery import WayBack, alone
-from executor.rootfs.inplace.sealing import begin_sealing, seal
+from executor.rootfs.inplace.sealing import begin_sealing, descriptors, seal
 from executor.rootfs.inplace.takeover import Takeover
 from executor.rootfs.kernel.mountinfo import mount_of, mounts
 from executor.snapshot.ignore import IgnoredPaths
@@ -209,7 +209,8 @@ class InPlaceRoot:
                 footholds=footholds,
                 stays=stays,
             )
-            with watched(way.descriptors, lambda journal: way.undo_alone(turn, journal)) as takeover.tell:
+            held = way.descriptors | descriptors()
+            with watched(held, lambda journal: way.undo_alone(turn, journal)) as takeover.tell:
                 try:
                     yield way
                 finally:

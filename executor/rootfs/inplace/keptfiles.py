@@ -35,6 +35,7 @@ class KeptFiles:
         self._live = live
         self._held = -1
         self._places: Mapping[str, Place] = {}
+        self._listed: tuple[tuple[int, ...], Mapping[str, Place]] = (), {}
 
     @property
     def descriptors(self) -> frozenset[int]:
@@ -57,8 +58,16 @@ class KeptFiles:
         """Hold what there is, whatever becomes of the files."""
         self.release()
         with suppress(OSError, ValueError):
-            self._places = json.loads(Path(self._list).read_bytes())
+            self._places = self._read_list()
             self._held = os.open(self._data, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _read_list(self) -> Mapping[str, Place]:
+        """Each command asks; it is read again when it is another one."""
+        status = os.stat(self._list)
+        version = status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        if self._listed[0] != version:
+            self._listed = version, json.loads(Path(self._list).read_bytes())
+        return self._listed[1]
 
     def release(self) -> None:
         """Let go of them; those that were changed since they were made are forgotten."""

@@ -83,7 +83,7 @@ class OwnFiles:
         names = _names(left_out)
         self.begin_copying(names)
         self._inodes = {}
-        record = _Record(names, self._tree.look(names, self._kept, self._inodes), self._folders(names))
+        record = _Record(names, self._tree.look(names, self._inodes), self._folders(names))
         try:
             self._renew_copies(record)
             if self._copying:

@@ -1,15 +1,20 @@
 """Looks at the container's own files: what lstat says of each.
 
-It is done twice for each command. /busybox alone has some 270 links, so a link is not asked for again while its
-directory is the very same one and was not changed: then it leads where it led. Its owner and times are nobody's.
+It is done twice for each command, so nothing is asked twice that cannot be different. A directory that is the very
+same one and was not changed has the names that it had, and its links lead where they led; of links, of which
+/busybox has some 270, owner and times are nobody's.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeAlias
+
+from executor.dataclass import dataclass
+from executor.snapshot.index import is_past
 
 Facts: TypeAlias = tuple[int, int, int, int, int]
 """Mode, uid, gid, size of a file, mtime in ns."""
@@ -25,19 +30,26 @@ def facts_of(status: os.stat_result) -> Facts:
     return mode, status.st_uid, status.st_gid, size, status.st_mtime_ns
 
 
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What a directory had when it was read: its links, by path, and the names of all else."""
+
+    version: _Version
+    links: Mapping[str, Facts]
+    names: Sequence[str]
+
+
 class OwnTree:
     """What is below `live`. Paths are relative to that."""
 
     def __init__(self, live: str) -> None:
         self._live = live
-        self._links: dict[str, tuple[_Version, Mapping[str, Facts]]] = {}
+        self._listings: dict[str, _Listing] = {}
 
-    def look(
-        self, left_out: Collection[str], others: str | tuple[str, ...] = (), inodes: dict[str, int] | None = None
-    ) -> dict[str, Facts]:
+    def look(self, left_out: Collection[str], inodes: dict[str, int] | None = None) -> dict[str, Facts]:
         """The facts by path, but for what is at or below the paths `left_out`.
 
-        `inodes` gets the inode numbers of files whose path does not begin with any of `others`.
+        `inodes` gets the inode numbers of files.
         """
         found: dict[str, Facts] = {}
         waiting = [""]
@@ -48,40 +60,39 @@ class OwnTree:
             except OSError:  # deeper than a path can be: a command made it
                 continue
             try:
-                here = self._entries(descriptor, folder, left_out, others, inodes)
+                listing = self._listing(folder, descriptor)
+                found |= {path: facts for path, facts in listing.links.items() if path not in left_out}
+                for name in listing.names:
+                    path = f"{folder}/{name}" if folder else name
+                    if path in left_out:
+                        continue
+                    with suppress(FileNotFoundError):  # somebody else's
+                        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)  # looks up one name only
+                        found[path] = facts_of(status)
+                        if stat.S_ISDIR(status.st_mode):
+                            waiting.append(path)
+                        elif inodes is not None:
+                            inodes[path] = status.st_ino
             finally:
                 os.close(descriptor)
-            found |= here
-            waiting += [path for path, facts in here.items() if stat.S_ISDIR(facts[0])]
         return found
 
-    def _entries(
-        self,
-        descriptor: int,
-        folder: str,
-        left_out: Collection[str],
-        others: str | tuple[str, ...],
-        inodes: dict[str, int] | None,
-    ) -> dict[str, Facts]:
-        version = _version(os.fstat(descriptor))
-        known, links = self._links.get(folder, (None, {}))
-        if known != version:
-            links = {}
-        prefix = f"{folder}/" if folder else ""
-        found: dict[str, Facts] = {}
-        with os.scandir(descriptor) as entries:  # of a descriptor: each lstat then looks up one name only
+    def _listing(self, folder: str, descriptor: int) -> _Listing:
+        status = os.fstat(descriptor)
+        version = status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+        known = self._listings.get(folder)
+        if known and known.version == version:
+            return known
+        links: dict[str, Facts] = {}
+        names: list[str] = []
+        with os.scandir(descriptor) as entries:
             for entry in entries:
-                path = prefix + entry.name
-                if path in left_out:
-                    continue
-                facts = links.get(path) if entry.is_symlink() else None
-                found[path] = facts = facts or facts_of(entry.stat(follow_symlinks=False))
-                if inodes is not None and not stat.S_ISDIR(facts[0]) and not path.startswith(others):
-                    inodes[path] = entry.inode()
-        if known != version:
-            self._links[folder] = version, {path: facts for path, facts in found.items() if stat.S_ISLNK(facts[0])}
-        return found
-
-
-def _version(status: os.stat_result) -> _Version:
-    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+                if entry.is_symlink():
+                    path = f"{folder}/{entry.name}" if folder else entry.name
+                    links[path] = facts_of(entry.stat(follow_symlinks=False))
+                else:
+                    names.append(entry.name)
+        listing = _Listing(version, links, names)
+        if is_past(status.st_ctime_ns):  # else what is changed within this tick of the clock would not show
+            self._listings[folder] = listing
+        return listing

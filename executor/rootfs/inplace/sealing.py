@@ -69,6 +69,12 @@ def seal() -> None:
             configure(database, services)
 
 
+def descriptors() -> frozenset[int]:
+    """What modules are imported from, for a process that closes everything else."""
+    modules = installed()
+    return frozenset({modules.descriptor} if modules else ())
+
+
 def _extension_modules() -> Iterator[str]:
     """The extension modules of the standard library that are files: few, since most are in the interpreter."""
     for folder in sys.path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ def test_everything_but_what_is_left_out(live: Path) -> None:
 
 def test_links_are_asked_for_once(live: Path) -> None:
     tree = OwnTree(str(live))
+    time.sleep(0.03)  # more than a tick of the clock
     before = tree.look(())
     os.utime(live / "bin" / "cat", ns=(1, 1), follow_symlinks=False)  # nobody's: of no use to compare
     assert tree.look(()) == before
@@ -66,7 +68,19 @@ def test_another_directory_of_the_name_is_looked_at_anew(live: Path) -> None:
     assert tree.look(())["bin/cat"] != before["bin/cat"]
 
 
-def test_inode_numbers_of_others_files(live: Path) -> None:
+def test_what_is_new_is_seen_within_a_tick(live: Path) -> None:
+    tree = OwnTree(str(live))
+    (live / "bin" / "first").write_text("")
+    tree.look(())
+    (live / "bin" / "second").write_text("")
+    assert "bin/second" in tree.look(())
+
+
+def test_a_link_can_be_left_out(live: Path) -> None:
+    assert "bin/cat" not in OwnTree(str(live)).look({"bin/cat"})
+
+
+def test_inode_numbers_of_files(live: Path) -> None:
     inodes: dict[str, int] = {}
-    OwnTree(str(live)).look((), "bin/", inodes)
-    assert inodes == {"left/out": (live / "left" / "out").stat().st_ino}
+    OwnTree(str(live)).look((), inodes)
+    assert inodes == {name: (live / name).stat().st_ino for name in ("bin/tool", "left/out")}
