@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from typing import TypeAlias
 
 from executor.dataclass import dataclass
@@ -20,7 +19,6 @@ Facts: TypeAlias = tuple[int, int, int, int, int]
 """Mode, uid, gid, size of a file, mtime in ns."""
 
 _Version: TypeAlias = tuple[int, int, int]
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def facts_of(status: os.stat_result) -> Facts:
@@ -32,11 +30,11 @@ def facts_of(status: os.stat_result) -> Facts:
 
 @dataclass(frozen=True, slots=True)
 class _Listing:
-    """What a directory had when it was read: its links, by path, and the names of all else."""
+    """What a directory had when it was read: its links, and the paths of all else."""
 
     version: _Version
     links: Mapping[str, Facts]
-    names: Sequence[str]
+    paths: Sequence[str]
 
 
 class OwnTree:
@@ -44,6 +42,7 @@ class OwnTree:
 
     def __init__(self, live: str) -> None:
         self._live = live
+        self._top = live.rstrip("/") + "/"
         self._listings: dict[str, _Listing] = {}
 
     def look(self, left_out: Collection[str], inodes: dict[str, int] | None = None) -> dict[str, Facts]:
@@ -52,47 +51,43 @@ class OwnTree:
         `inodes` gets the inode numbers of files.
         """
         found: dict[str, Facts] = {}
-        waiting = [""]
+        waiting = [("", os.lstat(self._live))]
         while waiting:
-            folder = waiting.pop()
-            try:
-                descriptor = os.open(os.path.join(self._live, folder), _DIRECTORY)
-            except OSError:  # deeper than a path can be: a command made it
-                continue
-            try:
-                listing = self._listing(folder, descriptor)
-                found |= {path: facts for path, facts in listing.links.items() if path not in left_out}
-                for name in listing.names:
-                    path = f"{folder}/{name}" if folder else name
-                    if path in left_out:
-                        continue
-                    with suppress(FileNotFoundError):  # somebody else's
-                        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)  # looks up one name only
-                        found[path] = facts_of(status)
-                        if stat.S_ISDIR(status.st_mode):
-                            waiting.append(path)
-                        elif inodes is not None:
-                            inodes[path] = status.st_ino
-            finally:
-                os.close(descriptor)
+            folder, status = waiting.pop()
+            prefix = f"{folder}/" if folder else ""
+            listing = self._listing(folder, prefix, status)
+            found |= {path: facts for path, facts in listing.links.items() if path not in left_out}
+            for path in listing.paths:
+                if path in left_out:
+                    continue
+                try:
+                    status = os.lstat(self._top + path)
+                except FileNotFoundError:  # somebody else's
+                    continue
+                found[path] = facts_of(status)
+                if stat.S_ISDIR(status.st_mode):
+                    waiting.append((path, status))
+                elif inodes is not None:
+                    inodes[path] = status.st_ino
         return found
 
-    def _listing(self, folder: str, descriptor: int) -> _Listing:
-        status = os.fstat(descriptor)
+    def _listing(self, folder: str, prefix: str, status: os.stat_result) -> _Listing:
         version = status.st_ino, status.st_mtime_ns, status.st_ctime_ns
         known = self._listings.get(folder)
         if known and known.version == version:
             return known
         links: dict[str, Facts] = {}
-        names: list[str] = []
-        with os.scandir(descriptor) as entries:
-            for entry in entries:
-                if entry.is_symlink():
-                    path = f"{folder}/{entry.name}" if folder else entry.name
-                    links[path] = facts_of(entry.stat(follow_symlinks=False))
-                else:
-                    names.append(entry.name)
-        listing = _Listing(version, links, names)
+        paths: list[str] = []
+        try:
+            with os.scandir(self._top + folder) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        links[prefix + entry.name] = facts_of(entry.stat(follow_symlinks=False))
+                    else:
+                        paths.append(prefix + entry.name)
+        except OSError:  # deeper than a path can be: a command made it
+            return _Listing(version, {}, ())
+        listing = _Listing(version, links, paths)
         if is_past(status.st_ctime_ns):  # else what is changed within this tick of the clock would not show
             self._listings[folder] = listing
         return listing
