@@ -171,7 +171,9 @@ def _unexplained(ended: Ended) -> events.BuildFailed:
     """The failure of a worker that ended without saying why."""
     if ended.refusal:
         return _failure(
-            UnfitError, f"no process can be started: {ended.refusal}", "raise the limit of processes or of memory"
+            UnfitError,
+            f"no process can be started: {ended.refusal}",
+            "raise the limit of processes, of open files or of memory",
         )
     if ended.code >= 0:
         return _failure(

@@ -12,6 +12,7 @@ When the other end closes, because the run is over or its process was killed, th
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import os
@@ -29,6 +30,7 @@ from runner.run import worker
 
 EntryLoader: TypeAlias = Callable[[], worker.JobEntry]
 PACKET_BYTES = 4096
+_PASSED = 3  # descriptors with a launch
 _GRACE_SECONDS = 10.0
 _KILL_SECONDS = 2.0
 
@@ -93,14 +95,17 @@ class _Zygote:
     def _answer(self) -> bool:
         """Handle one packet. False when there are no more."""
         try:
-            packet, fds, _flags, _address = socket.recv_fds(self._control, PACKET_BYTES, 3)
+            packet, fds, flags, _address = socket.recv_fds(self._control, PACKET_BYTES, _PASSED)
         except ConnectionResetError:  # killed, with notices of ours unread
             return False
         if not packet:
             return False
         request = json.loads(packet)
         if request["do"] == "launch":
-            self._launch(request["worker"], fds)
+            if flags & socket.MSG_CTRUNC:  # the kernel passes those for which there is room
+                self._refuse(request["worker"], fds, os.strerror(errno.EMFILE))
+            else:
+                self._launch(request["worker"], fds)
         elif pid := self._workers.get(request["worker"]):
             _signal(pid, request["number"])
         return True
@@ -109,14 +114,17 @@ class _Zygote:
         try:
             pid = os.fork()
         except OSError as error:
-            self._tell(refused=number, reason=os.strerror(error.errno or 0))
-        else:
-            if pid == 0:
-                self._become_worker(fds)
-            self._workers[number] = pid
-            self._tell(started=number, pid=pid)
-        for fd in fds:
-            os.close(fd)
+            self._refuse(number, fds, os.strerror(error.errno or 0))
+            return
+        if pid == 0:
+            self._become_worker(fds)
+        self._workers[number] = pid
+        self._tell(started=number, pid=pid)
+        _close(fds)
+
+    def _refuse(self, number: int, fds: list[int], reason: str) -> None:
+        self._tell(refused=number, reason=reason)
+        _close(fds)
 
     def _become_worker(self, fds: list[int]) -> NoReturn:
         status = 70
@@ -175,6 +183,11 @@ def _redirect(output_pipe: int) -> None:
     os.dup2(output_pipe, 1)
     os.dup2(output_pipe, 2)
     for fd in {null, output_pipe} - {0, 1, 2}:
+        os.close(fd)
+
+
+def _close(fds: list[int]) -> None:
+    for fd in fds:
         os.close(fd)
 
 
