@@ -259,14 +259,14 @@ class PruneSpec:
 
     `keep` are the bytes that may stay, what was used last first; None: no bound. What was not used for
     `older_than` seconds goes in any case, and all of it with `everything`. With `dry_run` nothing does. `caches`
-    are `oci:/path` or `dir:/path`; with any the store is left alone.
+    are `oci:/path` or `dir:/path`, with what counts where nothing else is said; with any the store is left alone.
     """
 
     keep: int | None = None
     older_than: float | None = None
     everything: bool = False
     dry_run: bool = False
-    caches: tuple[str, ...] = ()
+    caches: tuple[tuple[str, CacheOptions], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

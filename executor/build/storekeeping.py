@@ -10,7 +10,7 @@ from executor.errors import Error, UnfitError
 from executor.rootfs.inplace.guard import keep_to_oneself
 from executor.rootfs.kernel.namespaces import enter_mount_namespace
 from executor.rootfs.kernel.trial import try_in_child
-from executor.spec import CacheOptions, PruneResult, PruneSpec
+from executor.spec import PruneResult, PruneSpec
 from executor.store import Store, default_home, has_room, prune, usual_size
 
 
@@ -61,18 +61,20 @@ def store_session(home: str, size: int | None) -> Iterator[str]:
 def _prune_caches(wanted: PruneSpec) -> PruneResult:
     from executor.cache.pruning import KIND, prune_place, trim_place
 
-    done = []
-    for place in wanted.caches:
+    count = freed = 0
+    left: dict[str, int] = {}
+    for place, options in wanted.caches:
         try:
             if wanted == PruneSpec(caches=wanted.caches, dry_run=wanted.dry_run):
-                done.append(trim_place(place, CacheOptions(), dry_run=wanted.dry_run))
+                done = trim_place(place, options, dry_run=wanted.dry_run)
             else:
-                done.append(prune_place(place, wanted))
+                done = prune_place(place, wanted)
         except OSError as error:
             raise UnfitError(f"cannot remove from {place}: {error.strerror}") from error
-    count = sum(each.removed.get(KIND, 0) for each in done)
-    freed, left = (sum(getattr(each, name) for each in done) for name in ("freed", "left"))
-    return PruneResult(removed={KIND: count} if count else {}, freed=freed, left=left)
+        count += done.removed.get(KIND, 0)
+        freed += done.freed
+        left[place] = done.left
+    return PruneResult(removed={KIND: count} if count else {}, freed=freed, left=sum(left.values()))
 
 
 def _prune(home: str, wanted: PruneSpec) -> PruneResult:

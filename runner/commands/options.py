@@ -77,7 +77,15 @@ class Files:
 
 def with_file(command: Callable[..., Any]) -> Callable[..., Any]:
     """The argument FILE and the options that change what is in it, given to `command` as the one value `files`."""
+    return _with_files(command, required=True)
 
+
+def with_optional_file(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same where there need be no file; `files` has no paths then."""
+    return _with_files(command, required=False)
+
+
+def _with_files(command: Callable[..., Any], *, required: bool) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_files(
         *args: Any,
@@ -90,7 +98,7 @@ def with_file(command: Callable[..., Any]) -> Callable[..., Any]:
         paths = (file, *more_files) if file else more_files
         if not paths and os.path.isfile(options.get("changed") or ""):
             paths, options["changed"] = (options["changed"],), ""  # in `--changed FILE` it is not the REF
-        if not paths:
+        if not paths and required:
             raise UsageError("no file is named", hint="write for example `krunner builds.yaml`")
         return command(*args, files=Files(paths=paths, settings=settings, format=input_format), **options)
 

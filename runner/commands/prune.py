@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import click
 
 from executor.errors import UsageError
 from executor.sizes import parse_size
-from executor.spec import PruneSpec
-from runner.commands.options import Invocation, with_debug
+from executor.spec import CacheOptions, PruneResult, PruneSpec
+from runner.commands.options import (
+    Files,
+    Invocation,
+    check_existence,
+    overrides_of,
+    with_debug,
+    with_optional_file,
+)
 
+_FOLDERS = ("oci:", "dir:")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @click.command("prune", short_help="Remove layers and cache mounts from the store.")
+@with_optional_file
 @click.option("--all", "everything", is_flag=True, help="Remove all that no running process uses.")
 @click.option("--keep-storage", metavar="SIZE", help="Remove what was not used for longest until SIZE is left.")
 @click.option("--older-than", metavar="TIME", help="Remove what was not used for TIME, as 36h or 7d.")
@@ -34,27 +44,33 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def command(
     invocation: Invocation,
     /,
-    keep_storage: str | None,
-    older_than: str | None,
+    files: Files,
     home: str,
     caches: tuple[str, ...],
     for_programs: bool,
-    **switches: bool,
+    **limits: Any,
 ) -> None:
     """Remove layers, unpacked layers and cache mounts from the store, what was not used for longest first.
 
     Without an option: what is too much for the disk. What a running process uses stays, and so do images that
     still have to be pushed. Of a layer cache, what nobody used for two weeks; what was used within the hour stays.
+
+    With FILE the layer caches in folders that its images write to are looked at instead. Without an option goes
+    what their builds would remove.
     """
     from runner.report.style import size
 
+    keep_storage, older_than = limits.pop("keep_storage"), limits.pop("older_than")
     wanted = PruneSpec(
         keep=None if keep_storage is None else parse_size(keep_storage),
         older_than=None if older_than is None else _seconds(older_than),
-        caches=caches,
-        **switches,
+        caches=(*((place, CacheOptions()) for place in caches), *_caches_of(files)),
+        **limits,
     )
-    done = invocation.executor.prune(os.path.abspath(home) if home else "", wanted)
+    if files.paths and not wanted.caches:
+        done = PruneResult(removed={}, freed=0, left=0)
+    else:
+        done = invocation.executor.prune(os.path.abspath(home) if home else "", wanted)
     if for_programs:
         found = {"removed": dict(done.removed), "freed": done.freed, "left": done.left}
         print(json.dumps({"version": 1, "dry_run": wanted.dry_run, **found}, indent=2))
@@ -62,6 +78,30 @@ def command(
     for kind, count in done.removed.items():
         print(f"{count:6} {kind}{'' if count == 1 else 's'}")
     print(f"{'would free' if wanted.dry_run else 'freed'} {size(done.freed)}, {size(done.left)} left")
+
+
+def _caches_of(files: Files) -> list[tuple[str, CacheOptions]]:
+    """The layer caches in folders that there are already, each with the options of every image that writes to it.
+
+    Raises UsageError where the list has none, and InvalidFileError.
+    """
+    if not files.paths:
+        if files.settings or files.format:
+            raise UsageError("--set and --input-format are about a FILE, and none is named")
+        return []
+    from runner.buildsfile import config
+
+    check_existence(files)
+    images = config.load(files.paths, os.environ, overrides_of(files), file_format=files.format).images
+    caches = [image.build.cache for image in images if image.build.cache.enabled and image.build.cache.push]
+    places = [(place, cache) for cache in caches for place in cache.repositories if place.startswith(_FOLDERS)]
+    if not places:
+        raise UsageError(
+            f"no image of {files.name} writes to a layer cache in a folder",
+            hint="a registry removes by its own rules; without FILE it is the store that is looked at",
+        )
+    found = {(place, cache.ttl, cache.size): (place, cache) for place, cache in places}
+    return [(place, cache) for place, cache in found.values() if os.path.isdir(place.partition(":")[2])]
 
 
 def _seconds(text: str) -> float:

@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from executor.events import Warned
 from executor.image.descriptor import Descriptor
 from executor.image.layer import Layer
 from executor.image.mediatypes import OCI_LAYER
-from executor.spec import PruneSpec
+from executor.spec import CacheOptions, PruneSpec
 from executor.store import Store
 from tests.executor.build.layers.test_layer_streams import NOISE, Registry, layer_of
 from tests.executor.cache.conftest import entry_of
@@ -119,19 +120,30 @@ def old_entry(folder, age):
 
 def test_caches_are_pruned_in_place_of_the_store(home, tmp_path):
     blob, day = old_blob(home), 86400
-    caches = tmp_path / "a", tmp_path / "b"
-    places = tuple(f"dir:{path}" for path in caches)
-    entries = [old_entry(path, 20 * day) for path in caches]
-    said = prune_store(home, PruneSpec(caches=places, dry_run=True))
+    folders = tmp_path / "a", tmp_path / "b"
+    caches = tuple((f"dir:{path}", CacheOptions()) for path in folders)
+    entries = [old_entry(path, 20 * day) for path in folders]
+    said = prune_store(home, PruneSpec(caches=caches, dry_run=True))
     assert said.removed == {"cached layer": 2}
     assert all(entry.exists() for entry in entries)
-    assert prune_store(home, PruneSpec(caches=places)) == said
+    assert prune_store(home, PruneSpec(caches=caches)) == said
     assert not any(entry.exists() for entry in entries)
-    entry = old_entry(caches[0], 13 * day)
-    assert prune_store(home, PruneSpec(caches=places)).removed == {}, "it may be used for two weeks"
-    assert prune_store(home, PruneSpec(caches=places, everything=True)).removed == {"cached layer": 1}
+    entry = old_entry(folders[0], 13 * day)
+    assert prune_store(home, PruneSpec(caches=caches)).removed == {}, "it may be used for two weeks"
+    assert prune_store(home, PruneSpec(caches=caches, everything=True)).removed == {"cached layer": 1}
     assert not entry.exists()
     assert blob.exists()
+
+
+def test_a_cache_is_pruned_as_its_builds_would(home, tmp_path):
+    entry = old_entry(tmp_path, 20 * 86400)
+    place, longer = f"dir:{tmp_path}", CacheOptions(ttl=30 * 86400.0)
+    kept = prune_store(home, PruneSpec(caches=((place, longer),)))
+    assert (kept.removed, kept.left > 0, entry.exists()) == ({}, True, True)
+    twice = PruneSpec(caches=((place, longer), (place, CacheOptions(size=1))), dry_run=True)
+    assert prune_store(home, twice).removed == {"cached layer": 1}
+    both = PruneSpec(caches=((place, longer), (place, replace(longer, copy_layers=True))))
+    assert prune_store(home, both).left == kept.left, "one folder is counted once"
 
 
 def test_a_cache_that_cannot_be_changed_is_told_of(home, tmp_path, monkeypatch):
@@ -142,6 +154,6 @@ def test_a_cache_that_cannot_be_changed_is_told_of(home, tmp_path, monkeypatch):
 
     monkeypatch.setattr("executor.cache.pruning.tempfile.TemporaryDirectory", refuse)
     with pytest.raises(UnfitError, match=f"dir:{tmp_path}: Permission denied"):
-        prune_store(home, PruneSpec(caches=(f"dir:{tmp_path}",)))
+        prune_store(home, PruneSpec(caches=((f"dir:{tmp_path}", CacheOptions()),)))
     with pytest.raises(UsageError, match="no folder of this machine"):
-        prune_store(home, PruneSpec(caches=("r.io/team/cache",)))
+        prune_store(home, PruneSpec(caches=(("r.io/team/cache", CacheOptions()),)))

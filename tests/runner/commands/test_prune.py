@@ -6,7 +6,7 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
-from executor.spec import PruneResult, PruneSpec
+from executor.spec import CacheOptions, PruneResult, PruneSpec
 from runner.buildsfile import schema
 from runner.cli import main
 from runner.executor import Executor
@@ -38,7 +38,7 @@ def krunner(asked):
         (("--keep-storage=0", "--older-than=2d"), PruneSpec(keep=0, older_than=172_800.0)),
         (
             ("--cache=dir:/a", "--cache", "oci:/b", "--all"),
-            PruneSpec(everything=True, caches=("dir:/a", "oci:/b")),
+            PruneSpec(everything=True, caches=(("dir:/a", CacheOptions()), ("oci:/b", CacheOptions()))),
         ),
     ],
 )
@@ -46,6 +46,61 @@ def test_options(krunner, asked, monkeypatch, words, wanted):
     monkeypatch.delenv("KRUNNER_HOME", raising=False)
     assert krunner("prune", *words) == 0
     assert asked == [("", wanted)]
+
+
+LIST = """\
+version: 1
+defaults: {no_push: true, cache: {repositories: ["dir:a", "r.example/x/cache"], ttl: 30d, size: 5GB}}
+builds:
+  - {name: one}
+  - {name: two}
+  - {name: three, cache: {repositories: ["oci:b"], from: ["dir:c"], ttl: 1d}}
+  - {name: four, cache: {repositories: ["dir:d"], push: false}}
+  - {name: five, cache: {repositories: ["dir:not-there"]}}
+"""
+
+
+@pytest.fixture
+def listed(tmp_path, monkeypatch):
+    """A folder with a list, and with the caches `a` to `d`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    (tmp_path / "builds.yaml").write_text(LIST)
+    for name in "abcd":
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def test_the_caches_in_folders_that_a_list_writes_to(krunner, asked, listed):
+    assert krunner("prune", "builds.yaml", "--keep-storage=1GB") == 0
+    ((_, wanted),) = asked
+    assert wanted.keep == 1_000_000_000
+    assert [(place, options.ttl, options.size) for place, options in wanted.caches] == [
+        (f"dir:{listed}/a", 30 * 86400.0, 5_000_000_000),
+        (f"oci:{listed}/b", 86400.0, 5_000_000_000),
+    ]
+
+
+def test_the_store_is_left_alone_where_a_list_has_no_cache_yet(krunner, asked, listed, capsys):
+    for name in "ab":
+        (listed / name).rmdir()
+    assert krunner("prune", "builds.yaml") == 0
+    assert "freed 0 B" in capsys.readouterr().out
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("builds.yaml", "--set=*.cache=false"), "writes to a layer cache in a folder"),
+        (("bilds.yaml",), "did you mean builds.yaml?"),
+        (("--set=*.cache=false",), "none is named"),
+    ],
+)
+def test_a_list_without_caches(krunner, asked, listed, capsys, words, message):
+    assert krunner("prune", *words) == 2
+    assert message in capsys.readouterr().err
+    assert asked == []
 
 
 def test_what_it_says(krunner, capsys, tmp_path, asked):
