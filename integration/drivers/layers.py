@@ -7,17 +7,17 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from executor.build.layers.packing import Packer, members
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
-from executor.image.layer import EntryType, Layer, LayerEntry
+from executor.image.layer import Layer
 from executor.image.mediatypes import OCI_LAYER
-from executor.image.tar import Content, write_layer
+from executor.image.tar import write_layer
 from executor.snapshot.changes import Change, Siblings
+from tests.support.layers import Item, directory, file, symlink
 
-Item = tuple[LayerEntry, Content]
 BUSYBOX = next(path for path in map(Path, ("/busybox/busybox", "/bin/busybox")) if path.exists())
 
 
@@ -45,34 +45,6 @@ class LayersInMemory:
         """The layer's tar."""
         self.opened.append(layer.diff_id)
         return io.BytesIO(self._tars[layer.diff_id])
-
-
-def item(name: str, kind: EntryType, content: bytes = b"", **fields: Any) -> Item:
-    """An entry with defaults, and its content."""
-    mode = 0o755 if kind is EntryType.DIRECTORY else 0o644
-    entry = LayerEntry(**({"name": name, "type": kind, "mode": mode, "size": len(content)} | fields))
-    return entry, content
-
-
-def file(name: str, content: bytes = b"x", **fields: Any) -> Item:
-    """A file."""
-    return item(name, EntryType.FILE, content, **fields)
-
-
-def directory(name: str, **fields: Any) -> Item:
-    """A directory."""
-    return item(name, EntryType.DIRECTORY, **fields)
-
-
-def symlink(name: str, link: str) -> Item:
-    """A symbolic link."""
-    return item(name, EntryType.SYMLINK, link=link, mode=0o777)
-
-
-def whiteout(name: str) -> Item:
-    """The whiteout that hides `name`."""
-    folder, _, base = name.rpartition("/")
-    return file(f"{folder}/.wh.{base}".lstrip("/"), b"", mode=0)
 
 
 def busybox() -> Sequence[Item]:

@@ -18,8 +18,9 @@ from executor.image.layer import EntryType, Layer
 from executor.rootfs.base import Driver, Identity, RootFs, RunRequest
 from integration.drivers.children import in_child
 from integration.drivers.conftest import MakeDriver
-from integration.drivers.layers import LayersInMemory, busybox, directory, file, item, symlink, tree, whiteout
+from integration.drivers.layers import LayersInMemory, busybox, tree
 from integration.support import leftovers
+from tests.support.layers import directory, file, item, symlink, whiteout
 
 pytestmark = pytest.mark.root
 PATH = {"PATH": "/usr/bin:/bin"}

@@ -12,8 +12,9 @@ from executor.errors import NotSupportedError, StepError
 from executor.rootfs.base import BindMount, CommandMount, RootFs, SecretMount, TmpfsMount
 from integration.drivers.children import in_child
 from integration.drivers.conftest import MakeDriver
-from integration.drivers.layers import busybox, directory, file, symlink
+from integration.drivers.layers import busybox
 from integration.drivers.test_contract import names, opened, run
+from tests.support.layers import directory, file, symlink
 
 pytestmark = pytest.mark.root
 PLAIN = "chroot without mounts"

@@ -20,7 +20,8 @@ from executor.rootfs.kernel.namespaces import Privilege, enter_mount_namespace
 from executor.spec import RootfsChoice, RootfsOptions
 from executor.store import Store
 from integration.drivers.children import run_in_child
-from integration.drivers.layers import LayersInMemory, busybox, directory, file, item, tree, whiteout
+from integration.drivers.layers import LayersInMemory, busybox, tree
+from tests.support.layers import directory, file, item, whiteout
 
 pytestmark = pytest.mark.root
 _UID = 1000

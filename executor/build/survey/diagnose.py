@@ -12,6 +12,7 @@ from executor.diagnosis import Diagnosis, DriverFinding, ProcessFinding, StoreFi
 from executor.errors import Error, UnfitError
 from executor.registry.credentials import credential_sources
 from executor.rootfs.choose import drivers
+from executor.rootfs.files.treewriter import umask
 from executor.rootfs.inplace import guard
 from executor.rootfs.kernel.mountinfo import mount_of
 from executor.rootfs.kernel.namespaces import Privilege, enter_mount_namespace, isolate_mounts
@@ -47,7 +48,7 @@ def diagnose(home: str = "") -> Diagnosis:
 
 
 def _process(before: Privileges, privilege: Privilege) -> ProcessFinding:
-    is_root = privilege is Privilege.ROOT
+    is_root, masked = privilege is Privilege.ROOT, umask()
     return ProcessFinding(
         uid=before.uid,
         becomes=privilege.value,
@@ -58,7 +59,7 @@ def _process(before: Privileges, privilege: Privilege) -> ProcessFinding:
         apparmor=before.apparmor,
         container=guard.is_container(),
         own_image=guard.is_our_image(),
-        umask=machine.umask(),
+        umask="" if masked is None else f"{masked:04o}",
     )
 
 

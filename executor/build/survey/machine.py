@@ -1,4 +1,4 @@
-"""What a build meets on this machine beside root filesystems: limits of its cgroup, umask, emulators, git.
+"""What a build meets on this machine beside root filesystems: limits of its cgroup, emulators, git.
 
 Each reads below `root`, which is another than `/` in tests only.
 """
@@ -22,15 +22,6 @@ def limits(root: str = "/") -> LimitsFinding:
     """Memory and processors that this process may have."""
     cores = len(os.sched_getaffinity(0))
     return LimitsFinding(memory=cgroup.memory(root), cpus=cgroup.cpus(root), usable_cores=cores)
-
-
-def umask(root: str = "/") -> str:
-    """This process's umask in octal, '' where /proc does not tell."""
-    for line in _read(root, "proc/self/status").splitlines():
-        name, _, value = line.partition(":")
-        if name == "Umask":
-            return value.strip()
-    return ""
 
 
 def emulators(root: str = "/") -> tuple[str, ...] | None:

@@ -43,7 +43,8 @@ class TreeWriter:
         self._directories = directories
         self._squash = squash
         self._owner = (os.geteuid(), os.getegid())
-        self._explicit_bits = 0o7000 | _umask()
+        masked = umask()
+        self._explicit_bits = 0o7000 | (0o777 if masked is None else masked)
         self._directory_times: dict[str, int] = {}
 
     def write(self, entry: LayerEntry, content: TarContent, parent: Directory, name: str) -> None:
@@ -222,7 +223,14 @@ def _strip_xattrs(descriptor: int) -> None:
             os.removexattr(descriptor, name)
 
 
-def _umask() -> int:
-    """This process's umask, read without changing it: other threads may make files."""
-    match = re.search(r"^Umask:\s*([0-7]+)", Path("/proc/self/status").read_text(), re.MULTILINE)
-    return int(match[1], 8) if match else 0o777
+def umask(root: str = "/") -> int | None:
+    """This process's umask, read without changing it: other threads may make files. None where /proc is not there.
+
+    `root` is another than `/` in tests only.
+    """
+    try:
+        status = Path(root, "proc/self/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    match = re.search(r"^Umask:\s*([0-7]+)", status, re.MULTILINE)
+    return int(match[1], 8) if match else None

@@ -1,4 +1,4 @@
-"""Limits, umask and emulators as the kernel writes them, in files of our own."""
+"""Limits and emulators as the kernel writes them, in files of our own."""
 
 from __future__ import annotations
 
@@ -80,12 +80,6 @@ def test_emulators_that_are_enabled(tmp_path: Path) -> None:
         },
     )
     assert machine.emulators(root) == ("qemu-aarch64",)
-
-
-def test_umask(tmp_path: Path) -> None:
-    assert machine.umask(str(tmp_path)) == ""
-    assert machine.umask(tree(tmp_path, {"proc/self/status": "Name:\tx\nUmask:\t0077\n"})) == "0077"
-    assert len(machine.umask()) == 4
 
 
 def test_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,44 +8,20 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from executor.errors import ImageError
-from executor.image.layer import EntryType, LayerEntry
+from executor.image.layer import EntryType
 from executor.image.tar import write_layer
 from executor.rootfs.files.unpack import NeedsLowerLayersError, apply_layer, unpack_overlay_layer
+from tests.support.layers import Item, directory, file, item, symlink, whiteout
 
 SQUASH = os.geteuid() != 0
-Item = tuple[LayerEntry, bytes]
-
-
-def item(name: str, kind: EntryType, content: bytes = b"", **fields: Any) -> Item:
-    mode = 0o755 if kind is EntryType.DIRECTORY else 0o644
-    entry = LayerEntry(**({"name": name, "type": kind, "mode": mode, "size": len(content)} | fields))
-    return entry, content
-
-
-def file(name: str, content: bytes = b"x", **fields: Any) -> Item:
-    return item(name, EntryType.FILE, content, **fields)
-
-
-def directory(name: str, **fields: Any) -> Item:
-    return item(name, EntryType.DIRECTORY, **fields)
-
-
-def symlink(name: str, link: str) -> Item:
-    return item(name, EntryType.SYMLINK, link=link)
 
 
 def hardlink(name: str, link: str) -> Item:
     return item(name, EntryType.HARDLINK, link=link)
-
-
-def whiteout(name: str) -> Item:
-    folder, _, base = name.rpartition("/")
-    return file(f"{folder}/.wh.{base}".lstrip("/"), b"")
 
 
 def opaque(name: str) -> Item:
