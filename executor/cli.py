@@ -132,7 +132,7 @@ def _run(**values: Any) -> None:
         if values["check"]:
             _check(spec, sink)
         if values["dryrun"]:
-            _print_plan(spec)
+            _print_plan(spec, sink)
             return
         size = parse_size(values["store_size"]) if values["store_size"] else None
         gc.disable()  # modules are no garbage, and there are many
@@ -159,8 +159,10 @@ def _context(values: Mapping[str, Any]) -> str:
 def _check(spec: BuildSpec, sink: Sink) -> NoReturn:
     """Tell what the rules find, and exit: with 0, unless the file itself asks for an error."""
     from executor.build.lookahead.checking import check, warning
+    from executor.build.survey.source import read_source
 
-    checked = check(spec)
+    with read_source(spec, sink) as frontend:
+        checked = check(frontend, spec.build_args)
     for found in checked.findings:
         sink(warning(found))
     count = len(checked.findings)
@@ -168,10 +170,12 @@ def _check(spec: BuildSpec, sink: Sink) -> NoReturn:
     sys.exit(1 if checked.error and count else 0)
 
 
-def _print_plan(spec: BuildSpec) -> None:
+def _print_plan(spec: BuildSpec, sink: Sink) -> None:
     from executor.build.survey.inspect import stages
+    from executor.build.survey.source import read_source
 
-    print(stages(spec), end="")
+    with read_source(spec, sink) as frontend:
+        print(stages(spec, frontend.dockerfile), end="")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from executor.dataclass import dataclass
 from executor.diagnosis import Diagnosis
 from executor.errors import Diagnostic, Error, Location
+from executor.events import discard
 from executor.explanation import Explanation
 from executor.spec import BuildSpec, PruneResult, PruneSpec, WaitingImage
 from runner.planning.changes import ReadsAny
@@ -43,8 +44,10 @@ def _store_session(home: str, size: int | None) -> AbstractContextManager[str]:
 
 def _stages(spec: BuildSpec) -> str:
     from executor.build.survey.inspect import stages
+    from executor.build.survey.source import read_source
 
-    return stages(spec)
+    with read_source(spec, discard) as frontend:
+        return stages(spec, frontend.dockerfile)
 
 
 def _required_mounts(spec: BuildSpec) -> tuple[tuple[str, str, Location], ...]:
@@ -99,8 +102,10 @@ def _waiting_images(home: str) -> tuple[WaitingImage, ...]:
 
 def _check(spec: BuildSpec) -> tuple[tuple[Diagnostic, ...], bool]:
     from executor.build.lookahead.checking import check
+    from executor.build.survey.source import read_source
 
-    checked = check(spec)
+    with read_source(spec, discard) as frontend:
+        checked = check(frontend, spec.build_args)
     return checked.findings, checked.error
 
 

@@ -1,14 +1,22 @@
 """Flags: pflag's spellings, kaniko's names, refusals that say why, exit codes."""
 
+import contextlib
+import io
 import json
+import os
+import subprocess
+import tarfile
+import tempfile
 
 import pytest
 
 from executor.cli import command, main, spec_from_flags
 from executor.errors import NotSupportedError, RunError, UsageError
 from executor.events import Warned
+from executor.image.platform import Platform
 from executor.options.flags import FLAGS, Support, normalize
 from executor.spec import CacheOptions, LayerOptions, build_spec_from_json
+from tests.support.fake_web import Page, serve_web
 
 
 def spec(*words, environ=None):
@@ -140,6 +148,61 @@ def test_a_dry_run_prints_the_plan_and_builds_nothing(tmp_path, monkeypatch, cap
     main([f"--context={tmp_path}", "--dryrun", "--custom-platform=linux/arm64", "--destination=127.0.0.1:1/a"])
     assert capsys.readouterr().out == "stage 1 from scratch for linux/arm64\n  COPY missing /\n"
     assert not (tmp_path / "home").exists()
+
+
+def archive_of(folder, file):
+    with tarfile.open(file, "w") as tar:
+        tar.add(folder, arcname=".")
+    return f"tar://{file}"
+
+
+def repository_of(folder, web):
+    for words in (
+        ["init", "-q"],
+        ["add", "."],
+        ["commit", "-qm", "1"],
+        ["clone", "-q", "--bare", ".", "../x.git"],
+    ):
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b.example", *words], cwd=folder, check=True
+        )
+    web.repositories = folder.parent
+    return f"{web.url}/x.git"
+
+
+SOURCES = {
+    "folder": lambda folder, _web: [f"--context={folder}"],
+    "sub path": lambda folder, _web: [f"--context={folder.parent}", "--context-sub-path=context"],
+    "archive": lambda folder, _web: [f"--context={archive_of(folder, folder.parent / 'a.tar')}"],
+    "git": lambda folder, web: [f"--context={repository_of(folder, web)}"],
+    "url": lambda folder, web: [f"--context={folder}", f"--dockerfile={web.url}/Dockerfile"],
+    "standard input": lambda folder, _web: [f"--context={folder}", "--dockerfile=-"],
+}
+
+
+@pytest.mark.parametrize("asked", ["--dryrun", "--check"])
+@pytest.mark.parametrize("kind", SOURCES)
+def test_what_builds_nothing_reads_what_a_build_reads(tmp_path, capfd, monkeypatch, asked, kind):
+    monkeypatch.setenv("KRUNNER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    folder, text = tmp_path / "context", "FROM scratch\nCOPY secret /\n"
+    folder.mkdir()
+    (folder / ".dockerignore").write_text("secret\n")
+    if kind not in ("url", "standard input"):
+        (folder / "Dockerfile").write_text(text)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    with serve_web() as web:
+        web.pages["/Dockerfile"] = Page(text.encode())
+        with contextlib.suppress(SystemExit):
+            main([*SOURCES[kind](folder, web), asked, "--no-push"])
+    said = capfd.readouterr()
+    if asked == "--dryrun":
+        assert said.out == f"stage 0 from scratch for {Platform.host()}\n  COPY secret /\n"
+    else:
+        assert "CopyIgnoredFile" in said.err
+    assert not (tmp_path / "home").exists()
+    assert not os.listdir(tmp_path / "temporary")
 
 
 def test_registry_options():

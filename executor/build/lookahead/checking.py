@@ -10,14 +10,12 @@ from collections.abc import Mapping
 from executor.build.bases.bases import BaseImages
 from executor.build.plan.buildargs import CHECK, without_effect
 from executor.build.plan.buildplan import BuildPlan, ImageBase
-from executor.build.plan.frontend import Frontend, ignore_matcher, read_dockerfile
+from executor.build.plan.frontend import Frontend
 from executor.dataclass import dataclass
 from executor.dockerfile.ignore import IgnoreMatcher
-from executor.dockerfile.instructions import Dockerfile
 from executor.dockerfile.lint import BaseFacts, Surroundings, check_options, lint
 from executor.errors import Diagnostic, InvalidFileError
 from executor.events import Sink, Warned
-from executor.spec import BuildSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +26,22 @@ class Checked:
     error: bool
 
 
-def check(spec: BuildSpec) -> Checked:
-    """Check the Dockerfile of `spec`; of a context that is no folder the ignore file is not known.
+def check(
+    frontend: Frontend, build_args: Mapping[str, str], bases: Mapping[int, BaseFacts] | None = None
+) -> Checked:
+    """Check a Dockerfile beside its context; `bases` are the facts of stages by index.
 
-    Raises InvalidFileError for a Dockerfile with faults, ContextError when it cannot be read.
+    Raises InvalidFileError for options of checks that are none.
     """
-    found = read_dockerfile(spec, spec.context, str)
-    ignored = None if "://" in spec.context else ignore_matcher(spec, found.path, spec.context)
-    return _checked(found.parsed, ignored, {}, spec.build_args.get(CHECK))
+    dockerfile, ignored, asked = frontend.dockerfile, frontend.context.ignore, build_args.get(CHECK)
+    judged = ignored if isinstance(ignored, IgnoreMatcher) and not ignored.has_exceptions else None
+    around = Surroundings(
+        is_ignored=judged.ignores if judged else None,
+        hides_all=bool(judged and judged.hides_all),
+        bases=bases or {},
+    )
+    error = check_options(dockerfile, asked).error
+    return Checked(findings=lint(dockerfile, around, asked), error=error)
 
 
 def warn_of_checks(
@@ -45,9 +51,7 @@ def warn_of_checks(
 
     `bases` are the facts of stages by index. Raises InvalidFileError instead when errors are asked for.
     """
-    ignored = frontend.context.ignore
-    matcher = ignored if isinstance(ignored, IgnoreMatcher) else None
-    checked = _checked(frontend.dockerfile, matcher, bases, build_args.get(CHECK))
+    checked = check(frontend, build_args, bases)
     if checked.error and checked.findings:
         raise InvalidFileError(checked.findings)
     for found in checked.findings:
@@ -82,14 +86,3 @@ def warning(found: Diagnostic) -> Warned:
     """A finding as an event."""
     hint = f"; {found.hint}" if found.hint else ""
     return Warned(message=f"{found.path}: {found.message}{hint}", location=str(found.location))
-
-
-def _checked(
-    dockerfile: Dockerfile, ignored: IgnoreMatcher | None, bases: Mapping[int, BaseFacts], check: str | None
-) -> Checked:
-    judged = ignored if ignored and not ignored.has_exceptions else None
-    around = Surroundings(
-        is_ignored=judged.ignores if judged else None, hides_all=bool(judged and judged.hides_all), bases=bases
-    )
-    error = check_options(dockerfile, check).error
-    return Checked(findings=lint(dockerfile, around, check), error=error)

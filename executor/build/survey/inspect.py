@@ -11,7 +11,7 @@ from executor.build.plan.namedcontexts import NamedContexts
 from executor.build.plan.planner import PlanRequest, plan_build
 from executor.build.steps.mounts import is_required, secret_name
 from executor.context.http import is_http_url
-from executor.dockerfile.instructions import Run
+from executor.dockerfile.instructions import Dockerfile, Run
 from executor.dockerfile.marking import quoting
 from executor.errors import Location
 from executor.image.platform import Platform
@@ -28,10 +28,9 @@ def base_images(spec: BuildSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys(reference for reference, _ in plan.images())) if plan else ()
 
 
-def stages(spec: BuildSpec) -> str:
-    """The stages that `spec` needs with their steps, as text. Raises what `base_images` raises."""
-    plan = _plan(spec)
-    return render(plan) if plan else "the Dockerfile is not here yet\n"
+def stages(spec: BuildSpec, dockerfile: Dockerfile) -> str:
+    """The stages of its Dockerfile that `spec` needs, with their steps. Raises what `base_images` raises."""
+    return render(_planned(spec, dockerfile))
 
 
 def required_mounts(spec: BuildSpec) -> tuple[tuple[str, str, Location], ...]:
@@ -79,7 +78,10 @@ def _plan(spec: BuildSpec) -> BuildPlan | None:
     """The plan, without what only base images can tell; None where the Dockerfile cannot be read yet."""
     if spec.dockerfile_text is None and (spec.dockerfile == STANDARD_INPUT or is_http_url(spec.dockerfile)):
         return None
-    dockerfile = read_dockerfile(spec, spec.context, str).parsed
+    return _planned(spec, read_dockerfile(spec, spec.context, str).parsed)
+
+
+def _planned(spec: BuildSpec, dockerfile: Dockerfile) -> BuildPlan:
     request = PlanRequest(
         target=spec.target,
         build_args=spec.build_args,
