@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -26,7 +24,7 @@ def builds_at_once(drivers: Collection[str], home: str = "") -> int:
     """
     if "in-place" in drivers or ("auto" in drivers and _is_our_container() and _takes_the_root(home)):
         return 1
-    return max(1, min(_cores(), _memory() // _EACH))
+    return max(1, min(cgroup.cores(), _memory() // _EACH))
 
 
 def _is_our_container() -> bool:
@@ -51,12 +49,6 @@ def _takes_the_root(home: str) -> bool:
                     return
 
     return not try_in_child(try_the_others).usable
-
-
-def _cores() -> int:
-    """Processors that can be had, a part of one for a whole."""
-    usable, quota = len(os.sched_getaffinity(0)), cgroup.cpus()
-    return usable if quota is None else min(usable, math.ceil(quota))
 
 
 def _memory() -> int:

@@ -5,6 +5,8 @@ Each reads below `root`, which is another than `/` in tests only.
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,12 @@ def cpus(root: str = "/") -> float | None:
     pairs += [(share[0], period) for share, period in zip(shares, periods, strict=False) if len(share) == 1]
     quotas = [int(quota) / int(period) for quota, period in pairs if quota.isdecimal() and period.isdecimal()]
     return min(quotas, default=None)
+
+
+def cores() -> int:
+    """Processors that this process can have at once, a part of one for a whole."""
+    usable, quota = len(os.sched_getaffinity(0)), cpus()
+    return usable if quota is None else min(usable, math.ceil(quota))
 
 
 def _cgroup_values(root: str, controller: str, unified: str, own: str) -> Iterator[str]:

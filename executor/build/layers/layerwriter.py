@@ -103,9 +103,10 @@ def _members(changes: Iterator[Change | Siblings], latest_mtime: int | None) -> 
     """What the tar of `changes` is made of."""
     for found in changes:
         if isinstance(found, Siblings):
-            from executor.build.layers.packing import Packer, members  # most layers have no use for it
+            from executor.build.layers.packing import Packer  # most layers have no use for it
+            from executor.build.layers.sharing import shared
 
-            yield from members(itertools.chain([found], changes), Packer(latest_mtime))
+            yield from shared(itertools.chain([found], changes), Packer(latest_mtime))
             return
         yield found.entry, found.content
 

@@ -19,6 +19,7 @@ from executor.rootfs.command.commandmounts import attach
 from executor.rootfs.command.runmounts import RunMount, mount_all, mount_proc
 from executor.rootfs.command.strays import mark
 from executor.rootfs.kernel import syscalls
+from executor.rootfs.kernel.forking import close_all_but
 from executor.rootfs.kernel.propagation import make_mounts_private
 from executor.snapshot.index import await_next_tick
 
@@ -65,7 +66,7 @@ def guard(request: RunRequest, confinement: Confinement, pipes: tuple[int, int, 
     status = 70
     try:
         _quiet_signals()
-        _close_all_but(*pipes)
+        close_all_but(*pipes)
         os.setsid()
         syscalls.die_with_parent(signal.SIGKILL)
         status = _guarded(request, confinement, pipes)
@@ -256,12 +257,3 @@ def _default_signals() -> None:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _close_all_but(*kept: int) -> None:
-    """Let go of the worker's files: locks and pipes that this process holds open would not end with it."""
-    wanted = {0, 1, 2, *kept}
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) not in wanted:
-            with suppress(OSError):
-                os.close(int(name))

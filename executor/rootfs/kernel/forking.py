@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
 from executor.errors import UnfitError
 
@@ -25,3 +26,12 @@ def fork_with_signals_blocked() -> tuple[int, set[int]]:
             f"no process can be started: {error.strerror}",
             hint="raise the limit of processes (ulimit -u, or that of the pod) or of memory",
         ) from error
+
+
+def close_all_but(*kept: int) -> None:
+    """In a forked child, let go of the parent's files: what it holds open does not end with them."""
+    wanted = {0, 1, 2, *kept}
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in wanted:
+            with suppress(OSError):
+                os.close(int(name))
