@@ -13,7 +13,7 @@ from typing import Self
 
 from executor.dataclass import replace
 from executor.errors import InternalError, UnfitError
-from executor.image.layer import Layer, LayerEntry
+from executor.image.layer import Layer
 from executor.removal import remove_tree
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
 from executor.rootfs.chroot.roottrees import RootTree, RootTrees, restored
@@ -29,8 +29,9 @@ from executor.rootfs.kernel.privileges import read_privileges
 from executor.rootfs.kernel.propagation import make_mounts_private
 from executor.rootfs.kernel.trial import try_in_child
 from executor.snapshot.ignore import IgnoredPaths
-from executor.snapshot.index import Facts, Index
+from executor.snapshot.index import Facts, Index, differences
 from executor.snapshot.scan import Baseline, Mode, ScanDiff
+from executor.snapshot.written import Written
 from executor.store import Store
 
 _MOST_ADDED = 256 << 20  # bytes that a build may leave in a tree until somebody wants it again
@@ -114,20 +115,18 @@ class ChrootDriver:
 class ChrootRoot:
     """A root filesystem in a directory; see `RootFs`."""
 
-    def __init__(
-        self, driver: ChrootDriver, tree: RootTree, known: Mapping[str, LayerEntry] | None = None
-    ) -> None:
-        """`known` says what entries of the tree are like that were written into layers."""
+    def __init__(self, driver: ChrootDriver, tree: RootTree, written: Written | None = None) -> None:
+        """`written` says what entries of the tree are like that were written into layers."""
         self._driver = driver
         self._tree = tree
         self._diff: ScanDiff | None = None
         self._settled = True
         made = tree.made
         self._baseline = Baseline(
-            index=_without(made.index, driver.ignore),
+            index=made.index.without(driver.ignore),
             attributes=made.attributes,
             pristine=tree.pristine,
-            known=known or {},
+            written=written or Written(),
         )
 
     @property
@@ -188,7 +187,7 @@ class ChrootRoot:
         if not self.changes().is_empty():
             raise InternalError("a root with changes cannot be forked")
         copy = self._driver.trees.copied(self.path, self._baseline.pristine)
-        return ChrootRoot(self._driver, copy, self._baseline.known)
+        return ChrootRoot(self._driver, copy, self._baseline.written)
 
     def close(self) -> None:
         """See `RootFs.close`. The tree is kept for the next root that begins with the same layers."""
@@ -202,8 +201,8 @@ class ChrootRoot:
 
     def _added(self) -> int:
         """The bytes that the build added to its base."""
-        before = self._tree.made.index
-        return sum(facts.size for name, facts in self._baseline.index.items() if before.get(name) != facts)
+        added = differences(self._tree.made.index, self._baseline.index)
+        return sum(now.size for _, _, now in added if now)
 
     def __enter__(self) -> Self:
         return self
@@ -213,18 +212,7 @@ class ChrootRoot:
 
 
 def _moved_on(index: Index, entries: Mapping[str, tuple[Facts, Facts]]) -> Index:
-    return {**index, **{name: now for name, (then, now) in entries.items() if index.get(name) == then}}
-
-
-def _without(index: Index, ignored: IgnoredPaths) -> Index:
-    if not ignored:
-        return index
-
-    def is_ignored(name: str) -> bool:
-        parts = name.split("/")
-        return any("/".join(parts[:count]) in ignored for count in range(1, len(parts) + 1))
-
-    return {name: facts for name, facts in index.items() if not is_ignored(name)}
+    return index.with_facts({name: now for name, (then, now) in entries.items() if index.get(name) == then})
 
 
 def _why_no_commands(privilege: Privilege, home: str) -> str:

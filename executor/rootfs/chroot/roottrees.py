@@ -24,7 +24,8 @@ from executor.errors import UnfitError
 from executor.image.layer import Layer, chain_ids
 from executor.removal import remove_tree
 from executor.rootfs.base import OpenLayer
-from executor.rootfs.chroot.spare import RECORD, Made, read_record, restore, write_record
+from executor.rootfs.chroot.record import RECORD, Made, read_record, write_record
+from executor.rootfs.chroot.spare import restore
 from executor.rootfs.files.copytree import CopyRules, copy_tree
 from executor.rootfs.files.unpack import apply_layer
 from executor.store import Store

@@ -19,8 +19,8 @@ from executor.image.layer import Layer
 from executor.ownroot import FOLDER, HOME
 from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
 from executor.rootfs.chroot.driver import ChrootDriver, ChrootRoot
+from executor.rootfs.chroot.record import RECORD
 from executor.rootfs.chroot.roottrees import RootTrees
-from executor.rootfs.chroot.spare import RECORD
 from executor.rootfs.command import process
 from executor.rootfs.command.confinement import Confinement
 from executor.rootfs.command.plainmounts import plain_mounts, refuse_unmountable, write_secrets

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from executor.dataclass import dataclass, field
 from executor.errors import UnfitError
 from executor.ownroot import FOLDER, LOCK
-from executor.rootfs.chroot.spare import RECORD
+from executor.rootfs.chroot.record import RECORD
 from executor.rootfs.command.strays import strays
 from executor.rootfs.inplace import guard
 from executor.rootfs.inplace.bystanders import Bystanders

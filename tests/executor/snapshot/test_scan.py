@@ -11,7 +11,7 @@ import pytest
 
 from executor.image.layer import EntryType
 from executor.snapshot.ignore import IgnoredPaths
-from executor.snapshot.index import attributes_of, take_index
+from executor.snapshot.index import Index, attributes_of, take_index
 from executor.snapshot.scan import Baseline, Mode, ScanDiff
 
 NOTHING = IgnoredPaths()
@@ -150,7 +150,7 @@ def test_without_a_pristine_tree_doubt_is_a_change(tree: Path) -> None:
 
 
 def test_what_is_known_from_layers_decides_for_directories_and_links(tree: Path) -> None:
-    first = ScanDiff(str(tree), Baseline(index={}))
+    first = ScanDiff(str(tree), Baseline(index=Index()))
     assert len(list(first)) == 8
     assert first.after is not None
     (tree / "d/sub").chmod(0o755)
@@ -160,14 +160,14 @@ def test_what_is_known_from_layers_decides_for_directories_and_links(tree: Path)
 
 
 def test_squashed_entries_belong_to_root(tree: Path) -> None:
-    changes = list(ScanDiff(str(tree), Baseline(index={}), squash=True))
+    changes = list(ScanDiff(str(tree), Baseline(index=Index()), squash=True))
     assert {(change.entry.uid, change.entry.gid) for change in changes} == {(0, 0)}
 
 
 def test_odd_names_are_sorted_bytewise(tmp_path: Path) -> None:
     for name in (b"b", b"\xff", "é".encode(), b"B", b"a b", b"a"):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
-    assert names(tmp_path, Baseline(index={"": take_index(str(tmp_path), NOTHING)[""]})) == [
+    assert names(tmp_path, Baseline(index=Index(top=take_index(str(tmp_path), NOTHING).top))) == [
         "B", "a", "a b", "b", "é", "\udcff",
     ]  # fmt: skip
 

@@ -20,8 +20,8 @@ from executor.image.digest import Digest
 from executor.image.layer import EntryType, Layer, LayerEntry
 from executor.image.mediatypes import OCI_LAYER
 from executor.image.tar import write_layer
+from executor.rootfs.chroot.record import Made
 from executor.rootfs.chroot.roottrees import RootTrees, restored
-from executor.rootfs.chroot.spare import Made
 from executor.store import Store
 
 SQUASH = os.geteuid() != 0
@@ -272,7 +272,7 @@ def test_without_a_place_for_kept_trees_there_are_none(
 
 def test_an_empty_tree_has_nothing_to_be_compared_with(trees: RootTrees) -> None:
     tree = trees.empty()
-    assert (content(tree.path), list(tree.made.index), tree.spare) == ({}, [""], "")
+    assert (content(tree.path), list(tree.made.index.listings), tree.spare) == ({}, [""], "")
     Path(tree.path, "new").write_text("new")
     again = restored(tree)
     assert again is not None

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executor.errors import ImageError
-from executor.rootfs.chroot.spare import Made, read_record, restore, write_record
+from executor.rootfs.chroot.record import Made, read_record, write_record
+from executor.rootfs.chroot.spare import restore
 from executor.rootfs.files.copytree import CopyRules, copy_tree
 from executor.snapshot.ignore import IgnoredPaths
-from executor.snapshot.index import take_index
+from executor.snapshot.index import Index, differences, take_index
 
 FILES = ("a", "d/b", "d/c", "d/e/f", "g/h")
 
@@ -38,7 +39,8 @@ def state(root):
     index = take_index(str(root), IgnoredPaths())
     return {
         name: (facts.mtime, facts.mode, facts.uid, facts.gid, _content(os.path.join(root, name)))
-        for name, facts in index.items()
+        for name, _, facts in differences(Index(), index)
+        if facts
     }
 
 
