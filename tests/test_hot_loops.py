@@ -26,7 +26,7 @@ from executor.image.tar import write_layer
 from executor.rootfs.files.copytree import CopyRules, copy_tree
 from executor.rootfs.files.unpack import apply_layer, unpack_overlay_layer
 from executor.snapshot.ignore import IgnoredPaths
-from executor.snapshot.index import take_index
+from executor.snapshot.index import Index, take_index
 from executor.snapshot.overlaydiff import Overlay, OverlayDiff
 from executor.snapshot.scan import Baseline, ScanDiff
 from executor.store import BlobStore
@@ -199,8 +199,8 @@ def inflate(folder, size):
 
 
 LOOPS = {
-    "scan of a root": (scan, 4),
-    "comparison of two scans": (compare_scans, 5),
+    "scan of a root": (scan, 2),
+    "comparison of two scans": (compare_scans, 2),
     "walk of an upper directory": (walk_upper, 28),
     "layer archive": (write_tar, 28.1),
     "upper directory to archive": (pack_upper, 18.6),
@@ -249,6 +249,51 @@ def test_memory_for_a_layer_does_not_grow_with_its_files(size, tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 2 << 20
+
+
+def tree_of_folders(folder, size):
+    """`size` small files in directories of a hundred."""
+    for number in range(0, size, 100):
+        tree_of(folder / str(number), 100)
+    return str(folder)
+
+
+def bytes_for_one_more(measure, folder):
+    """What `measure`, which gives bytes, finds more for one more file. What is done once is done before."""
+    _, few, many = (measure(tree_of_folders(folder / str(size), size)) for size in (100, 2000, 4000))
+    return (many - few) / 2000
+
+
+def held_by_index(root):
+    """By the index of a tree."""
+    tracemalloc.start()
+    try:
+        index = take_index(root, IgnoredPaths())
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert index.listings
+    return held
+
+
+def peak_of_layer(root):
+    """While all of a tree is new: the index, what is known to be written, and what is found at a time."""
+    tracemalloc.start()
+    try:
+        diff = ScanDiff(root, Baseline(index=Index()))
+        for _ in diff:
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert diff.after
+    return peak
+
+
+@pytest.mark.parametrize(("measure", "bound"), [(held_by_index, 60), (peak_of_layer, 64)])
+def test_memory_for_one_more_file_of_a_tree(measure, bound, tmp_path):
+    """Of its name 5 bytes, of its facts 48, and a hundredth of a directory's."""
+    assert bytes_for_one_more(measure, tmp_path) < bound
 
 
 if __name__ == "__main__":

@@ -25,8 +25,10 @@ COPY large /large
 
 
 @pytest.mark.timeout(400)
-def test_memory_does_not_follow_the_layer(base_host: str, work: Path) -> None:
-    folder = work / "memory"
+@pytest.mark.parametrize("rootfs", ["overlay", "chroot"])
+def test_memory_does_not_follow_the_layer(rootfs: str, base_host: str, work: Path) -> None:
+    """The in-place driver compares trees as the chroot driver does."""
+    folder = work / f"memory-{rootfs}"
     context = folder / "context"
     context.mkdir(parents=True)
     (context / "Dockerfile").write_text(_DOCKERFILE.replace("{base}", base_host))
@@ -37,7 +39,7 @@ def test_memory_does_not_follow_the_layer(base_host: str, work: Path) -> None:
         "context": str(context),
         "destinations": [f"{base_host}/memory:1"],
         "insecure": True,
-        "rootfs": "overlay",
+        "rootfs": rootfs,
     }
     (folder / "builds.yaml").write_text(json.dumps({"version": 1, "builds": [build]}))
     process = subprocess.Popen(
