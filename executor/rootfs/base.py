@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol, Self, TypeAlias
+from typing import BinaryIO, Protocol, Self, TypeAlias, TypeVar
 
 from executor.dataclass import dataclass, field
 from executor.errors import Location
 from executor.image.layer import Layer
 from executor.snapshot.changes import Change, Changes, Siblings
+
+T = TypeVar("T")
 
 HOST_NAME = "buildkitsandbox"
 """What BuildKit calls the machine that commands see."""
@@ -149,10 +151,12 @@ class RootFs(Protocol):
     def commit(self, layer: Layer | None) -> None:
         """Take the present state as the new baseline. `layer` is what the changes became (None: nothing)."""
 
-    def set_aside(self) -> SetAside | None:
+    def set_aside(self, begin: Callable[[SetAside], T], /) -> T | None:
         """Commit, where the driver can, in a way that lets the changes be read later, beside whatever follows.
 
-        None where it cannot: then nothing was done. For changes that `changes` shows to be there.
+        Returns what `begin` makes of the changes, which can be read from then on: it is called before the rest of
+        the commit, which takes a while where they are many. None where the driver cannot: then nothing was done.
+        For changes that `changes` shows to be there.
         """
 
     def fork(self) -> RootFs:

@@ -157,7 +157,7 @@ def edited(
                     edit(root.path)
             before = tree(root.path)
             changes = list(root.changes())
-            aside = root.set_aside() if changes and later else None
+            aside = root.set_aside(lambda aside: aside) if changes and later else None
             if aside:
                 kept.append(aside)
             else:

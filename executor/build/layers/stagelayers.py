@@ -80,11 +80,8 @@ class StageLayers:
         changes = iter(root.changes())
         first = list(islice(changes, _FEW))
         small = len(first) < _FEW and sum(change.entry.size for change in first) < _LITTLE
-        kept = None if small else root.set_aside()
-        if kept:
-            layer = self.later.begin(partial(self._write, kept.changes, position, meanwhile=True))
-            made = Snapshot(position=position, layer=layer, kept=kept)
-        else:
+        made = None if small else root.set_aside(partial(self._write_later, position))
+        if made is None:
             made = Snapshot(position=position, layer=done(self._write(chain(first, changes), position)))
             root.commit(made.layer.result())
         self._snapshots.append(made)
@@ -108,6 +105,10 @@ class StageLayers:
                 if snapshot.kept:
                     snapshot.kept.became(layer)
                 yield snapshot.position, layer
+
+    def _write_later(self, position: int, kept: SetAside) -> Snapshot:
+        layer = self.later.begin(partial(self._write, kept.changes, position, meanwhile=True))
+        return Snapshot(position=position, layer=layer, kept=kept)
 
     def _write(
         self, changes: Iterable[Change | Siblings], position: int, *, meanwhile: bool = False

@@ -6,7 +6,7 @@ Works without mounts. Without root it holds a tree all of whose entries belong t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import Self
@@ -15,7 +15,7 @@ from executor.dataclass import replace
 from executor.errors import InternalError, UnfitError
 from executor.image.layer import Layer
 from executor.removal import remove_tree
-from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
+from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest, SetAside, T
 from executor.rootfs.chroot.roottrees import RootTree, RootTrees, restored
 from executor.rootfs.command import process
 from executor.rootfs.command.confinement import Confinement
@@ -172,7 +172,7 @@ class ChrootRoot:
         self._diff = None
         self._settled = True
 
-    def set_aside(self) -> None:
+    def set_aside(self, _begin: Callable[[SetAside], T], /) -> None:
         """See `RootFs.set_aside`: the next command may change what was not read yet."""
 
     def renamed(self, entries: Mapping[str, tuple[Facts, Facts]]) -> None:

@@ -10,14 +10,14 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Self
 
 from executor.errors import StepError, UnfitError
 from executor.image.layer import Layer
 from executor.ownroot import FOLDER, HOME
-from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest
+from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest, SetAside, T
 from executor.rootfs.chroot.driver import ChrootDriver, ChrootRoot
 from executor.rootfs.chroot.record import RECORD
 from executor.rootfs.chroot.roottrees import RootTrees
@@ -263,7 +263,7 @@ class InPlaceRoot:
         """See `RootFs.commit`."""
         self._tree.commit(layer)
 
-    def set_aside(self) -> None:
+    def set_aside(self, _begin: Callable[[SetAside], T], /) -> None:
         """See `RootFs.set_aside`: the next command may change what was not read yet."""
 
     def fork(self) -> InPlaceRoot:

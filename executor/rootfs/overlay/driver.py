@@ -16,7 +16,7 @@ from typing import Self
 from executor.errors import Error, InternalError, UnfitError
 from executor.image.layer import EntryType, Layer, LayerEntry
 from executor.removal import remove, remove_tree
-from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest, SetAside
+from executor.rootfs.base import OnLine, OpenLayer, Probe, RunRequest, SetAside, T
 from executor.rootfs.command import process
 from executor.rootfs.command.confining import confined
 from executor.rootfs.files.unpack import XattrNamespace
@@ -199,16 +199,16 @@ class OverlayRoot:
         self._unmount()
         self._stack(self._keep(layer, diff, describes_root=_differs(root, self._root)), root)
 
-    def set_aside(self) -> SetAside:
-        """See `RootFs.set_aside`."""
+    def set_aside(self, begin: Callable[[SetAside], T], /) -> T:
+        """See `RootFs.set_aside`. The kernel forgets file by file what it knew of the mount, 2 µs each."""
         root = _describe_root(self._path, squash=self._driver.squash)
-        self._unmount()
-        lower = self._move_upper()
+        lower = self._move_upper()  # from under the mount, which nobody uses any more
         diff = self._diff_of(lower.path)
-        kept = _SetAside(self._driver, lower, diff, describes_root=_differs(root, self._root))
+        begun = begin(_SetAside(self._driver, lower, diff, describes_root=_differs(root, self._root)))
         self._diff = None
+        self._unmount()
         self._stack(lower, root)
-        return kept
+        return begun
 
     def fork(self) -> OverlayRoot:
         """See `RootFs.fork`."""

@@ -35,12 +35,12 @@ class Root:
         self.committed.append(layer)
         self.pending = []
 
-    def set_aside(self):
+    def set_aside(self, begin):
         if not self.lasting:
             return None
         aside = Aside(self, self.pending)
         self.pending = []
-        return aside
+        return begin(aside)
 
 
 class Aside:
@@ -113,7 +113,7 @@ def test_a_large_layer_is_written_while_the_stage_goes_on(given, count, size):
     root = Root()
     root.pending = files(given.folder, count, size)
     aside = Aside(root, given.hold(root.pending))
-    root.set_aside = lambda: aside
+    root.set_aside = lambda begin: begin(aside)
     large = given.layers.snapshot(root, 1)
     assert large.meanwhile
     root.pending = files(given.folder, 1)
@@ -166,7 +166,7 @@ def test_a_layer_nobody_wants_any_more_ends_early(given):
     root = Root()
     root.pending = files(given.folder, 3, 600_000)
     aside = Aside(root, given.hold(root.pending))
-    root.set_aside = lambda: aside
+    root.set_aside = lambda begin: begin(aside)
     layer = given.layers.snapshot(root, 1).layer
     threading.Timer(0.1, given.go_on.set).start()
     given.layers.later.close()
