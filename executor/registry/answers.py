@@ -37,14 +37,23 @@ def read_body(response: Response, limit: int, registry: str) -> bytes:
     Raises RegistryError when it is larger, does not end in time, or the connection breaks.
     """
     with response:
-        pieces, size, began = [], 0, time.monotonic()
-        while piece := read_piece(response, min(PIECE, limit + 1), registry):
+        body = _beginning(response, limit + 1, registry)
+    if len(body) > limit:
+        raise RegistryError(f"{registry} answered with more than {limit} bytes", status=502)
+    return body
+
+
+def _beginning(response: Response, size: int, registry: str) -> bytes:
+    """Up to `size` bytes of the body. Raises RegistryError when they do not come in time."""
+    pieces, left, began = [], size, time.monotonic()
+    try:
+        while left and (piece := response.read_some(min(PIECE, left))):
             pieces.append(piece)
-            size += len(piece)
-            if size > limit:
-                raise RegistryError(f"{registry} answered with more than {limit} bytes", status=502)
+            left -= len(piece)
             if time.monotonic() - began > BODY_SECONDS:
                 raise RegistryError(f"{registry} did not end its answer in {BODY_SECONDS:.0f} s", status=504)
+    except OSError as error:
+        raise connection_failure(registry, response.url, error) from error
     return b"".join(pieces)
 
 
@@ -52,7 +61,7 @@ def read_answer(response: Response) -> Answer:
     """Status, headers and the beginning of the body of an answer that reports a failure."""
     with response:
         try:
-            body = read_piece(response, _QUOTABLE, "")
+            body = _beginning(response, _QUOTABLE, "")
         except RegistryError:
             body = b""
     return Answer(status=response.status_code, headers=response.headers, body=body)

@@ -76,7 +76,10 @@ class Response(Protocol):
         """The headers."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes of the body as they came over the wire; b'' at its end. Raises OSError."""
+        """`size` bytes of the body as they came over the wire, fewer at its end. Raises OSError."""
+
+    def read_some(self, size: int, /) -> bytes:
+        """What has come of the body, up to `size` bytes, b'' at its end; waits for the first. Raises OSError."""
 
     def close(self) -> None:
         """Give the connection back, or up where some of the body is unread."""
@@ -185,6 +188,10 @@ class DirectResponse:
     def read(self, size: int, /) -> bytes:
         """See `Response.read`."""
         return self._answer.read(size)
+
+    def read_some(self, size: int, /) -> bytes:
+        """See `Response.read_some`."""
+        return self._answer.read_some(size)
 
     def close(self) -> None:
         """See `Response.close`."""

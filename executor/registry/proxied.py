@@ -119,11 +119,18 @@ class ProxiedResponse:
 
     def read(self, size: int, /) -> bytes:
         """See `http.Response.read`."""
+        return self._came(self._response.raw.read, size)
+
+    def read_some(self, size: int, /) -> bytes:
+        """See `http.Response.read_some`."""
+        return self._came(self._response.raw.read1, size)
+
+    @staticmethod
+    def _came(read: Callable[..., bytes], size: int) -> bytes:
         try:
-            data: bytes = self._response.raw.read(size, decode_content=False)
+            return read(size, decode_content=False)
         except HTTPError as error:
             raise OSError(str(error)) from error
-        return data
 
     def close(self) -> None:
         """See `http.Response.close`."""

@@ -7,10 +7,11 @@ random numbers: a tenth of what a small build imports.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator, Mapping
-from typing import IO, TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from io import BufferedReader
     from ssl import SSLContext
 
 _PORTS = {"http": 80, "https": 443}
@@ -91,7 +92,7 @@ class HttpConnection:
 class HttpAnswer:
     """Status, headers and body of an answer; closes `stream` with its end."""
 
-    def __init__(self, stream: IO[bytes], method: str) -> None:
+    def __init__(self, stream: BufferedReader, method: str) -> None:
         self._stream = stream
         try:
             version, self.status, self.headers = self._head()
@@ -115,12 +116,28 @@ class HttpAnswer:
         return self._ended
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes of the body, b'' at its end. Raises ProtocolError where the server ended it early."""
-        if self._ended or not size:
-            return b""
+        """`size` bytes of the body, fewer at its end. Raises ProtocolError where the server ended it early."""
         if self._chunked:
             return self._read_chunks(size)
-        data = self._stream.read(size if self._left is None else min(size, self._left))
+        return self._read(size, self._stream.read)
+
+    def read_some(self, size: int) -> bytes:
+        """What has come of the body, up to `size` bytes, b'' at its end; waits for the first. Raises as `read`."""
+        if self._chunked and not self._left and not self._ended:
+            self._begin_chunk()
+        data = self._read(size, self._stream.read1)
+        if self._chunked and data and not self._left:
+            self._line()
+        return data
+
+    def close(self) -> None:
+        """Read no more of it."""
+        self._stream.close()
+
+    def _read(self, size: int, read: Callable[[int], bytes]) -> bytes:
+        if self._ended or not size:
+            return b""
+        data = read(size if self._left is None else min(size, self._left))
         if self._left is None:
             if not data:
                 self._end()
@@ -128,13 +145,9 @@ class HttpAnswer:
         if not data:
             raise ProtocolError("the answer ended early")
         self._left -= len(data)
-        if not self._left:
+        if not self._left and not self._chunked:
             self._end()
         return data
-
-    def close(self) -> None:
-        """Read no more of it."""
-        self._stream.close()
 
     def _end(self) -> None:
         self._ended = True

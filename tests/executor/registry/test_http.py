@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from ssl import SSLContext
 
 import pytest
@@ -15,7 +15,7 @@ import pytest
 from executor.registry.http import Connections, DirectResponse
 from executor.registry.reasons import connection_failure, hung_up
 from executor.registry.transport import Transport
-from executor.registry.wire import ProtocolError
+from executor.registry.wire import HttpConnection, ProtocolError
 from executor.spec import RegistryOptions
 from tests.support.fake_registry import FakeRegistry
 
@@ -212,6 +212,29 @@ def test_pieces_are_put_together() -> None:
     pieces = CHUNKED + b"2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n"
     with served([pieces]) as (server, connections), ask(server, connections) as response:
         assert response.read(100) == b"body"
+
+
+@pytest.mark.parametrize(
+    ("head", "come"),
+    [
+        (b"Content-Length: 4", [b"bo", b"dy"]),
+        (b"Connection: close", [b"bo", b"dy"]),
+        (b"Transfer-Encoding: chunked", [b"2\r\nbo\r\n", b"2\r\ndy\r\n0\r\n\r\n"]),
+        (b"Transfer-Encoding: chunked", [b"4\r\nbo", b"dy\r\n0\r\n\r\n"]),
+    ],
+)
+def test_what_has_come_is_given_before_the_rest_comes(head: bytes, come: list[bytes]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = HttpConnection("127.0.0.1", listener.getsockname()[1], 5, None)
+        peer, _ = listener.accept()
+        with peer, closing(connection):
+            peer.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + come[0])
+            answer = connection.answer("GET")
+            assert answer.read_some(100) == b"bo"
+            peer.sendall(come[1])
+            peer.shutdown(socket.SHUT_WR)
+            assert [answer.read_some(100), answer.read_some(100)] == [b"dy", b""]
+            assert answer.ended
 
 
 def test_what_a_server_says_beforehand_is_passed_over() -> None:
