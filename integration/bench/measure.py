@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from integration.support.leftovers import descendants
 from integration.support.programs import ProgramError
 
 _POLL = 0.02
+_GRACE = 10
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -43,7 +46,10 @@ class Measured:
 
 
 def measure(command: Command) -> Measured:
-    """Run the command to its end. Raises ProgramError with its output when it ends otherwise than it should."""
+    """Run the command to its end. Raises ProgramError with its output when it ends otherwise than it should.
+
+    When this is interrupted, so is the command, which is a process group of its own.
+    """
     idle = _resident_of(command.daemon) if command.daemon and not command.container else 0
     busy, before = _cpu_of(command.daemon), os.times()
     begin = time.perf_counter()
@@ -53,16 +59,15 @@ def measure(command: Command) -> Measured:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        process_group=0,
     )
-    seen = _Seen()
-    ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(command, process.pid, seen, ended.is_set))
-    watcher.start()
-    printed, _ = process.communicate()
-    wall = time.perf_counter() - begin
-    after = os.times()
-    ended.set()
-    watcher.join()
+    try:
+        with _watching(command, process.pid) as seen:
+            printed, _ = process.communicate()
+            wall = time.perf_counter() - begin
+            after = os.times()
+    finally:
+        _end(process)
     output = printed.decode(errors="replace")
     if process.returncode != command.status:
         raise ProgramError(f"{command.argv}\nended with {process.returncode}\n{output}")
@@ -71,12 +76,35 @@ def measure(command: Command) -> Measured:
     return Measured(wall=wall, cpu=cpu, peak=seen.peak - idle, output=output)
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process and its group, if it has not ended."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=_GRACE)
+
+
 @dataclass(slots=True)
 class _Seen:
     """The most that was seen at a time: resident bytes, and CPU seconds of a container."""
 
     peak: int = 0
     cpu: float = 0.0
+
+
+@contextlib.contextmanager
+def _watching(command: Command, pid: int) -> Iterator[_Seen]:
+    """Look at the processes from time to time while the body runs."""
+    seen, ended = _Seen(), threading.Event()
+    # a daemon: when a signal comes between these lines nothing waits for it
+    watcher = threading.Thread(target=_watch, args=(command, pid, seen, ended.is_set), daemon=True)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def _watch(command: Command, pid: int, seen: _Seen, ended: Callable[[], bool]) -> None:

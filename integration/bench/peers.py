@@ -1,10 +1,10 @@
-"""The tools that are compared, each with its command for a workload and a way to a clean state.
+"""The tools that are compared, each with its command for a workload, and started in a clean state.
 
 krunner, in-place              this checkout: overlay as root; in its debug container with default capabilities
 in-place-loop                  the same, a list as a shell loop over one `krunner` an image (the workload twenty)
 kaniko, kaniko-fork            KANIKO_EXECUTOR, KANIKO_FORK_EXECUTOR: static executors, put into a container
-buildah, docker                on PATH (docker: a daemon of the benchmark's own)
-buildctl                       on PATH, with the daemon that BUILDKIT_HOST names (a unix socket)
+buildah, docker                on PATH (docker: a new daemon)
+buildctl                       on PATH, with a new buildkitd or the daemon that BUILDKIT_HOST names (a unix socket)
 """
 
 from __future__ import annotations
@@ -15,29 +15,44 @@ import shlex
 import shutil
 import socket
 import struct
-import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from integration.bench.containers import (
+    Containers,
+    Loading,
+    docker_is_here,
+    load_debug_image,
+    load_kaniko_image,
+)
 from integration.bench.measure import Command
+from integration.bench.versions import checkout, program, said
 from integration.bench.workloads import Image, Workload
-from integration.support import krunner_image
-from integration.support.bases import BUSYBOX
-from integration.support.builders import BIN, DOCKER, Docker
+from integration.support.builders import BIN, DOCKER, Docker, running_docker
 from integration.support.programs import run, server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where one run happens: an empty folder for the tool's state, a registry, a cache repository ('': none)."""
+    """Where one run happens: a folder for all that the tool keeps, a registry, a cache repository ('': none)."""
 
     folder: Path
     host: str
     cache: str = ""
+
+    @property
+    def shared(self) -> Path:
+        """The part of the folder that containers see: what a tool is told to do, and its report."""
+        return self.folder / "shared"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What makes a tool on this machine keep its temporary files in the folder."""
+        return {"TMPDIR": str(self.folder)}
 
     @property
     def arguments(self) -> Mapping[str, str]:
@@ -52,70 +67,96 @@ class Place:
 class Peer(Protocol):
     """A tool."""
 
+    @property
+    def image(self) -> Loading | None:
+        """Loads the image of the containers that it works in, if it does."""
+
+    def version(self) -> str:
+        """What a reader of the table must know of it."""
+
     def command(self, workload: Workload, place: Place) -> AbstractContextManager[Command]:
-        """Bring the tool into a clean state and give the command that builds and pushes."""
+        """Start what the tool needs and give the command that builds and pushes."""
 
 
+@dataclass(frozen=True, slots=True)
 class Krunner:
     """`executor` for one image, `krunner` for a list, by the overlay driver."""
+
+    image: Loading | None = None
+
+    def version(self) -> str:
+        """See `Peer`."""
+        return checkout()
 
     @contextmanager
     def command(self, workload: Workload, place: Place) -> Iterator[Command]:
         """See `Peer`."""
-        home = {"KRUNNER_HOME": str(place.folder / "home")}
+        home = {"KRUNNER_HOME": str(place.folder / "home"), **place.environment}
         if len(workload.images) == 1:
             yield Command(argv=[BIN / "executor", *_flags(workload.images[0], place), *_EVENTS], env=home)
             return
-        file = place.folder / "builds.yaml"
-        file.write_text(_builds_file(workload, place))
-        report = f"--report-dir={place.folder / 'report'}"
-        yield Command(argv=[BIN / "krunner", "build", report, file], env=home)
+        with _list_in(workload, place):
+            words = [f"--report-dir={place.shared}/report", f"{place.shared}/builds.yaml"]
+            yield Command(argv=[BIN / "krunner", "build", *words], env=home)
 
 
 @dataclass(frozen=True, slots=True)
 class InPlace:
     """The same in a new container of `krunner:debug`; `loop`: a list as one `krunner` for each image."""
 
-    docker: Docker
+    containers: Containers
     loop: bool = False
+    image: Loading | None = load_debug_image
+
+    def version(self) -> str:
+        """See `Peer`."""
+        return f"the same in krunner:debug, a container of {said(DOCKER, '--version')}"
 
     @contextmanager
     def command(self, workload: Workload, place: Place) -> Iterator[Command]:
         """See `Peer`."""
+        with self.containers.daemon(place.folder / "docker") as docker, _list_in(workload, place):
+            yield _in_container(docker, "krunner:debug", workload, place, self._words(workload, place))
+
+    def _words(self, workload: Workload, place: Place) -> list[str]:
         if len(workload.images) == 1:
-            words = ["executor", "--rootfs=in-place", *_flags(workload.images[0], place), *_EVENTS]
-            yield _in_container(self.docker, "krunner:debug", workload, place, words)
-            return
-        with _list_in(workload, place):
-            words = ["krunner", "build", "--rootfs=in-place", f"--report-dir={place.folder}/report"]
-            words.append(f"{place.folder}/builds.yaml")
-            if self.loop:
-                one = f'{shlex.join(words)} --only "$name" || status=1'
-                words = [
-                    "sh",
-                    "-c",
-                    f"status=0; for name in {' '.join(workload.names)}; do {one}; done; exit $status",
-                ]
-            yield _in_container(self.docker, "krunner:debug", workload, place, words)
+            return ["executor", "--rootfs=in-place", *_flags(workload.images[0], place), *_EVENTS]
+        words = ["krunner", "build", "--rootfs=in-place", f"--report-dir={place.shared}/report"]
+        words.append(f"{place.shared}/builds.yaml")
+        if not self.loop:
+            return words
+        one = f'{shlex.join(words)} --only "$name" || status=1'
+        return ["sh", "-c", f"status=0; for name in {' '.join(workload.names)}; do {one}; done; exit $status"]
 
 
 @contextmanager
 def _list_in(workload: Workload, place: Place) -> Iterator[None]:
-    """Write the workload's builds.yaml into the run's folder."""
+    """Write the workload's builds.yaml, if it is a list."""
     if workload.own_list:
-        with workload.own_list.lay_out(place.folder, place.host):
+        with workload.own_list.lay_out(place.shared, place.host):
             yield
         return
-    (place.folder / "builds.yaml").write_text(_builds_file(workload, place))
+    if len(workload.images) > 1:
+        (place.shared / "builds.yaml").write_text(_builds_file(workload, place))
     yield
 
 
 @dataclass(frozen=True, slots=True)
 class Kaniko:
-    """kaniko's executor in a new container of `image`, one image after the other."""
+    """kaniko's executor in a new container, one image after the other."""
 
-    docker: Docker
-    image: str
+    containers: Containers
+    name: str
+    executor: Path
+
+    @property
+    def image(self) -> Loading:
+        """See `Peer`."""
+        return partial(load_kaniko_image, name=self.name, executor=self.executor)
+
+    def version(self) -> str:
+        """See `Peer`."""
+        return f"{program(self.executor, 'version')}, in a container of {said(DOCKER, '--version')}"
 
     @contextmanager
     def command(self, workload: Workload, place: Place) -> Iterator[Command]:
@@ -125,11 +166,19 @@ class Kaniko:
             flags = [*_flags(image, place), *(["--cleanup"] if len(workload.images) > 1 else [])]
             lines.append(shlex.join(["/kaniko/executor", "--force", "--verbosity=warn", *flags]))
         words = ["/busybox/sh", "-c", "\n".join(lines)]
-        yield _in_container(self.docker, self.image, workload, place, words)
+        with self.containers.daemon(place.folder / "docker") as docker:
+            yield _in_container(docker, self.name, workload, place, words)
 
 
+@dataclass(frozen=True, slots=True)
 class Buildah:
     """Debian's buildah, its storage in the run's folder."""
+
+    image: Loading | None = None
+
+    def version(self) -> str:
+        """See `Peer`."""
+        return said("buildah", "--version")
 
     @contextmanager
     def command(self, workload: Workload, place: Place) -> Iterator[Command]:
@@ -142,11 +191,21 @@ class Buildah:
             name = place.destination(image)
             build = f"bud -q --isolation chroot --tls-verify=false {cache} {arguments}"
             lines += [f"{tool} {build} -t {name} {image.context}", f"{tool} push -q --tls-verify=false {name}"]
-        yield Command(argv=["sh", "-c", "\n".join(lines)], env={})
+        yield Command(argv=["sh", "-c", "\n".join(lines)], env=place.environment)
 
 
+@dataclass(frozen=True, slots=True)
 class Buildctl:
     """BuildKit's client."""
+
+    image: Loading | None = None
+
+    def version(self) -> str:
+        """See `Peer`."""
+        daemon = shutil.which("buildkitd")
+        if not daemon:
+            return f"{said('buildctl', '--version')}; the daemon at BUILDKIT_HOST keeps its files where it does"
+        return program(Path(daemon), "--version")
 
     @contextmanager
     def command(self, workload: Workload, place: Place) -> Iterator[Command]:
@@ -165,24 +224,24 @@ class Buildctl:
                 f" --local dockerfile={image.context} {_arguments('--opt build-arg:', place)}"
                 f" --output {output} {cache}"
             )
-        with _buildkit(place.folder / "buildkit") as (address, pid):
-            yield Command(argv=["sh", "-c", "\n".join(lines)], env={"BUILDKIT_HOST": address}, daemon=pid)
+        with _buildkit(place) as (address, pid):
+            env = {"BUILDKIT_HOST": address, **place.environment}
+            yield Command(argv=["sh", "-c", "\n".join(lines)], env=env, daemon=pid)
 
 
 @dataclass(frozen=True, slots=True)
 class DockerBuild:
-    """`docker build` and `docker push` by the daemon `docker`, whose images and cache are removed before."""
+    """`docker build` and `docker push` by a daemon that has nothing yet."""
 
-    docker: Docker
-    pid: int
+    image: Loading | None = None
+
+    def version(self) -> str:
+        """See `Peer`."""
+        return said(DOCKER, "--version")
 
     @contextmanager
     def command(self, workload: Workload, place: Place) -> Iterator[Command]:
         """See `Peer`."""
-        self.docker.run("builder", "prune", "--all", "--force")
-        for name in self.docker.run("image", "ls", "--format={{.Repository}}:{{.Tag}}").split():
-            if name.startswith(place.host.partition(":")[0]):
-                self.docker.run("image", "rm", "--force", name)
         lines = ["set -e"]
         for image in workload.images:
             name = place.destination(image)
@@ -191,66 +250,53 @@ class DockerBuild:
                 f"{DOCKER} build --quiet --network=none {arguments} -t {name} {image.context}",
                 f"{DOCKER} push --quiet {name}",
             ]
-        env = {"DOCKER_HOST": self.docker.host, "DOCKER_BUILDKIT": "1"}
-        yield Command(argv=["sh", "-c", "\n".join(lines)], env=env, daemon=self.pid)
+        with running_docker(place.folder / "docker") as docker:
+            env = {"DOCKER_HOST": docker.host, "DOCKER_BUILDKIT": "1", **place.environment}
+            yield Command(argv=["sh", "-c", "\n".join(lines)], env=env, daemon=_daemon_of(docker))
 
 
 _EVENTS = ("--log-format=json", "--log-timestamp")
 
 
-def available(docker: Docker | None) -> dict[str, Peer]:
-    """The tools that are here, by name; `docker` is the benchmark's daemon."""
+def available(containers: Containers) -> dict[str, Peer]:
+    """The tools that are here, by name."""
     peers: dict[str, Peer] = {"krunner": Krunner()}
-    if docker:
-        peers["in-place"] = InPlace(docker)
-        peers["in-place-loop"] = InPlace(docker, loop=True)
+    if docker_is_here():
+        peers["in-place"] = InPlace(containers)
+        peers["in-place-loop"] = InPlace(containers, loop=True)
         for name, variable in (("kaniko", "KANIKO_EXECUTOR"), ("kaniko-fork", "KANIKO_FORK_EXECUTOR")):
             if os.environ.get(variable):
-                peers[name] = Kaniko(docker, _kaniko_image(docker, name, Path(os.environ[variable])))
+                peers[name] = Kaniko(containers, f"bench-{name}", Path(os.environ[variable]))
     if shutil.which("buildah"):
         peers["buildah"] = Buildah()
     if shutil.which("buildctl") and (shutil.which("buildkitd") or os.environ.get("BUILDKIT_HOST")):
         peers["buildctl"] = Buildctl()
-    if docker:
-        peers["docker"] = DockerBuild(docker, _daemon_of(docker))
+    if docker_is_here():
+        peers["docker"] = DockerBuild()
     return peers
 
 
-def load_debug_image(docker: Docker) -> None:
-    """Give the daemon `krunner:debug`, built from this checkout."""
-    docker.load(krunner_image.archives() / "krunner-debug.tar")
-
-
 @contextmanager
-def _buildkit(folder: Path) -> Iterator[tuple[str, int]]:
+def _buildkit(place: Place) -> Iterator[tuple[str, int]]:
     """A daemon in a clean state: its address and its process."""
     if not shutil.which("buildkitd"):
         address = os.environ["BUILDKIT_HOST"]
         run(["buildctl", "prune", "--all"])
         yield address, _server_of(address.removeprefix("unix://"))
         return
+    folder = place.folder / "buildkit"
     folder.mkdir()
     socket_path = folder / "sock"
     argv: list[str | Path] = ["buildkitd", "--root", folder / "root", "--addr", f"unix://{socket_path}"]
-    options = ["--containerd-worker=false", "--oci-worker-net=host"]
-    with server([*argv, *options], log=folder / "log", ready=lambda: _serves(socket_path)) as daemon:
+    argv += ["--containerd-worker=false", "--oci-worker-net=host"]
+    serving = server(argv, log=folder / "log", ready=lambda: _serves(socket_path), env=place.environment)
+    with serving as daemon:
         yield f"unix://{socket_path}", daemon.pid
 
 
 def _serves(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as client:
         return path.exists() and client.connect_ex(str(path)) == 0
-
-
-def _kaniko_image(docker: Docker, name: str, executor: Path) -> str:
-    """An image of the executor, a shell, and nothing else, as kaniko's debug image is."""
-    with tempfile.NamedTemporaryFile(suffix=".tar") as file:
-        with tarfile.open(file.name, "w") as archive:
-            archive.add(executor, "kaniko/executor")
-            archive.add(BUSYBOX, "busybox/sh")
-        environment = ["--change", "ENV PATH=/kaniko:/busybox", "--change", "ENV SSL_CERT_DIR=/kaniko/ssl/certs"]
-        docker.run("import", *environment, file.name, f"bench-{name}")
-    return f"bench-{name}"
 
 
 def _flags(image: Image, place: Place) -> list[str]:
@@ -280,14 +326,14 @@ def _builds_file(workload: Workload, place: Place) -> str:
 
 
 def _in_container(docker: Docker, image: str, workload: Workload, place: Place, words: Sequence[str]) -> Command:
-    """A new container on the host's network that sees the contexts and the run's folder.
+    """A new container on the host's network that sees the contexts and what is shared of the run's folder.
 
-    It is removed with the daemon only: deleting many files slows ext4 down for whoever comes next.
+    It is not removed: deleting many files slows ext4 down for whoever comes next.
     """
     contexts = sorted({f"--volume={image.context}:{image.context}:ro" for image in workload.images})
-    identity = place.folder / "container"
+    identity = place.shared / "container"
     fixed = ("run", "--network=host", "--env=USER=root", "--entrypoint=", f"--cidfile={identity}")
-    volumes = (f"--volume={place.folder}:{place.folder}", *contexts)
+    volumes = (f"--volume={place.shared}:{place.shared}", *contexts)
     argv: list[str | Path] = [DOCKER, *fixed, *volumes, image, *words]
     return Command(
         argv=argv,

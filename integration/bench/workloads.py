@@ -116,6 +116,13 @@ def small(work: Path) -> Workload:
     return _single(work, "small", {"Dockerfile": _SMALL, **files})
 
 
+def warm_up(work: Path) -> Sequence[Workload]:
+    """One image and a list: afterwards the page cache has each tool's programs."""
+    one, other = small(work / "one"), small(work / "other")
+    second = replace(other.images[0], repository="small-again")
+    return one, replace(one, images=[*one.images, second])
+
+
 def usual(work: Path) -> Workload:
     """Large base, 5,000 files, a layer of 50 MB, four steps."""
     return _single(work, "usual", {"Dockerfile": _USUAL, **_application("app"), "start": "#!/bin/sh\n"})

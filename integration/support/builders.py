@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from typing import Protocol
 from integration.support import recipes
 from integration.support.bases import all_archives, base_name
 from integration.support.images import StoredImage, read_docker_archive, read_layout
+from integration.support.leftovers import unmount_below
 from integration.support.programs import ProgramError, run, server
 from integration.support.recipes import Node, make_files
 
@@ -170,7 +170,17 @@ class Docker:
 
 @contextlib.contextmanager
 def serve_docker(folder: Path) -> Iterator[Docker]:
-    """Run a docker daemon that keeps everything below `folder`, and end it and its containerd afterwards."""
+    """Run a docker daemon that keeps everything below `folder`, which is removed afterwards."""
+    try:
+        with running_docker(folder) as docker:
+            yield docker
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running_docker(folder: Path) -> Iterator[Docker]:
+    """A docker daemon on what an earlier one has left in `folder`, if anything; ended with its containerd."""
     folder.mkdir(parents=True, exist_ok=True)
     socket = folder / "docker.sock"
     docker = Docker(host=f"unix://{socket}")
@@ -181,7 +191,7 @@ def serve_docker(folder: Path) -> Iterator[Docker]:
         return False
 
     argv: list[str | Path] = [
-        *("dockerd", "--data-root", folder / "data", "--exec-root", folder / "exec"),
+        *("dockerd", "--data-root", docker_data(folder), "--exec-root", folder / "exec"),
         *("--host", docker.host, "--pidfile", folder / "docker.pid", "--config-file", folder / "daemon.json"),
         *("--iptables=false", "--ip6tables=false", "--bridge=none"),
     ]
@@ -190,14 +200,12 @@ def serve_docker(folder: Path) -> Iterator[Docker]:
         with server(argv, log=folder / "dockerd.log", ready=ready):
             yield docker
     finally:
-        _unmount_below(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        unmount_below(folder)
 
 
-def _unmount_below(folder: Path) -> None:
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for point in sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True):
-        subprocess.run(["umount", "--lazy", point], check=False)
+def docker_data(folder: Path) -> Path:
+    """Where the daemon of `folder` keeps images and containers."""
+    return folder / "data"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import subprocess
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -41,3 +42,9 @@ def mounts(*, below: Path = Path("/")) -> list[str]:
     """The mount points of this mount namespace in a folder."""
     points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
     return sorted(point for point in points if Path(point).is_relative_to(below))
+
+
+def unmount_below(folder: Path) -> None:
+    """Unmount all that is mounted in a folder, at the latest when nobody uses it any more."""
+    for point in reversed(mounts(below=folder)):
+        subprocess.run(["umount", "--lazy", point], check=False)
