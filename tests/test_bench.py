@@ -136,7 +136,6 @@ print("not reached")
 """
 
 
-@pytest.mark.skipif(not os.path.isdir("/var/tmp"), reason="the folder is below /var/tmp")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_end_it_once_and_leave_nothing(number):
     with subprocess.Popen([sys.executable, "-c", _ENDED], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
@@ -150,6 +149,29 @@ def test_signals_end_it_once_and_leave_nothing(number):
         assert process.returncode == 128 + number
     assert not Path(folder).exists()
     assert not lives(orphan)
+
+
+def test_signals_do_not_disturb_who_cleans_up_already():
+    script = """
+import time
+from integration.bench import ending
+ending.end_on_signals()
+remove = ending._remove
+def slowly(folder):
+    print(folder, flush=True)
+    time.sleep(1)
+    remove(folder)
+ending._remove = slowly
+with ending.work_folder():
+    pass
+print("ended")
+"""
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        folder = process.stdout.readline().strip()
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=30)[0] == "ended\n"
+        assert process.returncode == 0
+    assert not Path(folder).exists()
 
 
 def test_a_folder_in_which_something_is_mounted_is_left_alone(monkeypatch, tmp_path):

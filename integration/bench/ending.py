@@ -20,15 +20,19 @@ _SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 def end_on_signals() -> None:
-    """Signals that end a program make it clean up first, and only once: those that follow do not disturb that."""
+    """Signals that end a program make it clean up first. Those that come while it does so change nothing."""
     for number in _SIGNALS:
         signal.signal(number, _end)
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    for other in _SIGNALS:
-        signal.signal(other, lambda *_: None)  # not SIG_IGN, which children would inherit
+    _disregard_signals()
     raise SystemExit(128 + number)
+
+
+def _disregard_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: None)  # not SIG_IGN, which children would inherit
 
 
 @contextlib.contextmanager
@@ -39,6 +43,7 @@ def work_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
+        _disregard_signals()
         try:
             _kill_all()
         finally:
