@@ -54,7 +54,7 @@ bench: venv ## time and memory beside every builder that is found (root); BENCH=
 	@if [ "$$(id -u)" -ne 0 ]; then echo "make bench mounts and chroots: run it as root" >&2; exit 1; fi
 	@scripts/apt-ensure busybox-static docker-registry mmdebstrap skopeo
 	$(BIN)/python -m compileall -q executor runner
-	$(BIN)/python -m integration.bench $(BENCH)
+	unshare --mount $(BIN)/python -m integration.bench $(BENCH)
 
 clean: ## remove .venv, caches and build products
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist *.egg-info

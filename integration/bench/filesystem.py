@@ -49,7 +49,7 @@ def mounted(image: Path, point: Path) -> Iterator[None]:
         yield
     finally:
         wait_until(lambda: _unmounted(point), f"umount {point}")
-        # a mount namespace that somebody else has made meanwhile has the mount as well, for as long as it lives
+        # a namespace made meanwhile has the mount as well, while it lives (not one made outside of `make bench`'s)
         wait_until(lambda: not _devices(image), f"end of all mounts of {image}", seconds=_PATIENCE)
 
 
