@@ -46,6 +46,8 @@ class EarlyUpload:
         self.blob = blob
         self.claimed = False
         """Whether somebody has taken it upon himself to finish it."""
+        self.closed = False
+        """Whether the registry was asked to make a blob of it, whatever it answered."""
         self._connection = connection
         self._uploader = uploader
         self._repository = repository
@@ -72,6 +74,7 @@ class EarlyUpload:
             return False
         self._sent = False
         doing = f"upload {descriptor.digest} to {self._repository}"
+        self.closed = True
         closing = Upload(self._repository, descriptor, open_blob, self._location, doing).closing()
         try:
             self._connection.call(closing).close()

@@ -143,6 +143,8 @@ class BlobUploads:
                 return "existing"
             if early and early.finish(descriptor, blob.open):
                 return "sent"
+            if early and early.closed and self._client.has_blob(repository, descriptor.digest):
+                return "sent"  # only its answer was lost
         source = first if before is not None and before.exception() is None else blob.source
         return self._client.upload_blob(repository, descriptor, blob.open, mount_from=source)
 

@@ -16,7 +16,7 @@ from executor.errors import RegistryError
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.registry.connection import Call, Connection
-from executor.registry.upload import OCTETS, Opener, Upload, location_of
+from executor.registry.upload import OCTETS, Opener, Upload, location_in, location_of
 
 SMALLEST = 4 * 1024 * 1024
 """Bytes. Less is sent again sooner than asked about."""
@@ -72,7 +72,7 @@ class BrokenUploads:
             method="GET", url=upload.location, doing=upload.doing, repository=upload.repository, expect=(204,)
         )
         with self._connection.call(call) as response:
-            upload.location = response.headers.get("Location", "") or upload.location
+            upload.location = location_in(response) or upload.location
             held = _HELD.match(response.headers.get("Range", ""))
         return int(held[1]) + 1 if held and held[1] != "0" else 0
 

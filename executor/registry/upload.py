@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
-from urllib.parse import quote
+from urllib.parse import quote, urljoin, urlsplit
 
 from executor.errors import ImageError, RegistryError
 from executor.image.descriptor import Descriptor
@@ -85,9 +85,20 @@ def read_exactly(stream: BinaryIO, size: int, descriptor: Descriptor) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+def location_in(response: Response) -> str:
+    """Where the answer says that an upload goes on, '' for nowhere.
+
+    What is no whole path counts from what was asked for (RFC 9110, 10.2.2).
+    """
+    location = response.headers.get("Location", "")
+    if not location or location.lower().startswith(("/", "http://", "https://")):
+        return location
+    return urljoin(urlsplit(response.url).path, location)
+
+
 def location_of(response: Response, doing: str) -> str:
     """Where an upload goes on. Raises RegistryError, to be retried, when the answer does not say."""
-    location = response.headers.get("Location", "")
+    location = location_in(response)
     if not location:
         raise RegistryError(f"cannot {doing}: the registry names no location for the upload", status=502)
     return location

@@ -20,7 +20,7 @@ from executor.registry.connection import Call, Connection
 from executor.registry.http import Response
 from executor.registry.numbers import whole_number
 from executor.registry.resuming import BrokenUploads
-from executor.registry.upload import OCTETS, Opener, Upload, location_of, read_exactly
+from executor.registry.upload import OCTETS, Opener, Upload, location_in, location_of, read_exactly
 
 Outcome = Literal["sent", "mounted", "existing"]
 
@@ -87,7 +87,7 @@ class Uploader:
         )
         try:
             with self._connection.call(call) as response:
-                return None if response.status_code == 201 else response.headers.get("Location", "")
+                return None if response.status_code == 201 else location_in(response)
         except RegistryError as error:
             if error.retryable:
                 raise

@@ -42,6 +42,8 @@ class Fault:
     of the body (0: before any answer). `content` is served instead of the right one; `truncate_to` announces and
     serves a shorter blob; `redirect_to` answers 307 to another base address. `delay` waits so many seconds before
     anything else, `trickle` between the bytes of the body. With `meet` requests wait until so many are there.
+    With `unread` the status is answered before the body is read, which it never is. With `silently` the request is
+    carried out and the connection broken in place of an answer.
     """
 
     path: str
@@ -57,6 +59,8 @@ class Fault:
     delay: float = 0.0
     trickle: float = 0.0
     meet: threading.Barrier | None = None
+    unread: bool = False
+    silently: bool = False
 
     def matches(self, method: str, path: str) -> bool:
         return self.times > 0 and self.method in ("", method) and self.path in path
@@ -79,7 +83,8 @@ class FakeRegistry:
     `auth` asks for "basic" or "bearer" login with the `users` (name to password); `anonymous` gives bearer tokens
     without one. `mounts` False ignores cross-repository mounts, `ranges` False ignores Range, `accepts` are
     the ways of uploading that are not refused with 405. What of an upload arrived before its connection broke is
-    kept if `keeps_broken`, and told of to who asks.
+    kept if `keeps_broken`, and told of to who asks. `locates` is how uploads are named: by "path", "url", or
+    "relative" to what was asked for. `keeps_at_most` are the bytes of a PATCH that are kept, which it says.
     """
 
     def __init__(
@@ -90,6 +95,8 @@ class FakeRegistry:
         self.ranges = True
         self.chunked = False
         self.keeps_broken = False
+        self.locates: Literal["path", "url", "relative"] = "path"
+        self.keeps_at_most = 1 << 62
         self.chunk_minimum: int | str = 0
         self.anonymous = False
         self.accepts = {"PUT", "PATCH"}
@@ -220,6 +227,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.fault and self.fault.drop_after == 0:
             self.close_connection = True
             return
+        if self.fault and self.fault.unread:
+            self.close_connection = True
+            self._answer(self.fault.status, self.fault.headers, self.fault.body)
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_WR)
+            self.registry.closing.wait(0.05)  # what comes is thrown away with the connection
+            return
         with self._arriving():
             body = self._read_body()
             if len(body) < int(self.headers.get("Content-Length") or 0):
@@ -321,7 +335,13 @@ class _Handler(BaseHTTPRequestHandler):
             return
         identifier = f"upload-{len(self.registry.requests)}-{time.monotonic_ns()}"
         self.registry.uploads[identifier] = bytearray(body)
-        self._answer(202, {"Location": f"/v2/{repository}/blobs/uploads/{identifier}?_state=x"})
+        self._answer(202, {"Location": self._location(f"/v2/{repository}/blobs/uploads/{identifier}?_state=x")})
+
+    def _location(self, path: str) -> str:
+        """`path` as this registry says it."""
+        if self.registry.locates == "url":
+            return self.registry.url + path
+        return path.rpartition("/")[2] if self.registry.locates == "relative" else path
 
     def _upload(self, repository: str, identifier: str, body: bytes) -> None:
         content = self.registry.uploads.get(identifier)
@@ -331,15 +351,15 @@ class _Handler(BaseHTTPRequestHandler):
             with self.registry.arrived:
                 self.registry.arrived.wait_for(lambda: not self.registry.arriving, timeout=10)
             held = {"Range": f"0-{max(len(content) - 1, 0)}"} if self.registry.keeps_broken else {}
-            self._answer(204, {"Location": self.path, **held})
+            self._answer(204, {"Location": self._location(self.path), **held})
         elif self.command == "DELETE":
             del self.registry.uploads[identifier]
             self._answer(204)
         elif (self.command == "PATCH" or body) and self.command not in self.registry.accepts:
             self._refuse(405, "UNSUPPORTED")
         elif self.command == "PATCH":
-            content += body
-            headers = {"Location": self.path, "Range": f"0-{len(content) - 1}"}
+            content += body[: self.registry.keeps_at_most]
+            headers = {"Location": self._location(self.path), "Range": f"0-{len(content) - 1}"}
             if self.registry.chunk_minimum:
                 headers["OCI-Chunk-Min-Length"] = str(self.registry.chunk_minimum)
             self._answer(202, headers)
@@ -413,6 +433,9 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _answer(self, status: int, headers: Mapping[str, str] | None = None, body: bytes = b"") -> None:
+        if self.fault and self.fault.silently:
+            self.close_connection = True
+            return
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)

@@ -151,6 +151,84 @@ def test_what_fails_early_is_sent_in_the_usual_way_and_told_to_nobody(
     assert [type(event) for event in events] == [BlobPushed]
 
 
+PLACES = ("path", "url", "relative")
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("locates", PLACES)
+@pytest.mark.parametrize("early", [True, False])
+def test_a_registry_may_name_uploads_as_it_likes(
+    registry: FakeRegistry, client: ClientMaker, locates: str, early: bool
+) -> None:
+    registry.locates = locates  # type: ignore[assignment]
+    registry.accepts = {"PATCH"}
+    repository = f"{registry.host}/team/app"
+    with BlobUploads(client("push")) as uploads:
+        sent = send(uploads, repository) if early else [uploads.begin(repository, usual())]
+        assert sent[0].result(HELD) == "sent"
+    assert registry.blobs["team/app"] == {BLOB.digest: CONTENT}
+    assert len(registry.seen("POST")) == (1 if early else 2), "the usual way tries a whole PUT first"
+
+
+def test_one_that_forgets_the_upload_in_between(registry: FakeRegistry, client: ClientMaker) -> None:
+    repository = f"{registry.host}/app"
+    with BlobUploads(client("push")) as uploads:
+        growing = Growing()
+        uploads.begin_early(repository, growing)
+        growing.finish()
+        wait_until(lambda: registry.seen("PATCH"))
+        wait_until(lambda: any(registry.uploads.values()))
+        registry.uploads.clear()
+        assert uploads.begin(repository, usual()).result(HELD) == "sent"
+    assert registry.blobs["app"] == {BLOB.digest: CONTENT}
+    assert [seen.size for seen in registry.seen("PUT")] == [0, len(CONTENT)]
+
+
+def test_one_that_keeps_less_than_it_was_sent(registry: FakeRegistry, client: ClientMaker) -> None:
+    """As its Range says: it makes no blob of that, and gets all of it in the usual way."""
+    registry.keeps_at_most = 1000
+    with BlobUploads(client("push")) as uploads:
+        assert send(uploads, f"{registry.host}/app")[0].result(HELD) == "sent"
+    assert registry.blobs["app"] == {BLOB.digest: CONTENT}
+    assert [seen.size for seen in registry.seen("PUT")] == [0, len(CONTENT)]
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("status", [400, 405, 411, 413, 501])
+def test_one_that_wants_the_length_beforehand(registry: FakeRegistry, client: ClientMaker, status: int) -> None:
+    """It says so at once, and reads nothing of what comes without one."""
+    registry.faults.append(Fault(method="PATCH", path="", status=status, times=9, unread=True))
+    contents = [os.urandom(100) * 100_000, os.urandom(1000)]  # the first is more than sockets hold
+    with BlobUploads(client("push")) as uploads:
+        for content in contents:
+            growing = Growing(content)
+            uploads.begin_early(f"{registry.host}/app", growing)
+            growing.finish()
+            assert uploads.begin(f"{registry.host}/app", usual(content)).result(HELD) == "sent"
+    assert registry.blobs["app"] == {Digest.of(content): content for content in contents}
+    assert [seen.size for seen in registry.seen("PUT")] == [len(content) for content in contents]
+    (fault,) = registry.faults
+    assert fault.times == 8, "it is not asked again"
+
+
+def test_one_whose_last_answer_is_lost_has_the_blob_and_gets_it_once(
+    registry: FakeRegistry, client: ClientMaker
+) -> None:
+    registry.faults.append(Fault(method="PUT", path="", silently=True, times=2))
+    with BlobUploads(client("push")) as uploads:
+        assert send(uploads, f"{registry.host}/app")[0].result(HELD) == "sent"
+    assert registry.blobs["app"] == {BLOB.digest: CONTENT}
+    assert {seen.size for seen in registry.seen("PUT")} == {0}
+
+
+def test_one_that_sends_the_upload_elsewhere(registry: FakeRegistry, client: ClientMaker) -> None:
+    with FakeRegistry() as storage:
+        registry.faults.append(Fault(method="PATCH", path="", redirect_to=storage.url))
+        with BlobUploads(client("push")) as uploads:
+            assert send(uploads, f"{registry.host}/app")[0].result(HELD) == "sent"
+    assert registry.blobs["app"] == {BLOB.digest: CONTENT}
+
+
 def test_the_usual_way_says_what_is_wrong(registry: FakeRegistry, client: ClientMaker) -> None:
     registry.faults.append(Fault(method="POST", path="", status=403, times=99))
     with BlobUploads(client("push")) as uploads, pytest.raises(RegistryError, match=str(BLOB.digest)):
