@@ -126,12 +126,22 @@ def _entries(directory: str) -> Iterator[tuple[str, os.stat_result]]:
     pending = [""]
     while pending:
         here = pending.pop()
-        with contextlib.suppress(OSError), os.scandir(os.path.join(directory, here)) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                path = os.path.join(here, entry.name)
-                yield path, entry.stat(follow_symlinks=False)
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(path)
+        prefix = f"{here}/" if here else ""
+        with contextlib.suppress(OSError), _opened(os.path.join(directory, here)) as folder:
+            for name in sorted(os.listdir(folder)):  # entries of scandir would keep what stat says
+                status = os.lstat(name, dir_fd=folder)
+                yield prefix + name, status
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(prefix + name)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _write(directory: str, made: Seal) -> None:

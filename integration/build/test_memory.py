@@ -24,7 +24,7 @@ COPY large /large
 """A layer of 2 GiB, half of which no compressor makes smaller, one of 200,000 files, and one from the context."""
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("rootfs", ["overlay", "chroot"])
 def test_memory_does_not_follow_the_layer(rootfs: str, base_host: str, work: Path) -> None:
     """The in-place driver compares trees as the chroot driver does."""

@@ -140,17 +140,17 @@ class _Copier:
     def _copy_entries(self, place: _Directory) -> list[_Directory]:
         """Copy what is in a directory but for its own directories; these are returned."""
         below: list[_Directory] = []
-        with _Descriptors(place) as descriptors, os.scandir(descriptors.source) as entries:
-            for entry in sorted(entries, key=lambda found: found.name):
-                info = entry.stat(follow_symlinks=False)
+        with _Descriptors(place) as descriptors:
+            for name in sorted(os.listdir(descriptors.source)):  # entries of scandir would keep what stat says
+                info = os.lstat(name, dir_fd=descriptors.source)
                 is_directory = stat.S_ISDIR(info.st_mode)
-                path = f"{place.path}/{entry.name}" if place.path else entry.name
+                path = f"{place.path}/{name}" if place.path else name
                 choice = self.rules.choose(path, is_directory) if self.rules.choose else Choice.TAKE
                 if is_directory and choice is not Choice.SKIP:
-                    below.append(_below(place, entry.name, info, choice))
+                    below.append(_below(place, name, info, choice))
                 elif choice is Choice.TAKE:
                     self._make(place)
-                    self.copy_node(_Node(entry.name, entry.name, info, place), descriptors)
+                    self.copy_node(_Node(name, name, info, place), descriptors)
         for directory in below:
             if directory.choice is Choice.TAKE:
                 self._make(directory)
