@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from executor.build.bases.transfers import Meter, Sent
-from executor.build.output.digestfiles import write_digest_files
+from executor.build.output.digestfiles import check_places, write_digest_files
 from executor.build.output.pushing import Pushable, Pusher, read_pushable
 from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.dataclass import dataclass
@@ -48,6 +48,7 @@ def push_from_disk(request: PushRequest, sink: Sink) -> Digest:
     All are tried. Then the files are written, when all have it. Raises PushError naming those that do not,
     UsageError and ImageError as `find_in_layout` does, and ImageError for a blob that is missing or damaged.
     """
+    check_places(request.output)
     stop = StopFlag()
     targets = tuple(map(Reference.parse, dict.fromkeys(request.output.destinations)))
     with stopping_on_signals(stop), ExitStack() as stack:

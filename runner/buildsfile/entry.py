@@ -117,7 +117,10 @@ class Entry:
         found = next((path for path in candidates if os.path.isfile(path)), None)
         if found is None and os.path.isdir(context):
             shown = self.quote(("dockerfile",)) if "dockerfile" in self._values else "'Dockerfile'"
-            self.note(("dockerfile",), f"there is no Dockerfile {shown} in the context", _near(candidates[0]))
+            if any(map(os.path.isdir, candidates)):
+                self.note(("dockerfile",), f"{shown} is a folder, and no Dockerfile", "name the file in it")
+            else:
+                self.note(("dockerfile",), f"there is no Dockerfile {shown} in the context", _near(candidates[0]))
         return found or candidates[0]
 
     def context(self) -> str:

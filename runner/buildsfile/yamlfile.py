@@ -35,8 +35,10 @@ _HINTS = (
     ("could not find expected ':'", "a key needs ': ' after it; check the indentation of the lines before"),
     ("expected <block end>", "check the indentation: this line is not aligned with the lines above it"),
     ("cannot start any token", "quote a value that starts with one of @ ` % & * ! | > { } [ ]"),
+    ("'<stream end>'", "a [ or { is opened and never closed"),
     ("unexpected end of stream", "a quote is opened here and never closed"),
     ("but got '{'", "inside { } and [ ] put a value with ${…} in quotes"),
+    ("expected ',' or", "a comma is missing, or the } or ] that ends this, in or above this line"),
     ("undefined alias", "define it above with &NAME"),
     ("single document", "keep one document: remove the line `---` and move the rest to a file of its own"),
 )
@@ -184,7 +186,7 @@ def _syntax_fault(error: MarkedYAMLError, file: str) -> InvalidFileError:
     problem = error.problem or "is not YAML"
     text = f"{error.context}, {problem}" if error.context else problem
     hint = next((hint for words, hint in _HINTS if words in text), "")
-    opened = "unexpected end of stream" in problem and error.context_mark
+    opened = any(end in problem for end in ("unexpected end of stream", "<stream end>")) and error.context_mark
     mark = error.context_mark if opened else error.problem_mark or error.context_mark
     return _fault(_place(file, mark), text, hint)
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO
 
 from executor.build.bases.layersource import LayerSource
-from executor.build.output.digestfiles import write_digest_files, writing
+from executor.build.output.digestfiles import check_places, write_digest_files, writing
 from executor.build.output.images import Assembled, BuiltImage, result_of
 from executor.build.output.pushing import Pushable, Pusher, keep
 from executor.errors import ImageError, PushError
@@ -36,6 +36,7 @@ class Outputs:
     def __init__(
         self, spec: BuildSpec, store: Store, layers: LayerSource, client: RegistryClient, sink: Sink
     ) -> None:
+        check_places(spec.output)
         self._spec = spec
         self._wanted = spec.output
         self._store = store

@@ -16,6 +16,7 @@ from executor.dockerfile.ignore import IgnoreMatcher, parse_ignore
 from executor.dockerfile.instructions import Arg, Dockerfile
 from executor.dockerfile.parser import parse
 from executor.dockerfile.stages import predefined_args
+from executor.dockerfile.suggest import did_you_mean
 from executor.errors import ContextError
 from executor.spec import BuildSpec
 
@@ -27,6 +28,7 @@ STANDARD_INPUT = "-"
 
 _IGNORE_FILE = ".dockerignore"
 _DEFAULT_NAME = "Dockerfile"
+_SHOWN = 5
 _PATTERN_CHARACTER = re.compile(r"[*?\[\]\\!]")
 
 
@@ -95,7 +97,20 @@ def find_dockerfile(name: str, context: str) -> str:
     for candidate in candidates:
         if os.path.isfile(candidate):
             return candidate
-    raise ContextError(f"there is no Dockerfile {name!r} here or in the context {context}")
+    folder = next((candidate for candidate in candidates if os.path.isdir(candidate)), "")
+    what = f"{name!r} is a folder, and no Dockerfile" if folder else f"there is no Dockerfile {name!r}"
+    raise ContextError(f"{what} here or in the context {context}", hint=_others(folder or context, name))
+
+
+def _others(folder: str, name: str) -> str:
+    """A hint with what may be meant by a `name` that `folder` has not."""
+    try:
+        files = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    except OSError:
+        return ""
+    likely = [file for file in files if "dockerfile" in file.lower()][:_SHOWN]
+    meant = did_you_mean(os.path.basename(name), files)
+    return meant or (f"it has {', '.join(likely)}" if likely else "name it, or give the folder that has one")
 
 
 def ignore_matcher(spec: BuildSpec, dockerfile: str, context: str) -> IgnoreMatcher | None:

@@ -236,6 +236,10 @@ CROSS_CHECKS = [
         "{name: a, context: web, dockerfile: D, no_push: true}",
         [("dockerfile", "there is no Dockerfile 'D' in the context")],
     ),
+    (
+        "{name: a, context: ., dockerfile: web, no_push: true}",
+        [("dockerfile", "'web' is a folder, and no Dockerfile")],
+    ),
     ("{name: a, no_push: true}", [("dockerfile", "there is no Dockerfile 'Dockerfile' in the context")]),
     ("{name: a, context: web}", [("", "the image goes nowhere")]),
     ("{name: a, context: web, no_push: false}", [("", "the image goes nowhere")]),

@@ -90,7 +90,9 @@ FAULTS = {
     "colon in value": ("a: b: c", 1, 5, "mapping values are not allowed"),
     "no colon": ("a: 1\nb\nc: 2", 3, 1, "could not find expected ':'"),
     "open quote": ("a: 1\nb: 'x\n", 2, 4, "unexpected end of stream"),
-    "open brace": ("a: {b: 1", 1, 9, "expected ',' or '}'"),
+    "open brace": ("a: {b: 1\n", 1, 4, "opened and never closed"),
+    "brace that goes on": ("a: {b: 1\nc: 2\n", 2, 2, "a comma is missing"),
+    "open bracket": ("a: 1\nb: [1,\n", 3, 1, "opened and never closed"),
     "variable in braces": ("a: {b: ${C}}", 1, 9, "expected ',' or '}'"),
     "reserved": ("a: @x", 1, 4, "cannot start any token"),
     "undefined alias": ("a: *x", 1, 4, "undefined alias"),
@@ -134,7 +136,7 @@ def test_faults(name):
     with pytest.raises(InvalidFileError) as caught:
         parse(text)
     (diagnostic,) = caught.value.diagnostics
-    assert message in diagnostic.message
+    assert message in f"{diagnostic.message} {diagnostic.hint}"
     if line:
         assert place(diagnostic.location) == (line, column)
     assert str(diagnostic).startswith("f.yaml:")

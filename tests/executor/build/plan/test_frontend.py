@@ -41,6 +41,24 @@ def test_a_missing_dockerfile(places):
         find_dockerfile("Nope", str(places[1]))
 
 
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("Dockerfil.web", "there is no Dockerfile 'Dockerfil.web'", "did you mean Dockerfile.web?"),
+        ("Nope", "there is no Dockerfile 'Nope'", "it has Dockerfile.web, api.dockerfile"),
+        ("folder", "'folder' is a folder, and no Dockerfile", "name it, or give the folder that has one"),
+    ],
+)
+def test_what_may_be_meant_instead(places, name, message, hint):
+    _, context = places
+    (context / "folder").mkdir()
+    for file in ("Dockerfile.web", "api.dockerfile", "x"):
+        (context / file).touch()
+    with pytest.raises(ContextError) as caught:
+        find_dockerfile(name, str(context))
+    assert (caught.value.message, caught.value.hint) == (f"{message} here or in the context {context}", hint)
+
+
 def read(context, **options):
     return read_frontend(BuildSpec(context=str(context), **options), str(context), no_download)
 
