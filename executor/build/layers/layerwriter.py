@@ -11,7 +11,8 @@ import itertools
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, TypeAlias
 
 from executor.image.compression import Compressor, gzip_compressor, zstd_compressor
@@ -75,14 +76,15 @@ class LayerWriter:
         What `check` raises ends it between two pieces. `on_large` gets a layer of LARGE bytes, as soon as it has
         so many.
         """
-        of_tar = _members(iter(changes), self._epoch)
-        first = next(of_tar, None)
-        if first is None:
-            return None
+        with closing(_members(iter(changes), self._epoch)) as found:
+            first = next(found, None)
+            return self._written(itertools.chain([first], found), check, on_large) if first else None
+
+    def _written(self, of_tar: Iterable[Member], check: Callable[[], None], on_large: OnLarge) -> Layer:
         with self._blobs.writer() as blob:
             stream = _LayerStream(blob, self._compressor(), check, on_large)
             try:
-                write_layer(itertools.chain([first], of_tar), stream.write, latest_mtime=self._epoch)
+                write_layer(of_tar, stream.write, latest_mtime=self._epoch)
                 diff_id = stream.finish()
             finally:
                 stream.stop()
@@ -99,7 +101,7 @@ class LayerWriter:
         return gzip_compressor(level=level, reproducible=self._reproducible, threads=threads)
 
 
-def _members(changes: Iterator[Change | Siblings], latest_mtime: int | None) -> Iterator[Member]:
+def _members(changes: Iterator[Change | Siblings], latest_mtime: int | None) -> Generator[Member]:
     """What the tar of `changes` is made of."""
     for found in changes:
         if isinstance(found, Siblings):

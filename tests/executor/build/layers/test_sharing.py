@@ -13,12 +13,15 @@ import pytest
 
 from executor.build import cgroup
 from executor.build.layers import sharing
+from executor.build.layers.layerwriter import LayerWriter
 from executor.build.layers.packing import Packed, Packer, members
 from executor.build.layers.sharing import shared
 from executor.errors import UnfitError
 from executor.image.layer import EntryType, LayerEntry
 from executor.image.tar import Member, write_layer
+from executor.rootfs.base import AbandonedError
 from executor.snapshot.overlaydiff import Overlay, OverlayDiff
+from executor.store import Store
 
 ROOT = LayerEntry(name="", type=EntryType.DIRECTORY, mode=0o755)
 FOLDERS, FILES = 20, 17
@@ -169,6 +172,19 @@ def test_a_layer_that_is_given_up_leaves_no_helper(tree: Path, watched: Watched)
     parts.close()  # type: ignore[attr-defined]
     assert is_gone(watched.pids[0])
     assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+def test_one_that_nobody_wants_any_more_leaves_none_either(tree: Path, watched: Watched, tmp_path: Path) -> None:
+    """Whoever holds the error holds all that was under way."""
+
+    def check() -> None:
+        if watched.pids:
+            raise AbandonedError
+
+    with Store.open(str(tmp_path / "home")) as store, pytest.raises(AbandonedError) as caught:
+        LayerWriter(store.blobs).write(grouped(tree), check)  # type: ignore[arg-type]
+    assert caught.value
+    assert is_gone(watched.pids[0])
 
 
 def test_a_helper_keeps_no_file_of_the_parent_open(
