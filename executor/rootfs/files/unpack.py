@@ -145,18 +145,24 @@ def _explain(error: OSError, entry: LayerEntry) -> NoReturn:
 
 
 class _Applied:
-    """A layer onto the layers below it; `written` knows what is this layer's own and so is not hidden by it."""
+    """A layer onto the layers below it. Its own entries are not hidden by it: `written` has their names by
+    directory, a slash after each, until somebody asks.
+    """
 
     def __init__(self, directories: Directories, writer: TreeWriter) -> None:
         self._directories = directories
         self._writer = writer
-        self._written: set[str] = set()
+        self._written: dict[str, bytearray] = {}
+        self._asked: dict[str, set[bytes]] = {}
         self._parents: set[str] = {""}
 
     def place(self, entry: LayerEntry, content: TarContent, parent: Directory, name: str) -> None:
         self._writer.write(entry, content, parent, name)
-        self._written.add(parent.child(name))
         path = parent.path
+        written = self._written.get(path)
+        if written is None:
+            written = self._written[path] = bytearray()
+        written += name.encode("utf-8", "surrogateescape") + b"/"
         while path not in self._parents:
             self._parents.add(path)
             path = path.rpartition("/")[0]
@@ -167,16 +173,21 @@ class _Applied:
             directory = is_directory(parent, name)
         except FileNotFoundError:
             return
-        if path not in self._written and path not in self._parents:
+        if path not in self._parents and not self._is_written(parent.path, name):
             self._writer.remove(parent, name)
         elif directory:
             self.hide_siblings(self._directories.get(path))
 
     def hide_siblings(self, parent: Directory) -> None:
-        with os.scandir(parent.descriptor) as entries:
-            names = [entry.name for entry in entries]
-        for name in names:
+        for name in os.listdir(parent.descriptor):
             self.hide(parent, name)
+
+    def _is_written(self, folder: str, name: str) -> bool:
+        asked = self._asked.setdefault(folder, set())
+        if written := self._written.get(folder):
+            asked.update(bytes(written).split(b"/"))
+            written.clear()
+        return name.encode("utf-8", "surrogateescape") in asked
 
 
 class _Isolated:
