@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from executor.dataclass import dataclass, replace
-from executor.errors import InvalidFileError, UsageError
+from executor.errors import Diagnostic, InvalidFileError, UsageError
 from runner.buildsfile import yamlfile
 from runner.buildsfile.findings import Findings
 from runner.buildsfile.interpolate import filled
@@ -102,7 +102,7 @@ class Sources:
 
     def _tree(self, data: bytes, name: str) -> Node:
         try:
-            return from_document(yamlfile.parse(data, name))
+            root = from_document(yamlfile.parse(data, name))
         except InvalidFileError as error:
             if name == "<stdin>" and self._format is None and b"{" in data:
                 raise UsageError(
@@ -110,6 +110,11 @@ class Sources:
                     hint="for HCL add --input-format hcl",
                 ) from error
             raise
+        if not isinstance(root.value, dict):
+            what = "a list" if isinstance(root.value, list) else "text alone"
+            message, hint = f"is {what}, and no builds file", "start with `version: 1` and a list `builds:`"
+            raise InvalidFileError([Diagnostic(root.place, message, hint=hint)])
+        return root
 
 
 def recognised(root: Node) -> FileFormat:

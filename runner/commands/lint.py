@@ -68,7 +68,8 @@ def _specs(paths: Sequence[str]) -> Iterator[BuildSpec]:
     """The builds whose Dockerfiles are meant. The folder of a Dockerfile is taken for its context."""
     for path in paths:
         if not os.path.isfile(path):
-            raise UsageError(f"there is no file {path!r}", hint="name Dockerfiles, or files that list images")
+            what = f"{path!r} is a folder" if os.path.isdir(path) else f"there is no file {path!r}"
+            raise UsageError(what, hint="name Dockerfiles, or files that list images")
         if path.endswith(_LISTS):
             from runner.buildsfile import config
 

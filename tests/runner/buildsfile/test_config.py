@@ -226,6 +226,16 @@ def test_a_context_that_is_a_url_is_left_alone(load):
     assert (image.build.context, image.build.dockerfile) == ("git://h/r.git#main", "d/D")
 
 
+@pytest.mark.parametrize(("text", "what"), [("- a\n", "a list"), ("a\n", "text alone"), ("3\n", "text alone")])
+def test_a_file_that_is_no_mapping(tmp_path, text, what):
+    (tmp_path / "b.yaml").write_text(text)
+    with pytest.raises(InvalidFileError) as caught:
+        config.load(str(tmp_path / "b.yaml"), {}, Overrides())
+    (fault,) = caught.value.diagnostics
+    assert (str(fault.location), fault.message) == (f"{tmp_path}/b.yaml:1:1", f"is {what}, and no builds file")
+    assert "builds:" in fault.hint
+
+
 CROSS_CHECKS = [
     ("{name: a, context: nope, no_push: true}", [("context", "the context 'nope' does not exist")]),
     (

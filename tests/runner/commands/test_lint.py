@@ -82,6 +82,11 @@ def test_github(lint):
     assert lint("--format", "github", "--error", "shell")[1].startswith("::error file=")
 
 
+def test_a_folder_is_no_file(lint, tmp_path):
+    code, _, err = lint(str(tmp_path))
+    assert (code, "is a folder" in err) == (2, True)
+
+
 def test_no_such_file(lint):
     code, _, err = lint("nowhere")
     assert (code, "there is no file 'nowhere'" in err) == (2, True)

@@ -65,7 +65,7 @@ FAULTS = [
     ("builds.yaml", 5, "there is no Dockerfile 'D' in the context"),
     ("builds.yaml", 8, "'r.io/A:x': 'A' is not a repository name"),
     ("builds.yaml", 9, "'r.io/a:latest' is already a destination of the image 'same'"),
-    ("builds.yaml", 13, "the secret 'file': there is no such file"),
+    ("builds.yaml", 13, "the secret 'file': there is no file "),
     ("builds.yaml", 13, "the secret 'unset': the variable UNSET_VARIABLE is not set"),
     ("builds.yaml", 14, "the agent 'default': the variable SSH_AUTH_SOCK is not set"),
     ("builds.yaml", 14, "the agent 'other': there is no such socket"),
