@@ -213,7 +213,7 @@ LOOPS = {
     "walk for a seal": (walk_for_a_seal, 8),
     "blocks of a blob that is written": (write_blob, 4),
     "blocks of a blob that is read": (read_blob, 4),
-    "blocks of a layer that is inflated": (inflate, 10.5),
+    "blocks of a layer that is inflated": (inflate, 5),
 }
 
 

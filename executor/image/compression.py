@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from typing import IO, Any, BinaryIO, Protocol
+from typing import IO, Any, BinaryIO, Protocol, cast
 
 from executor.errors import ImageError
 
@@ -63,55 +63,76 @@ def decompress(stream: BinaryIO, media_type: str = "") -> BinaryIO:
     Reading raises ImageError when the compressed data is damaged or ends early; a zstd stream that ends early
     between blocks is only found by whoever checks the diff ID.
     """
-    source = io.BufferedReader(_Raw(stream), _BUFFER)
+    source = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(_Raw(stream), _BUFFER)
     magic = source.peek(4)[:4]
     if magic.startswith(_GZIP_MAGIC):
         from isal import igzip
 
         gzip_reader: Any = igzip
-        return _buffered(gzip_reader.IGzipFile(fileobj=source, mode="rb"), source)
+        return cast(BinaryIO, _Inflated(gzip_reader.IGzipFile(fileobj=source, mode="rb"), source))
     if magic == _ZSTD_MAGIC:
         import zstandard
 
         reader = zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(source, read_across_frames=True)
-        return _buffered(reader, source)
+        return cast(BinaryIO, _Inflated(reader, source))
     if media_type.endswith(("gzip", "zstd")) and magic:
         raise ImageError(f"a layer of type {media_type} is not compressed that way")
     return source
 
 
-def _buffered(reader: IO[bytes], source: BinaryIO) -> BinaryIO:
-    return io.BufferedReader(_Raw(reader, source), _BUFFER)
+class _Inflated(io.BufferedIOBase):
+    """What a decoder reads from `source`, in the pieces that it makes: nothing is copied. Its errors are ours."""
 
-
-class _Raw(io.RawIOBase):
-    """Gives BufferedReader what it needs of any object with `read`, and turns codec errors into ImageError."""
-
-    def __init__(self, stream: IO[bytes], source: BinaryIO | None = None) -> None:
-        self._stream = stream
+    def __init__(self, decoder: IO[bytes], source: BinaryIO) -> None:
+        self._decoder = decoder
         self._source = source
 
     def readable(self) -> bool:
         return True
 
+    def read(self, size: int | None = -1, /) -> bytes:
+        return _decoded(self._decoder, -1 if size is None else size)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self.read(size if size >= 0 else _BUFFER)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._decoder.close()
+            self._source.close()
+        super().close()
+
+
+class _Raw(io.RawIOBase):
+    """Gives BufferedReader what it needs of any object with `read`."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer has no len()
-        try:
-            data = self._stream.read(len(buffer))
-        except (EOFError, zlib.error, OSError, ValueError) as error:
-            raise _damaged(error) from error
-        except Exception as error:
-            if type(error).__name__ in ("ZstdError", "IsalError", "error"):
-                raise _damaged(error) from error
-            raise
+        data = _decoded(self._stream, len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
         if not self.closed:
             self._stream.close()
-            if self._source:
-                self._source.close()
         super().close()
+
+
+def _decoded(stream: IO[bytes], size: int) -> bytes:
+    """What `stream` gives. Raises ImageError for what its decoder says of damaged data."""
+    try:
+        return stream.read(size)
+    except (EOFError, zlib.error, OSError, ValueError) as error:
+        raise _damaged(error) from error
+    except Exception as error:
+        if type(error).__name__ in ("ZstdError", "IsalError", "error"):
+            raise _damaged(error) from error
+        raise
 
 
 def _damaged(error: Exception) -> Exception:

@@ -1,6 +1,6 @@
 """Where the bytes of layers come from: the store, or a registry on first use, kept in the store as they pass.
 
-A layer's stream has two threads: one downloads, checks, keeps and inflates; the reader hashes the diff ID and
+A layer's stream has two threads: one downloads, checks, keeps, inflates and hashes the diff ID; the reader
 unpacks. A bounded queue of 256 KiB pieces lies between them (451 ms against 656 for a 66 MB base).
 """
 
@@ -153,13 +153,15 @@ class LayerSource:
                 f"layer {layer.descriptor.digest} is not in the store and no registry is known for it"
             )
         stream = self._warmed.open_blob(layer.descriptor) if self._warmed else None
+        checked = None
         if stream is None:
             client = self._clients.get(layer.source, self._client)
             stream = client.open_blob(layer.source, layer.descriptor)
             self.downloaded += layer.descriptor.size
+            checked = layer.descriptor.digest if layer.descriptor.digest.algorithm == "sha256" else None
         meter = Meter(self._sink, "pull", layer.descriptor)
         try:
-            writer = self._blobs.writer()
+            writer = self._blobs.writer(checked)
         except BaseException:
             stream.close()
             raise
@@ -256,7 +258,6 @@ class _PumpedLayer(io.RawIOBase):
             self._on_end(well=(well := self._hash.hexdigest() == self._layer.diff_id.hex))
             if not well:
                 raise ImageError(f"layer {self._layer.descriptor.digest} does not unpack to {self._layer.diff_id}")
-        self._hash.update(piece)
         self._rest = piece
 
     def _run(self, produce: Callable[[Layer, Callable[[bytes], bool]], None]) -> None:
@@ -269,6 +270,7 @@ class _PumpedLayer(io.RawIOBase):
     def _put(self, piece: bytes) -> bool:
         if self._abandoned.is_set():
             return False
+        self._hash.update(piece)
         self._pieces.put(piece)
         return True
 

@@ -39,7 +39,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_a_disk_that_takes_no_file_ends_the_transfer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
+    def refuse(_checked: Digest | None) -> None:
         raise OSError(28, "No space left on device")
 
     registry = Registry(io.BytesIO(CONTENT))

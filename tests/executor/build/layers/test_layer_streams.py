@@ -27,6 +27,7 @@ from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.layer import EntryType, Layer, LayerEntry
 from executor.image.mediatypes import OCI_LAYER_GZIP, OCI_LAYER_ZSTD
+from executor.image.verified import verified
 from executor.snapshot.changes import Change
 from executor.spec import LayerOptions
 from executor.store import Store
@@ -41,16 +42,16 @@ def store(tmp_path):
 
 
 class Registry:
-    """Stands for the registry client: serves bytes, counts, may fail."""
+    """Stands for the registry client: serves bytes, checked as it does, counts, may fail."""
 
     def __init__(self, content=b"", error=None):
         self.content, self.error, self.opened = content, error, 0
 
-    def open_blob(self, _repository, _descriptor):
+    def open_blob(self, _repository, descriptor):
         self.opened += 1
         if self.error:
             raise self.error
-        return io.BytesIO(self.content)
+        return verified(io.BytesIO(self.content), descriptor)
 
 
 def layer_of(tar, *, blob=None, source="host/repo"):
@@ -203,6 +204,20 @@ def test_wrong_bytes_are_found_and_not_kept(store):
         LayerSource(store.blobs, Registry(other), StopFlag()).open(layer) as stream,
     ):
         stream.read()
+    assert not store.blobs.has(layer.descriptor.digest)
+
+
+def test_a_damaged_file_of_the_warmer_is_not_kept(store):
+    """What it was looked through for may be another file by now: here its digest is computed as it passes."""
+    layer, _ = layer_of(NOISE)
+
+    class Folder:
+        def open_blob(self, _descriptor):
+            return io.BytesIO(gzip.compress(NOISE[::-1], 1))
+
+    source = LayerSource(store.blobs, Registry(), StopFlag(), warmed=Folder())
+    with pytest.raises(ImageError, match="has"):
+        source.ensure(layer)
     assert not store.blobs.has(layer.descriptor.digest)
 
 
