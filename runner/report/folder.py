@@ -2,7 +2,8 @@
 
     report.html    junit.xml    result.json    digests.txt    images.env    logs/NAME.log    keys/NAME.json
 
-Each is replaced whole (temp + rename) when an image begins or ends, and every few seconds; the logs grow.
+Each is replaced whole (temp + rename) when an image begins or ends, a few times a second at most, and every few
+seconds; the logs grow.
 Before the end result.json is one line: to indent it takes ten times as long.
 """
 
@@ -16,7 +17,6 @@ from pathlib import Path
 from executor.errors import UsageError
 from executor.events import InputsFound
 from executor.replacing import write_whole
-from runner.report.html.page import page
 from runner.report.junit import junit
 from runner.report.lines import Line, log_lines, outcome_line
 from runner.report.logfile import LogFile
@@ -46,6 +46,8 @@ _FILES: dict[str, Callable[[RunRecord], bytes]] = {
 _LOGS = "logs"
 _PAGE = "report.html"
 _FILES_SECONDS = 5.0
+_SHORTEST_SECONDS = 0.25
+"""From one writing to the next: images of a list may end more often, and the next ones wait to be begun."""
 _PAGE_SECONDS = 10.0
 
 
@@ -58,7 +60,9 @@ class ReportFolder:
         self._warn = warn
         self._logs: dict[str, LogFile] = {}
         self._is_broken = False
-        self._files_at = self._page_at = 0.0
+        self._files_at = 0.0
+        self._are_stale = False
+        self._page_at: float | None = None
 
     @classmethod
     def create(cls, path: str, warn: Callable[[str], None]) -> ReportFolder:
@@ -106,22 +110,23 @@ class ReportFolder:
                 self._log(event.name, event, [Line(event.line)])
             case ImageStarted():
                 self._logs[event.name] = LogFile(self._path / _LOGS / f"{event.name}.log")
-                self._write_files()
+                self._are_stale = True
             case ImageFinished():
                 self._log(event.outcome.name, event, [outcome_line(event.outcome)])
                 if log := self._logs.pop(event.outcome.name, None):
                     log.close()
-                self._write_files()
+                self._are_stale = True
             case RunStarted():
                 self._tell_ambiguous(event.images)
                 self._write_files()
             case RunFinished():
                 self._write_files()
                 self._tell_too_large()
-            case TimePassed() if self._record.since_start(event) - self._files_at >= _FILES_SECONDS:
-                self._write_files()
             case RunWarned() | TimePassed() | ImageKept():
                 pass
+        since = self._record.seconds - self._files_at
+        if since >= (_SHORTEST_SECONDS if self._are_stale else _FILES_SECONDS):
+            self._write_files()
 
     def _log_event(self, event: ImageEvent) -> None:
         self._log(event.name, event, log_lines(event.event))
@@ -139,14 +144,21 @@ class ReportFolder:
         write_whole(self._path / KEYS / f"{name}.json", json.dumps(document, indent=1).encode() + b"\n")
 
     def _write_files(self) -> None:
-        self._files_at = self._record.seconds
+        self._files_at, self._are_stale = self._record.seconds, False
         for name, content in _FILES.items():
             write_whole(self._path / name, content(self._record))
 
     def _write_page(self, event: RunEvent) -> None:
-        """The page of a long list takes a while to make: while the run goes on it is renewed now and then only."""
+        """The page of a long list takes a while to make: while the run goes on it is renewed now and then only.
+
+        The first is made, and what makes it imported, when workers are at work: nobody waits for it then.
+        """
+        if isinstance(event, RunStarted | ImageStarted):
+            return
         at = self._record.since_start(event)
-        if isinstance(event, RunStarted | RunFinished) or at - self._page_at >= _PAGE_SECONDS:
+        if isinstance(event, RunFinished) or self._page_at is None or at - self._page_at >= _PAGE_SECONDS:
+            from runner.report.html.page import page
+
             self._page_at = at
             write_whole(self._path / _PAGE, page(self._record))
 

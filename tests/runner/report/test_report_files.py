@@ -458,8 +458,8 @@ class TestFolder:
     def test_the_files_follow_the_run(self, folder, tmp_path, warnings):
         path = tmp_path / "reports"
         states = []
-        for event in [BEGUN, *WEB, *REST, END]:
-            folder(event)
+        for at, event in enumerate([BEGUN, *WEB, *REST, END]):
+            folder(dataclasses.replace(event, at=float(at)))
             document = json.loads((path / "result.json").read_bytes())
             conforms(document)
             states.append([image["status"] for image in document["images"].values()])
@@ -497,16 +497,34 @@ class TestFolder:
         assert text[-1] == "pushed in 3.5 s"
 
     def test_the_files_are_renewed_as_time_passes(self, folder, tmp_path):
-        def stages():
-            return json.loads((tmp_path / "reports/result.json").read_bytes())["images"]["web"]["stages"]
+        def web():
+            return json.loads((tmp_path / "reports/result.json").read_bytes())["images"]["web"]
 
         for event in [BEGUN, *WEB[:9]]:
             folder(dataclasses.replace(event, at=0.0))
         folder(TimePassed(at=1.0))
-        assert stages() == []
+        begun = web()
+        assert begun["stages"] != []
+        for event in WEB[9:-1]:
+            folder(dataclasses.replace(event, at=2.0))
         folder(TimePassed(at=5.0))
-        assert stages() != []
+        assert web() == begun
+        folder(TimePassed(at=6.0))
+        assert web() != begun
         folder(WEB[-1])
+
+    def test_the_files_are_renewed_a_few_times_a_second_at_most(self, folder, tmp_path):
+        """However many images begin and end: the next one waits for it."""
+
+        def status():
+            return json.loads((tmp_path / "reports/result.json").read_bytes())["images"]["web"]["status"]
+
+        folder(dataclasses.replace(BEGUN, at=0.0))
+        for event in WEB:
+            folder(dataclasses.replace(event, at=0.2))
+        assert status() == "waiting"
+        folder(TimePassed(at=0.3))
+        assert status() == "built"
 
     def test_a_log_can_be_followed(self, folder, tmp_path):
         output = ImageOutput(name="bad", line="first\nsecond \udc80")
