@@ -10,18 +10,19 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 from executor.dataclass import dataclass
-from executor.diagnosis import Diagnosis
-from executor.errors import Diagnostic, Error, Location
 from executor.events import discard
-from executor.explanation import Explanation
-from executor.spec import BuildSpec, PruneResult, PruneSpec, WaitingImage
-from runner.planning.changes import ReadsAny
-from runner.planning.plan import BaseImages
-from runner.run.worker import JobEntry
-from runner.run.zygote import EntryLoader
 
 if TYPE_CHECKING:
     import click
+
+    from executor.diagnosis import Diagnosis
+    from executor.errors import Diagnostic, Error, Location
+    from executor.explanation import Explanation
+    from executor.spec import BuildSpec, PruneResult, PruneSpec, WaitingImage
+    from runner.planning.changes import ReadsAny
+    from runner.planning.plan import BaseImages
+    from runner.run.worker import JobEntry
+    from runner.run.zygote import EntryLoader
 
 
 def _diagnose(home: str) -> Diagnosis:

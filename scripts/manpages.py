@@ -20,12 +20,12 @@ def pages() -> dict[str, str]:
     from executor import cli as executor_cli
     from executor.login import cli as login_cli
     from executor.push import cli as push_cli
-    from runner import cli as runner_cli
+    from runner.commands import group
 
     others = (login_cli.command("login"), login_cli.command("logout"), push_cli.command())
     lists, one = "build and push a list of container images", "build and push one container image"
     return {
-        "krunner.1": page("krunner", f"{lists} without a daemon", runner_cli.krunner, "executor"),
+        "krunner.1": page("krunner", f"{lists} without a daemon", group.krunner, "executor"),
         "executor.1": page("executor", f"{one} without a daemon", executor_cli.command(), "krunner", others),
     }
 

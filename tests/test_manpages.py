@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.commands.options import COMMANDS
+from runner.commands.names import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 

@@ -92,6 +92,42 @@ def test_a_build_imports_no_more_modules_than_it_did(imported):
     assert len(imported - ours) <= OTHERS, sorted(imported - ours)
 
 
+LIST_UNTIL_ITS_WORKERS_ARE_FORKED = """\
+import sys
+from runner import cli
+from runner.run.workers import ZygotePool
+ZygotePool.start = lambda _load: sys.exit(print(*sys.modules) or 0)
+cli.main(sys.argv[1:])
+"""
+
+LIST_UNTIL_ITS_FIRST_IMAGE = """\
+import sys
+from runner import cli
+from runner.run.scheduler import Scheduler
+Scheduler.run = lambda _self: sys.exit(print(*sys.modules) or 0)
+cli.main(sys.argv[1:])
+"""
+
+
+def list_in(folder):
+    context_in(folder)
+    image = {"name": "a", "context": "context", "destinations": ["registry.example/a:1"]}
+    (folder / "builds.yaml").write_text(json.dumps({"version": 1, "builds": [image]}))
+    return ["build", f"--home={folder}/home", f"--report-dir={folder}/report", str(folder / "builds.yaml")]
+
+
+def test_what_imports_the_executor_for_a_list_begins_before_the_list_is_read(tmp_path):
+    """In a process of its own, which takes longer than to read the list: nobody may wait for it."""
+    imported = set(python(LIST_UNTIL_ITS_WORKERS_ARE_FORKED, *list_in(tmp_path), folder=tmp_path).split())
+    assert imported & {"click", "yaml", "jsonschema", "logging", "runner.planning.plan", "executor.build"} == set()
+
+
+def test_a_list_imports_what_its_end_needs_while_it_goes_on(tmp_path):
+    unneeded = {"logging", "executor.build.stages.stage", "executor.rootfs.choose", "runner.report.html.page"}
+    imported = set(python(LIST_UNTIL_ITS_FIRST_IMAGE, *list_in(tmp_path), folder=tmp_path).split())
+    assert imported & unneeded == set()
+
+
 def test_a_worker_of_a_list_has_imported_everything_before_it_begins(tmp_path):
     """It is done once, in the process that workers are forked from."""
     context = context_in(tmp_path)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from executor.build import cgroup
 from executor.errors import UnfitError
-from executor.rootfs.choose import drivers as drivers_in_order
 from executor.rootfs.inplace import guard
 from executor.rootfs.kernel.namespaces import enter_mount_namespace
 from executor.rootfs.kernel.trial import try_in_child
@@ -37,6 +36,8 @@ def _is_our_container() -> bool:
 
 def _takes_the_root(home: str) -> bool:
     """Whether in-place is the first driver that works here, found out by doing."""
+
+    from executor.rootfs.choose import drivers as drivers_in_order  # few lists are built where this is asked
 
     def try_the_others() -> None:
         place = home or default_home()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,6 @@ from executor.sizes import parse_size
 from executor.spec import RootfsChoice
 from runner.commands.options import (
     Files,
-    Invocation,
     overrides_of,
     planned_run,
     selected,
@@ -23,13 +23,13 @@ from runner.commands.options import (
     with_selection,
 )
 from runner.commands.reporting import Reporting, with_reporting
+from runner.invocation import Invocation
 from runner.model import PushMode
 from runner.run.crew import Patience
 from runner.run.earlier import EarlierImage, read_earlier
 from runner.run.resuming import Resumption, resumption
 from runner.run.scheduler import RunOptions, Scheduler
 from runner.run.signals import SignalPipe
-from runner.run.workers import ZygotePool
 from runner.runevents import RunStarted, RunWarned
 
 
@@ -101,29 +101,27 @@ def command(
         cache_dir=os.path.abspath(cache_dir) if cache_dir else "",
         context_excludes=reporting.paths,
     )
-    # Forked before anything here could start a thread; it imports the executor while the file is read.
-    pool = ZygotePool.start(invocation.executor.load_entry)
-    try:
-        run_plan = selected(planned_run(files, invocation, overrides), options.pop("selection"), files, invocation)
-        names = tuple(planned.image.name for planned in run_plan.images)
-        earlier = _earlier(reporting) if resumes else {}
-        sink = reporting.sink()
-        if resumes and earlier is None:
-            sink(RunWarned(message=f"--resume: there is no result.json in {reporting.report_dir}: all is built"))
-        done = resumption(run_plan, earlier, invocation.executor, overrides.home) if earlier else Resumption()
-        with SignalPipe() as signals, invocation.executor.store_session(overrides.home, size) as shared:
-            drivers = {planned.image.build.rootfs.driver for planned in run_plan.images}
-            options["jobs"] = options["jobs"] or invocation.executor.builds_at_once(drivers, overrides.home)
-            if "in-place" in drivers and options["jobs"] > 1:
-                sink(RunWarned(message="--jobs: one image at a time, as there is one / to build them in"))
-                options["jobs"] = 1
-            needs = {planned.image.name: planned.needs for planned in run_plan.images}
-            sink(RunStarted(file=files.name, images=names, jobs=options["jobs"], needs=needs))
-            push: PushMode = options.pop("push") or run_plan.push
-            run_options = RunOptions(push=push, patience=Patience(tick=reporting.tick), resumption=done, **options)
-            return Scheduler(run_plan.sharing_in(shared), pool, signals, sink, run_options).run().exit_code
-    finally:
-        pool.close()
+    pool = invocation.start_workers()
+    run_plan = selected(planned_run(files, invocation, overrides), options.pop("selection"), files, invocation)
+    names = tuple(planned.image.name for planned in run_plan.images)
+    earlier = _earlier(reporting) if resumes else {}
+    sink = reporting.sink()
+    if resumes and earlier is None:
+        sink(RunWarned(message=f"--resume: there is no result.json in {reporting.report_dir}: all is built"))
+    done = resumption(run_plan, earlier, invocation.executor, overrides.home) if earlier else Resumption()
+    with SignalPipe() as signals, invocation.executor.store_session(overrides.home, size) as shared:
+        drivers = {planned.image.build.rootfs.driver for planned in run_plan.images}
+        options["jobs"] = options["jobs"] or invocation.executor.builds_at_once(drivers, overrides.home)
+        if "in-place" in drivers and options["jobs"] > 1:
+            sink(RunWarned(message="--jobs: one image at a time, as there is one / to build them in"))
+            options["jobs"] = 1
+        needs = {planned.image.name: planned.needs for planned in run_plan.images}
+        sink(RunStarted(file=files.name, images=names, jobs=options["jobs"], needs=needs))
+        gc.freeze()  # what was imported
+        gc.enable()
+        push: PushMode = options.pop("push") or run_plan.push
+        run_options = RunOptions(push=push, patience=Patience(tick=reporting.tick), resumption=done, **options)
+        return Scheduler(run_plan.sharing_in(shared), pool, signals, sink, run_options).run().exit_code
 
 
 def _earlier(reporting: Reporting) -> Mapping[str, EarlierImage] | None:

@@ -9,7 +9,8 @@ import sys
 import click
 
 from executor.errors import UnfitError
-from runner.commands.options import Invocation, with_debug
+from runner.commands.options import with_debug
+from runner.invocation import Invocation
 
 
 @click.command("doctor", short_help="Try what this machine allows, and say what to change.")

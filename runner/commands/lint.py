@@ -10,7 +10,8 @@ import click
 
 from executor.errors import Diagnostic, InvalidFileError, UsageError
 from executor.spec import BuildSpec
-from runner.commands.options import Invocation, with_debug
+from runner.commands.options import with_debug
+from runner.invocation import Invocation
 from runner.model import Overrides
 from runner.report.faultformats import FaultFormat, shown
 

@@ -15,34 +15,11 @@ from executor.dataclass import dataclass
 from executor.epoch import parse_epoch
 from executor.errors import UsageError
 from runner.commands.completing import complete_images
-from runner.executor import Executor
+from runner.commands.names import COMMANDS
+from runner.invocation import Invocation
 from runner.model import FILE_FORMATS, FileFormat, Overrides
 from runner.planning.plan import RunPlan, plan
 from runner.planning.selection import Selection, Shard, read_seconds, select
-
-COMMANDS = (
-    "build",
-    "push",
-    "validate",
-    "plan",
-    "lint",
-    "login",
-    "logout",
-    "prune",
-    "report",
-    "schema",
-    "completion",
-    "doctor",
-    "version",
-)
-
-
-@dataclass(slots=True)
-class Invocation:
-    """What the commands need to know beside their options; click carries it as the context's object."""
-
-    executor: Executor
-    debug: bool = False
 
 
 def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:

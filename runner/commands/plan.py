@@ -10,7 +10,6 @@ import click
 from executor.errors import UsageError
 from runner.commands.options import (
     Files,
-    Invocation,
     check_existence,
     overrides_of,
     selected,
@@ -18,6 +17,7 @@ from runner.commands.options import (
     with_file,
     with_selection,
 )
+from runner.invocation import Invocation
 from runner.planning.explaining import Explaining, ImageReport, as_json, described
 from runner.planning.plan import RunPlan, plan
 from runner.planning.selection import Selection

@@ -11,14 +11,8 @@ import click
 from executor.errors import UsageError
 from executor.sizes import parse_size
 from executor.spec import CacheOptions, PruneResult, PruneSpec
-from runner.commands.options import (
-    Files,
-    Invocation,
-    check_existence,
-    overrides_of,
-    with_debug,
-    with_optional_file,
-)
+from runner.commands.options import Files, check_existence, overrides_of, with_debug, with_optional_file
+from runner.invocation import Invocation
 
 _FOLDERS = ("oci:", "dir:")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

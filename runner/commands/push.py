@@ -8,12 +8,12 @@ import click
 
 from executor.dataclass import replace
 from executor.errors import UsageError
-from runner.commands.options import Invocation, with_debug
+from runner.commands.options import with_debug
 from runner.commands.reporting import Reporting, with_reporting
+from runner.invocation import Invocation
 from runner.run.crew import Crew, Patience
 from runner.run.pushing import resume
 from runner.run.signals import SignalPipe
-from runner.run.workers import ZygotePool
 
 
 @click.command("push", short_help="Push what earlier runs have built and could not push.")
@@ -51,17 +51,14 @@ def command(invocation: Invocation, /, store: str | None, only_list: bool, repor
     source = click.get_current_context().get_parameter_source("report_dir")
     if source is click.core.ParameterSource.DEFAULT:  # the run's own reports shall stay
         reporting = replace(reporting, report_dir=os.path.join(reporting.report_dir, "push"))
-    pool = ZygotePool.start(invocation.executor.load_entry)
-    try:
-        sink = reporting.sink()
-        with SignalPipe() as signals:
-            crew = Crew(pool, signals, sink, Patience())
-            try:
-                return resume(crew, waiting, home, sink).exit_code
-            finally:
-                crew.close()
-    finally:
-        pool.close()
+    pool = invocation.start_workers()
+    sink = reporting.sink()
+    with SignalPipe() as signals:
+        crew = Crew(pool, signals, sink, Patience())
+        try:
+            return resume(crew, waiting, home, sink).exit_code
+        finally:
+            crew.close()
 
 
 def _home(folder: str) -> str:

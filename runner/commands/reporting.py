@@ -14,7 +14,6 @@ import click
 from executor.dataclass import dataclass
 from executor.errors import UsageError
 from executor.eventlines import open_events
-from runner.report import traces
 from runner.report.console.cimarkup import markup_for
 from runner.report.console.console import Console, Paper, Verbosity
 from runner.report.console.jsonlines import JsonLines
@@ -150,6 +149,10 @@ def _columns(stream: TextIO) -> int:
 
 def _traces(warn: Callable[[str], None]) -> Iterator[RunSink]:
     """The trace, if the environment says where it goes."""
+    if not any(name.startswith("OTEL_") for name in os.environ):
+        return
+    from runner.report import traces  # brings logging
+
     if not traces.wanted(os.environ):
         return
     try:

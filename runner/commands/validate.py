@@ -8,7 +8,8 @@ import sys
 import click
 
 from executor.errors import InvalidFileError
-from runner.commands.options import Files, Invocation, check_existence, overrides_of, with_debug, with_file
+from runner.commands.options import Files, check_existence, overrides_of, with_debug, with_file
+from runner.invocation import Invocation
 from runner.report.faultformats import FaultFormat, shown
 
 

@@ -54,6 +54,7 @@ def run(control: socket.socket, load: EntryLoader) -> NoReturn:
 
 
 def _loaded(control: socket.socket, load: EntryLoader) -> worker.JobEntry | None:
+    gc.disable()  # modules are no garbage, and there are many
     try:
         entry = load()
     except Exception as error:  # noqa: BLE001  # whatever an import can raise; the run is told
@@ -61,8 +62,8 @@ def _loaded(control: socket.socket, load: EntryLoader) -> worker.JobEntry | None
         with contextlib.suppress(OSError):
             control.send(json.dumps({"broken": reason}).encode())
         return None
-    gc.collect()
     gc.freeze()  # workers share these pages as long as the collector does not touch them
+    gc.enable()
     return entry
 
 

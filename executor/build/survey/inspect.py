@@ -9,7 +9,6 @@ from executor.build.plan.buildplan import BuildPlan, render
 from executor.build.plan.frontend import STANDARD_INPUT, ignore_matcher, read_dockerfile
 from executor.build.plan.namedcontexts import NamedContexts
 from executor.build.plan.planner import PlanRequest, plan_build
-from executor.build.steps.mounts import is_required, secret_name
 from executor.context.http import is_http_url
 from executor.dockerfile.instructions import Dockerfile, Run
 from executor.dockerfile.marking import quoting
@@ -38,6 +37,8 @@ def required_mounts(spec: BuildSpec) -> tuple[tuple[str, str, Location], ...]:
 
     Raises what `base_images` raises.
     """
+    from executor.build.steps.mounts import is_required, secret_name  # no list is read for them when it is built
+
     plan = _plan(spec)
     steps = [step for planned in plan.stages for step in planned.stage.instructions] if plan else []
     mounts = [mount for step in steps if isinstance(step, Run) for mount in step.mounts if is_required(mount)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.shell_completion import BashComplete
 
-from runner.cli import krunner
+from runner.commands.group import krunner
 
 BUILDS = """version: 1
 builds:
