@@ -13,6 +13,7 @@ from executor.spec import BuildResult, BuildSpec, Job, job_from_json, job_to_jso
 
 _LATE_IMPORTS = (
     "encodings.idna",  # looking up a host
+    "executor.build.copying.pickedfiles",
     "executor.build.lookahead.buildcache",
     "executor.build.engine",
     "executor.build.lookahead.inputs",

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, ExitStack
 
 from executor.build.bases.bases import BaseImages
 from executor.build.bases.layersource import LayerSource
-from executor.build.copying.pickedfiles import picked_tree
 from executor.build.plan.buildplan import Base, ImageBase
 from executor.dockerfile.instructions import Copy
 from executor.events import Sink
@@ -75,6 +74,8 @@ class Roots:
         layers = self.layers_of(base, platform)
         if (str(base), platform) in self._images or (self._driver and self._driver.opens_at_once(layers)):
             return ""
+        from executor.build.copying.pickedfiles import picked_tree  # few builds copy from an image
+
         return picked_tree(self._store.unpacked, layers, self._layers.open, step) or ""
 
     def layers_of(self, base: Base, platform: Platform) -> tuple[Layer, ...]:
