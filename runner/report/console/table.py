@@ -60,7 +60,7 @@ def _fitted(text: str, width: int) -> str:
     """The text in as many columns: a digest loses its end, a message its middle if enough of it stays."""
     if len(text) <= width:
         return text.ljust(width)
-    ending = text[-_ENDING:].lstrip(" …") if " " in text and width > 2 * _ENDING else ""
+    ending = text[-_ENDING:].rpartition("… ")[2].lstrip() if " " in text and width > 2 * _ENDING else ""
     return f"{text[: width - 2 - len(ending)]}… {ending}" if ending else f"{text[: width - 1]}…"
 
 

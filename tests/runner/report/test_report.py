@@ -170,13 +170,13 @@ def test_on_a_terminal_the_table_is_no_wider_than_it():
 
 @pytest.mark.parametrize(("width", "columns"), [(0, 100), (120, 85), (70, 35)])
 def test_a_long_message_keeps_what_came_of_it(width, columns):
-    message = f"web/Dockerfile:4:1: RUN set -eux; {'make all; ' * 20} … ended with status 100"
+    message = f"web/Dockerfile:4:1: RUN set -eux; {'make all; ' * 20}… ended with status 1"
     outcome = Outcome(name="web", status="failed", message=message, seconds=1.0)
     shown = (
         table(RunReport(outcomes=[outcome], seconds=1), {}, width=width).splitlines()[1].split("  ")[-1].strip()
     )
     assert shown.startswith("web/Dockerfile:4:1:")
-    assert shown.endswith("… ended with status 100") == (columns > 48)
+    assert shown.endswith("… ended with status 1") == (columns > 48)
     assert len(shown) == columns
 
 
