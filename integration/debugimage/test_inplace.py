@@ -99,6 +99,24 @@ def test_mount_points_and_the_workspace_stay(container: Container, base_host: st
     assert "/workspace of the image cannot be seen" in done.output
 
 
+def test_what_a_command_makes_at_a_mount_of_the_container_is_the_images(
+    container: Container, base_host: str
+) -> None:
+    """The driver of `auto` leaves commands that speak of such places to chroot."""
+    lines = (
+        f"FROM {base_host}/busybox",
+        "RUN mkdir /mnt && touch /mnt/mine && mkdir -m 700 /workspace && chown app /workspace",
+        f"FROM {base_host}/busybox",
+        "COPY --from=0 / /copied",
+        "RUN test -f /copied/mnt/mine -a ! -e /copied/mnt/cache -a ! -e /copied/workspace/checkout",
+        "RUN test -d /proc/1",
+    )
+    (container.workspace / "Dockerfile").write_text("\n".join(lines))
+    done = container.run("executor", "--insecure-pull", "--context=/workspace", "--no-push")
+    assert done.status == 0, done.output
+    assert done.output.count("/mnt is in use in this container: running by chroot, without /proc") == 1
+
+
 _SPOIL = "RUN find / -xdev -perm +6000 -type f -exec chmod a-s {} + ; test ! -u /opt/suid"
 _AS_BEFORE = "RUN test -u /opt/suid -a ! -e /srv/left && grep -q root /etc/passwd"
 

@@ -33,6 +33,7 @@ from executor.rootfs.inplace.heldsignals import HeldSignals
 from executor.rootfs.inplace.keeper import watched
 from executor.rootfs.inplace.lentdev import LentDev
 from executor.rootfs.inplace.lentfiles import LentFiles
+from executor.rootfs.inplace.mentions import mentioned
 from executor.rootfs.inplace.ownfiles import OwnFiles
 from executor.rootfs.inplace.recovery import WayBack, alone
 from executor.rootfs.inplace.sealing import begin_sealing, descriptors, seal
@@ -75,6 +76,7 @@ class InPlaceDriver:
         self._trees = ChrootDriver(store, ignore=ignore, mode=mode)
         self._trees.forbid_mounts()
         self._gives_way = gives_way
+        self._own = tuple(f"{path}/" for path in (*_STAYS, os.path.realpath(store.home)))
         self.own_files = OwnFiles(FOLDER, kept=(*_STAYS, "/bin", "/etc"))
 
     def probe(self) -> Probe:
@@ -95,23 +97,27 @@ class InPlaceDriver:
         guard.keep_to_oneself()
         return Probe(True)
 
-    def conflict(self, tree: str, cwd: str) -> str:
-        """The path of `tree` for which its command should not run in place but by chroot, '' when there is none.
+    def conflict(self, tree: str, request: RunRequest) -> str:
+        """The path for which the command should not run in place in `tree` but by chroot, '' when there is none.
 
         Raises UnfitError when the command would work in a directory of this container itself, as its workspace.
         """
         stays = [path for path in sorted(self.staying()) if not _is_a_containers_own(path)]
-        found = next((path for path in stays if os.path.lexists(resolve(tree, path))), "")
-        if found and self._gives_way:
+        if self._gives_way and (found := self._wanted(tree, stays, request)):
             by_chroot = self._trees.probe()
             if by_chroot.usable and by_chroot.commands:
                 return found
-        if any(f"{cwd}/".startswith(f"{path}/") for path in stays):
+        if any(f"{request.cwd}/".startswith(f"{path}/") for path in stays):
             raise UnfitError(
-                f"no command can run in {cwd} in place: this container uses that directory itself",
+                f"no command can run in {request.cwd} in place: this container uses that directory itself",
                 hint="mount it elsewhere in the container, or use --rootfs=chroot",
             )
         return ""
+
+    def _wanted(self, tree: str, stays: Sequence[str], request: RunRequest) -> str:
+        """The first of the paths that stay that the image has or the command speaks of, '' for none."""
+        has = next((path for path in stays if os.path.lexists(resolve(tree, path))), "")
+        return has or mentioned(tree, [path for path in stays if not f"{path}/".startswith(self._own)], request)
 
     def staying(self) -> frozenset[str]:
         """The paths of this container that no image may take."""
@@ -163,8 +169,8 @@ class InPlaceRoot:
         seal()
         memory = _SECRETS if _is_memory("/dev") else ""
         refuse_unmountable(request, InPlaceDriver.name, memory)
-        if conflict := self._driver.conflict(self.path, request.cwd):
-            on_line(f"{conflict} of the image is in use in this container: running by chroot, without /proc")
+        if conflict := self._driver.conflict(self.path, request):
+            on_line(f"{conflict} is in use in this container: running by chroot, without /proc")
             return self._tree.run(request, on_line)
         self._driver.await_trees()
         with (
