@@ -186,6 +186,8 @@ def _take_identity(request: RunRequest, *, alone: bool) -> None:
             raise _Refusal("unfit", "cannot take supplementary groups in this user namespace") from None
     with suppress(PermissionError):  # without CAP_SETPCAP; then there is little to drop
         syscalls.limit_capabilities(_CAPABILITIES if alone else _CAPABILITIES - _spared())
+    with suppress(OSError):  # a pipe is opened again, as by `> /dev/stdout`, with the rights of its owner
+        os.fchown(1, identity.uid, -1)
     try:
         os.setgid(identity.gid)
         os.setuid(identity.uid)

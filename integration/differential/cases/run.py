@@ -85,6 +85,11 @@ CASES = (
         dockerfile=_BASE + "RUN echo 'new:x:77:78::/new:/bin/sh' >> /etc/passwd\nUSER new\n" + _SHOW_IDS,
     ),
     Case(
+        name="run-output-by-name-as-user",
+        dockerfile=_BASE
+        + "USER app\nRUN ln -s /dev/stderr /tmp/log && echo 1 > /dev/stdout && echo 2 > /tmp/log && : > /tmp/ok\n",
+    ),
+    Case(
         name="run-as-user",
         dockerfile=_BASE + "USER app\n" + _SHOW_IDS,
     ),
