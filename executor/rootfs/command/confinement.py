@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -21,13 +21,16 @@ from executor.rootfs.command.strays import mark
 from executor.rootfs.kernel import syscalls
 from executor.rootfs.kernel.forking import close_all_but
 from executor.rootfs.kernel.propagation import make_mounts_private
-from executor.snapshot.index import await_next_tick
 
 # The capabilities Docker gives to a container; what is left out cannot be had inside, by set-uid programs neither.
 _CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
 _DISPENSABLE = (29, 8)
 """CAP_AUDIT_WRITE, CAP_SETPCAP: what builds do without, and where engines differ in what they give."""
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def _nothing() -> object:
+    """Nothing more is to be done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class Confinement:
     made (targets are host paths).
     `bind_root` makes the root a mount of its own, which a plain directory needs before pivot_root.
     `command_mounts` are those of the request, in order; `staging` is an empty directory for making them.
-    The command begins when what it changes gets a later time than `not_before`, in ns; that goes by meanwhile.
+    `at_last` is called when all else is done and the command is about to begin.
     """
 
     root: str
@@ -47,7 +50,7 @@ class Confinement:
     bind_root: bool = False
     command_mounts: Sequence[CommandMount] = ()
     staging: str = ""
-    not_before: int = 0
+    at_last: Callable[[], object] = _nothing
 
 
 class _Refusal(Exception):  # noqa: N818 - a message on its way out of the child
@@ -149,7 +152,7 @@ def _become(
         syscalls.die_with_parent(signal.SIGKILL)
         _enter_cwd(request.cwd)
         _default_signals()
-        await_next_tick(confinement.not_before)
+        confinement.at_last()
         _execute(request)
     except _Refusal as refusal:
         _tell(failure, refusal)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from functools import partial
 from typing import Self
 
 from executor.errors import StepError, UnfitError
@@ -40,6 +41,7 @@ from executor.rootfs.inplace.sealing import begin_sealing, descriptors, seal
 from executor.rootfs.inplace.takeover import Takeover
 from executor.rootfs.kernel.mountinfo import mount_of, mounts
 from executor.snapshot.ignore import IgnoredPaths
+from executor.snapshot.index import await_next_tick
 from executor.snapshot.scan import Mode, ScanDiff
 from executor.store import Store
 from executor.store.sessions import new_session, remove_abandoned
@@ -186,8 +188,8 @@ class InPlaceRoot:
                 on_line(f"{path} of the image cannot be seen: this container needs its own")
             write_secrets(_SECRETS, request.mounts)
             write_scripts("/dev", request.scripts)
-            confinement = Confinement(root="/", namespaces=False, not_before=way.takeover.moved_at)
-            return process.run(request, confinement, on_line)
+            tick = partial(await_next_tick, way.takeover.moved_at)  # which goes by while processes are forked
+            return process.run(request, Confinement(root="/", namespaces=False, at_last=tick), on_line)
 
     @contextmanager
     def _way_back(self, turn: bytes, request: RunRequest, on_line: OnLine) -> Iterator[WayBack]:
