@@ -14,7 +14,7 @@ _WIDTH = 22
 def table(title: str, results: Mapping[str, Sequence[Measured]]) -> Iterator[str]:
     """A line of headings, and one for each tool of `results`, which has the runs of each, round by round."""
     headings = ("wall s", "cpu s", "peak MB", *(f"{ours} is" for ours in OURS))
-    yield f"{title:15}" + "".join(f"{heading:<{_WIDTH}}" for heading in headings).rstrip()
+    yield f"{title:16}" + "".join(f"{heading:<{_WIDTH}}" for heading in headings).rstrip()
     for name, runs in results.items():
         cells = [
             _cell([run.wall for run in runs], _hundredths),
@@ -22,7 +22,7 @@ def table(title: str, results: Mapping[str, Sequence[Measured]]) -> Iterator[str
             _cell([run.peak / 1e6 for run in runs], _whole),
             *(_ratio(results.get(ours, ()), runs) for ours in OURS),
         ]
-        yield f"  {name:13}" + "".join(f"{cell:<{_WIDTH}}" for cell in cells).rstrip()
+        yield f"  {name:14}" + "".join(f"{cell:<{_WIDTH}}" for cell in cells).rstrip()
 
 
 def _ratio(ours: Sequence[Measured], theirs: Sequence[Measured]) -> str:
