@@ -117,6 +117,21 @@ def test_what_a_command_makes_at_a_mount_of_the_container_is_the_images(
     assert done.output.count("/mnt is in use in this container: running by chroot, without /proc") == 1
 
 
+def test_what_goes_through_everything_meets_no_other_stage(container: Container, base_host: str) -> None:
+    """The driver of `auto` leaves it to chroot."""
+    lines = (
+        f"FROM {base_host}/busybox",
+        "RUN touch /first.pyc",
+        f"FROM {base_host}/busybox",
+        "COPY --from=0 /first.pyc /",
+        "RUN find / -xdev -name '*.pyc' -exec rm {} + ; test ! -e /first.pyc",
+        "COPY --from=0 /first.pyc /second.pyc",
+    )
+    (container.workspace / "Dockerfile").write_text("\n".join(lines))
+    done = container.run("executor", "--insecure-pull", "--context=/workspace", "--no-push")
+    assert done.status == 0, done.output
+
+
 _SPOIL = "RUN find / -xdev -perm +6000 -type f -exec chmod a-s {} + ; test ! -u /opt/suid"
 _AS_BEFORE = "RUN test -u /opt/suid -a ! -e /srv/left && grep -q root /etc/passwd"
 

@@ -34,7 +34,7 @@ from executor.rootfs.inplace.heldsignals import HeldSignals
 from executor.rootfs.inplace.keeper import watched
 from executor.rootfs.inplace.lentdev import LentDev
 from executor.rootfs.inplace.lentfiles import LentFiles
-from executor.rootfs.inplace.mentions import mentioned
+from executor.rootfs.inplace.mentions import mentioned, walks_everything
 from executor.rootfs.inplace.ownfiles import OwnFiles
 from executor.rootfs.inplace.recovery import WayBack, alone
 from executor.rootfs.inplace.sealing import begin_sealing, descriptors, seal
@@ -117,7 +117,12 @@ class InPlaceDriver:
         return ""
 
     def _wanted(self, tree: str, stays: Sequence[str], request: RunRequest) -> str:
-        """The first of the paths that stay that the image has or the command speaks of, '' for none."""
+        """The first of the paths that stay that the image has or the command speaks of, '' for none.
+
+        Other stages of the build are such a path too, for a command that goes through everything.
+        """
+        if len(self.open_trees) > 1 and walks_everything(request):
+            return "the place of other stages"
         has = next((path for path in stays if os.path.lexists(resolve(tree, path))), "")
         return has or mentioned(tree, [path for path in stays if not f"{path}/".startswith(self._own)], request)
 

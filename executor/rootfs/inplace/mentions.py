@@ -24,6 +24,15 @@ def mentioned(tree: str, stays: Iterable[str], request: RunRequest) -> str:
     return next((path for path in lacking if _names(request, path)), "")
 
 
+def walks_everything(request: RunRequest) -> bool:
+    """Whether the command goes through all that is below `/`, as `find / -xdev -name '*.pyc' -delete` does."""
+    return bool(re.search(r"(?<![\w./-])find\s+(?:-[HLP]\s+)*/(?=[\s;&|)]|$)", _script(request)))
+
+
+def _script(request: RunRequest) -> str:
+    return "\n".join([*request.argv, *(script.decode("utf-8", "replace") for script in request.scripts.values())])
+
+
 def _lacking(tree: str, stays: Iterable[str]) -> Iterator[str]:
     """The topmost directories of the paths that the tree does not have."""
     for path in stays:
@@ -33,8 +42,7 @@ def _lacking(tree: str, stays: Iterable[str]) -> Iterator[str]:
 
 
 def _names(request: RunRequest, path: str) -> bool:
-    scripts = (script.decode("utf-8", "replace") for script in request.scripts.values())
-    said = "\n".join([*request.argv, *scripts])
+    said = _script(request)
     home = request.environment.get("HOME", "")
     if re.search(rf"(?<![\w.@%+~}})*/-]){re.escape(path)}(?![\w.@%+-])", f"{said}\n{home}"):
         return True

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from executor.rootfs.base import RunRequest, TmpfsMount
-from executor.rootfs.inplace.mentions import mentioned
+from executor.rootfs.inplace.mentions import mentioned, walks_everything
 
 STAYS = ("/builds/team/app", "/home/jenkins/agent", "/run/secrets/cluster", "/workspace")
 
@@ -62,3 +62,15 @@ def test_a_mount_of_the_command_is_its_own(tree: str) -> None:
     mount = TmpfsMount(target="/run/secrets/token")
     request = RunRequest(argv=("cat", "/run/secrets/token"), environment={}, mounts=(mount,))
     assert mentioned(tree, STAYS, request) == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "walks"),
+    [
+        ("set -e; find / -xdev -name '*.pyc' -delete", True),
+        ("find -H / -perm /6000", True),
+        ("find /usr -name test; find . / -x; myfind / -delete; ls /; find /$x -delete", False),
+    ],
+)
+def test_commands_that_go_through_everything(script: str, walks: bool) -> None:
+    assert walks_everything(RunRequest(argv=("/bin/sh", "-c", script), environment={})) == walks
