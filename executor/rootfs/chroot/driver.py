@@ -49,7 +49,7 @@ class ChrootDriver:
         self.mode: Mode = mode
         self.squash = privilege in (Privilege.SINGLE_ID, Privilege.NONE)
         self.no_commands = _why_no_commands(privilege, store.home)
-        self.trees = RootTrees(store, store.scratch, squash=self.squash, shared=True)
+        self.trees = RootTrees(store, squash=self.squash, shared=True)
         self._mounts: bool | None = None
         self._unpacking: list[Thread] = []
 

@@ -2,7 +2,7 @@
 
     <chain ID>-flat/fs     in the store: the layers of a chain applied one on another, never changed
     <chain ID>-spare/fs    in the store: such a tree after a build; see spare.py
-    <scratch>/unpack-…/fs  a tree of one root
+    <session>/unpack-…/fs  a tree of one root
 
 Copying a tree is a third of the work of unpacking it, and unpacking alone is less than both. So with `shared`
 (several processes may want the same at once) a flat tree is unpacked and copied for each root. Else a tree is
@@ -51,14 +51,12 @@ class RootTree:
 
 
 class RootTrees:
-    """Makes trees in the directories that `scratch` gives. Safe for several threads."""
+    """Makes trees in `store`. Safe for several threads."""
 
-    def __init__(self, store: Store, scratch: Callable[[str], str], *, squash: bool, shared: bool) -> None:
+    def __init__(self, store: Store, *, squash: bool, shared: bool) -> None:
         self._store = store
-        self._scratch = scratch
         self._squash = squash
         self._shared = shared
-        self._keeps_spares = scratch == store.scratch  # else no tree gets there by a rename
         self._lock = Lock()
         self._locks: defaultdict[str, RLock] = defaultdict(RLock)
         self._ready: dict[str, list[RootTree]] = defaultdict(list)
@@ -143,7 +141,7 @@ class RootTrees:
     def _make(self, layers: Sequence[Layer], open_layer: OpenLayer) -> RootTree:
         key = self._keys(layers)[-1]
         pristine = cache(partial(self.flattened, layers, open_layer))
-        spare = f"{key}-spare" if self._keeps_spares else ""
+        spare = f"{key}-spare"
         if kept := self._restored(key, pristine):
             return kept
         if self._shared or self._store.unpacked.get(f"{key}-flat"):
@@ -180,7 +178,7 @@ class RootTrees:
 
     def _restored(self, key: str, pristine: Callable[[], str]) -> RootTree | None:
         """The store's spare tree as its layers made it, None when there is none that can be made that again."""
-        folder = self._store.unpacked.take(f"{key}-spare") if self._keeps_spares else None
+        folder = self._store.unpacked.take(f"{key}-spare")
         made = read_record(folder) if folder else None
         if folder and made:
             os.unlink(os.path.join(folder, RECORD))
@@ -196,7 +194,7 @@ class RootTrees:
     @contextmanager
     def _folder(self) -> Iterator[str]:
         """A directory for a tree, which is gone when making it fails."""
-        folder = self._scratch("unpack")
+        folder = self._store.scratch("unpack")
         try:
             yield folder
         except OSError as error:

@@ -18,23 +18,23 @@ from executor.replacing import replacing
 class Bystanders:
     """The directories in some folders, whose content does not change while a command runs.
 
-    FOLDER/others.json says which there are in `layers`, for the process that has to look after a SIGKILL. One of
-    them that has a file called `record` is compared with that before it is used: there only the file matters.
+    FOLDER/others.json says which unpacked layers there are, for the process that has to look after a SIGKILL. One
+    that has a file called `record` is compared with that before it is used: there only the file matters.
     """
 
     def __init__(self, folder: str, record: str) -> None:
         self._path = os.path.join(folder, "others.json")
         self._record = record
-        self._layers = ""
+        self._folders: Collection[str] = ()
         self._inodes: Mapping[str, int] | None = None
         self._stages: Collection[str] = ()
         self._since = 0
 
-    def note(self, layers: str, stages: Collection[str] = ()) -> None:
-        """Remember the directories in the folder `layers`, and the directories `stages`."""
-        self._layers, self._inodes, self._stages = layers, dict(_directories(layers)), stages
+    def note(self, folders: Collection[str], stages: Collection[str] = ()) -> None:
+        """Remember the directories in the `folders` of unpacked layers, and the directories `stages`."""
+        self._folders, self._inodes, self._stages = folders, dict(_directories(folders)), stages
         with replacing(self._path) as file:
-            file.write(json.dumps({"layers": layers, "inodes": self._inodes}).encode())
+            file.write(json.dumps({"folders": list(folders), "inodes": self._inodes}).encode())
         self._since = os.stat(self._path).st_ctime_ns
 
     def changed_stage(self) -> str:
@@ -43,7 +43,7 @@ class Bystanders:
         return next(changed, "")
 
     def discard_changed(self) -> tuple[str, ...]:
-        """Remove the layers that were changed since; their names. After this all is forgotten.
+        """Remove the layers that were changed since; their paths. After this all is forgotten.
 
         Those that are not the same as when they were noted are somebody else's and left alone.
         """
@@ -51,12 +51,11 @@ class Bystanders:
             return ()
         known = self._inodes or {}
         changed = tuple(
-            name
-            for name, inode in _directories(self._layers)
-            if known.get(name) == inode and self._is_spoiled(os.path.join(self._layers, name))
+            path
+            for path, inode in _directories(self._folders)
+            if known.get(path) == inode and self._is_spoiled(path)
         )
-        for name in changed:
-            path = os.path.join(self._layers, name)
+        for path in changed:
             os.rename(path, f"{path}.changed")  # nobody may find it half removed
             remove_tree(f"{path}.changed")
         with suppress(FileNotFoundError):
@@ -77,16 +76,17 @@ class Bystanders:
             self._since = os.stat(self._path).st_ctime_ns
         except FileNotFoundError:
             return False
-        self._layers, self._inodes = noted["layers"], noted["inodes"]
+        self._folders, self._inodes = noted["folders"], noted["inodes"]
         return True
 
 
-def _directories(folder: str) -> Iterator[tuple[str, int]]:
-    """Name and inode number of each."""
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield entry.name, entry.inode()
+def _directories(folders: Collection[str]) -> Iterator[tuple[str, int]]:
+    """Path and inode number of each."""
+    for folder in folders:
+        with suppress(FileNotFoundError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield entry.path, entry.inode()
 
 
 def _ctime(path: str) -> float:

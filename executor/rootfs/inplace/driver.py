@@ -6,10 +6,8 @@ command runs (see `takeover`); between commands the container is as it was, what
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
@@ -39,17 +37,16 @@ from executor.rootfs.inplace.ownfiles import OwnFiles
 from executor.rootfs.inplace.recovery import WayBack, alone
 from executor.rootfs.inplace.sealing import begin_sealing, descriptors, seal
 from executor.rootfs.inplace.takeover import Takeover
+from executor.rootfs.inplace.treestore import store_of_trees
 from executor.rootfs.kernel.mountinfo import mount_of, mounts
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.index import await_next_tick
 from executor.snapshot.scan import Mode, ScanDiff
 from executor.store import Store
-from executor.store.sessions import new_session, remove_abandoned
 
 _STAYS = (HOME, "/busybox")
 _CHANGES = (FOLDER, os.path.join(HOME, "tmp"))
 _SECRETS = "/dev/krunner-secrets"
-_ROOTS = f"{FOLDER}/roots"
 _A_CONTAINERS_OWN = frozenset({"/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})
 _SWITCH_INTERVAL = 2e-5
 
@@ -74,6 +71,8 @@ class InPlaceDriver:
         """
         self.store = store
         self.open_trees: set[str] = set()
+        self.unpacked = _folders_of_layers(store)
+        """The folders with unpacked layers, which no command may change."""
         self._written = frozenset(map(os.path.abspath, written))
         self._trees = ChrootDriver(store, ignore=ignore, mode=mode)
         self._trees.forbid_mounts()
@@ -89,11 +88,13 @@ class InPlaceDriver:
             return Probe(False, error.message)
         try:
             os.makedirs(FOLDER, mode=0o700, exist_ok=True)
-            movable = _can_be_renamed(self.store.scratch("probe"))
-            scratch = self.store.scratch if movable else _Roots().scratch
-            self._trees.make_trees_by(RootTrees(self.store, scratch, squash=False, shared=not movable))
+            trees = store_of_trees(self.store)
         except OSError as error:
             return Probe(False, f"{error.filename} cannot be used: {error.strerror}")
+        except UnfitError as error:
+            return Probe(False, error.message)
+        self._trees.make_trees_by(RootTrees(trees, squash=False, shared=False))
+        self.unpacked = _folders_of_layers(self.store, trees)
         if (mount := mount_of(FOLDER)) and mount.point != "/":
             return Probe(False, f"{FOLDER} must be on the file system of /, not on {mount.point}")
         guard.keep_to_oneself()
@@ -199,8 +200,7 @@ class InPlaceRoot:
     @contextmanager
     def _way_back(self, turn: bytes, request: RunRequest, on_line: OnLine) -> Iterator[WayBack]:
         """What brings `/` back, watched over by a keeper; after the context the container's own is as it was."""
-        home = os.path.realpath(self._driver.store.home)
-        layers, scratch = os.path.join(home, "unpacked"), os.path.dirname(self.path)
+        layers, scratch = self._driver.unpacked, os.path.dirname(self.path)
         own, others = self._driver.own_files, Bystanders(FOLDER, RECORD)
         dev, files = LentDev(FOLDER), LentFiles(FOLDER)
         stays = self._driver.staying()
@@ -211,7 +211,7 @@ class InPlaceRoot:
             files.lend()
         except OSError as error:
             raise UnfitError(f"cannot note what a command may change: {error.strerror}") from error
-        with closing(Footholds((HOME, FOLDER, layers, scratch))) as footholds:
+        with closing(Footholds((HOME, FOLDER, *layers, scratch))) as footholds:
             takeover = Takeover(guard.permit(), FOLDER)
             way = WayBack(
                 takeover=takeover,
@@ -310,31 +310,8 @@ def _prompt_turns() -> Iterator[None]:
         sys.setswitchinterval(usual)
 
 
-class _Roots:
-    """Directories for roots beside what is put aside, for a store on another file system than `/`."""
-
-    def __init__(self) -> None:
-        os.makedirs(_ROOTS, mode=0o700, exist_ok=True)
-        remove_abandoned(_ROOTS)
-        self._session, _ = new_session(_ROOTS)  # its lock ends with this process
-
-    def scratch(self, prefix: str) -> str:
-        """A new empty directory."""
-        return tempfile.mkdtemp(prefix=f"{prefix}-", dir=self._session)
-
-
-def _can_be_renamed(folder: str) -> bool:
-    """Whether `folder`, which is removed, can be moved to where things are put aside. Raises OSError."""
-    goal = f"{FOLDER}/{os.path.basename(folder)}"
-    try:
-        os.rename(folder, goal)
-    except OSError as error:
-        os.rmdir(folder)
-        if error.errno != errno.EXDEV:
-            raise
-        return False
-    os.rmdir(goal)
-    return True
+def _folders_of_layers(*stores: Store) -> tuple[str, ...]:
+    return tuple({os.path.join(os.path.realpath(store.home), "unpacked"): None for store in stores})
 
 
 def staying(home: str) -> set[str]:

@@ -71,7 +71,7 @@ def store(home: str) -> Iterator[Store]:
 
 
 def trees_of(store: Store, *, shared: bool = False) -> RootTrees:
-    return RootTrees(store, store.scratch, squash=SQUASH, shared=shared)
+    return RootTrees(store, squash=SQUASH, shared=shared)
 
 
 @pytest.fixture
@@ -252,22 +252,6 @@ def test_what_a_tree_was_like_is_unpacked_when_somebody_asks(layers: Layers, tre
     assert content(tree.pristine()) == BASE
     assert tree.pristine() == tree.pristine()
     assert (len(layers.opened), unpacked(home)) == (2, ["flat"])
-
-
-def test_without_a_place_for_kept_trees_there_are_none(
-    layers: Layers, store: Store, home: str, tmp_path: Path
-) -> None:
-    folders = iter(range(9))
-
-    def scratch(prefix: str) -> str:
-        folder = tmp_path / f"{prefix}{next(folders)}"
-        folder.mkdir()
-        return str(folder)
-
-    base = layers.of(BASE)
-    trees = RootTrees(store, scratch, squash=SQUASH, shared=True)
-    assert trees.take([base], layers.open).spare == ""
-    assert unpacked(home) == ["flat"]
 
 
 def test_an_empty_tree_has_nothing_to_be_compared_with(trees: RootTrees) -> None:

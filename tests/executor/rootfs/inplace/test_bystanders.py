@@ -22,7 +22,14 @@ CHANGES = [
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "unpacked"
-    for name in ("one/fs/bin/su", "two/fs/bin/su", "two.seal", "../stage/fs/bin/su", "../stage/file"):
+    for name in (
+        "one/fs/bin/su",
+        "two/fs/bin/su",
+        "two.seal",
+        "../stage/fs/bin/su",
+        "../stage/file",
+        "../trees/three/fs/x",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("")
     return folder
@@ -33,7 +40,7 @@ def bystanders(folder: Path, tmp_path: Path) -> Bystanders:
     """Noted at a time after all that is there and before all that follows."""
     bystanders = Bystanders(str(tmp_path), "made")
     await_next_tick(max(path.stat().st_ctime_ns for path in tmp_path.rglob("*")))
-    bystanders.note(str(folder), (str(tmp_path / "stage"),))
+    bystanders.note((str(folder), str(tmp_path / "trees")), (str(tmp_path / "stage"),))
     await_next_tick((tmp_path / "others.json").stat().st_ctime_ns)
     return bystanders
 
@@ -45,10 +52,16 @@ def test_layers_that_were_changed_are_discarded(
 ):
     change(folder / "one" / "fs")
     after = Bystanders(str(tmp_path), "made") if killed else bystanders
-    assert after.discard_changed() == ("one",)
+    assert after.discard_changed() == (str(folder / "one"),)
     assert sorted(path.name for path in folder.iterdir()) == ["two", "two.seal"]
     assert not (tmp_path / "others.json").exists()
     assert after.discard_changed() == ()
+
+
+def test_layers_may_lie_in_several_folders(folder: Path, bystanders: Bystanders, tmp_path: Path):
+    for changed in ("unpacked/one", "trees/three"):
+        (tmp_path / changed / "fs" / "new").touch()
+    assert bystanders.discard_changed() == (str(folder / "one"), str(tmp_path / "trees" / "three"))
 
 
 @pytest.mark.parametrize("write", [False, True])
@@ -57,12 +70,12 @@ def test_of_one_with_a_record_only_that_matters(folder: Path, tmp_path: Path, wr
     record.write_text("how it was")
     await_next_tick(record.stat().st_ctime_ns)
     bystanders = Bystanders(str(tmp_path), "made")
-    bystanders.note(str(folder))
+    bystanders.note((str(folder),))
     await_next_tick((tmp_path / "others.json").stat().st_ctime_ns)
     (folder / "one" / "fs" / "bin" / "su").chmod(0o4755)
     if write:
         record.write_text("how it should have been")
-    assert bystanders.discard_changed() == (("one",) if write else ())
+    assert bystanders.discard_changed() == ((str(folder / "one"),) if write else ())
 
 
 @pytest.mark.parametrize("change", [*CHANGES, lambda fs: (fs.parent / "file").unlink()])
