@@ -160,12 +160,12 @@ class Docker:
             (Path(scratch) / "Dockerfile").write_text(dockerfile)
             self.run("build", "--quiet", "--network=none", f"--tag={tag}", scratch)
 
-    def saved(self, tag: str) -> StoredImage:
-        """An image of the daemon."""
+    def saved(self, tag: str, *, above: int = 0) -> StoredImage:
+        """An image of the daemon, without the lowest `above` layers."""
         with tempfile.TemporaryDirectory() as scratch:
             archive = Path(scratch) / "image.tar"
             self.run("save", "--output", archive, tag)
-            return read_docker_archive(archive)
+            return read_docker_archive(archive, above=above)
 
 
 @contextlib.contextmanager

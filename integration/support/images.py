@@ -30,8 +30,8 @@ class StoredImage:
             yield archive
 
 
-def read_layout(folder: Path, reference: str = "") -> StoredImage:
-    """The image of an OCI layout: the only one, or the one annotated with `reference`."""
+def read_layout(folder: Path, reference: str = "", *, above: int = 0) -> StoredImage:
+    """The image of an OCI layout: the only one, or the one annotated with `reference`; see `read_image`."""
     index = json.loads((folder / "index.json").read_text())
     found = [
         descriptor
@@ -39,7 +39,7 @@ def read_layout(folder: Path, reference: str = "") -> StoredImage:
         if reference in ("", descriptor.get("annotations", {}).get("org.opencontainers.image.ref.name"))
     ]
     assert len(found) == 1, f"{folder} holds {len(found)} images that fit {reference!r}"
-    return read_image(folder, found[0]["digest"])
+    return read_image(folder, found[0]["digest"], above=above)
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -49,18 +49,18 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def read_image(folder: Path, digest: str) -> StoredImage:
-    """The image of an OCI layout whose manifest has the digest."""
+def read_image(folder: Path, digest: str, *, above: int = 0) -> StoredImage:
+    """The image of an OCI layout whose manifest has the digest, without the lowest `above` layers."""
     manifest = json.loads(_blob(folder, digest))
     return StoredImage(
         config=json.loads(_blob(folder, manifest["config"]["digest"])),
-        layers=tuple(_inflate(_blob(folder, layer["digest"])) for layer in manifest["layers"] or ()),
+        layers=tuple(_inflate(_blob(folder, layer["digest"])) for layer in (manifest["layers"] or ())[above:]),
         manifest=manifest,
     )
 
 
-def read_docker_archive(file: Path) -> StoredImage:
-    """The only image of a `docker save` archive."""
+def read_docker_archive(file: Path, *, above: int = 0) -> StoredImage:
+    """The only image of a `docker save` archive, without the lowest `above` layers."""
     with tarfile.open(file) as archive:
 
         def content(name: str) -> bytes:
@@ -71,7 +71,7 @@ def read_docker_archive(file: Path) -> StoredImage:
         (manifest,) = json.loads(content("manifest.json"))
         return StoredImage(
             config=json.loads(content(manifest["Config"])),
-            layers=tuple(_inflate(content(name)) for name in manifest["Layers"]),
+            layers=tuple(_inflate(content(name)) for name in manifest["Layers"][above:]),
             manifest=manifest,
         )
 
