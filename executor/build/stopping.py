@@ -46,7 +46,12 @@ def stopping_on_signals(flag: StopFlag) -> Iterator[None]:
         yield
         return
 
+    came: list[int] = []
+
     def stop(number: int, _frame: FrameType | None) -> None:
+        if came:  # this one comes in the middle of the first one's handler
+            return
+        came.append(number)
         for other in _SIGNALS:
             signal.signal(other, _ignored)
         flag.set(number)

@@ -45,6 +45,14 @@ class Facts(NamedTuple):
     gid: int
     links: int
 
+    @property
+    def is_dated(self) -> bool:
+        """Whether `mtime` is the entry's own: one out of all bounds is the nearest that can be packed."""
+        return _EARLIEST < self.mtime < _LATEST
+
+
+_EARLIEST, _LATEST = -(1 << 63), (1 << 63) - 1
+"""What can be packed, in ns: the years 1677 to 2262. Some file systems keep others, and any file may claim one."""
 
 _facts = partial(tuple.__new__, Facts)
 
@@ -53,7 +61,7 @@ def facts_of(status: os.stat_result) -> Facts:
     """The facts in an lstat result."""
     return Facts(
         status.st_ctime_ns,
-        status.st_mtime_ns,
+        _bounded(status.st_mtime_ns),
         status.st_size,
         status.st_ino,
         status.st_mode,
@@ -61,6 +69,10 @@ def facts_of(status: os.stat_result) -> Facts:
         status.st_gid,
         status.st_nlink,
     )
+
+
+def _bounded(mtime: int) -> int:
+    return min(max(mtime, _EARLIEST), _LATEST)
 
 
 class Listing(NamedTuple):
@@ -207,9 +219,12 @@ class _Found:
         for name in names:
             status = lstat(name, dir_fd=folder)  # of a descriptor: it looks up one name only
             ctime, mode, links = status.st_ctime_ns, status.st_mode, status.st_nlink
+            mtime = status.st_mtime_ns
+            if not _EARLIEST <= mtime <= _LATEST:
+                mtime = _bounded(mtime)
             facts += pack(
                 ctime,
-                status.st_mtime_ns,
+                mtime,
                 status.st_size,
                 status.st_ino,
                 mode,

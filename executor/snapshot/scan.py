@@ -136,7 +136,7 @@ class ScanDiff:
             return True
         if stat.S_ISDIR(now.mode):
             return xattrs_of(self._path(name)) != self._before.attributes.get(name, {})
-        if (before.mtime, before.size) != (now.mtime, now.size):
+        if (before.mtime, before.size) != (now.mtime, now.size) or not now.is_dated:
             return True
         entry = self._describe(name)
         if entry is None:

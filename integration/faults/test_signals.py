@@ -99,4 +99,4 @@ def test_a_second_signal_does_not_break_the_cleaning(attempt: Attempt, base_host
         return "running" in log
 
     outcome = attempt.stopped(signal.SIGINT, dockerfile, "--no-push", when=running, again=signal.SIGTERM)
-    assert outcome.status == 130, outcome.log
+    assert outcome.status in (130, 143), outcome.log  # the kernel may give them to two threads, in any order

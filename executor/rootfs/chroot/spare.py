@@ -92,7 +92,7 @@ def _put_back(root: str, name: str, facts: Facts, pristine: Callable[[], str]) -
 
 def _describe_directory(path: str, facts: Facts, attributes: Mapping[str, bytes]) -> None:
     """Give a directory its owner, mode and times again."""
-    if xattrs_of(path) != attributes:
+    if xattrs_of(path) != attributes or not facts.is_dated:
         raise _Unrestorable
     os.chown(path, facts.uid, facts.gid)
     os.chmod(path, stat.S_IMODE(facts.mode))

@@ -181,3 +181,13 @@ def test_an_index_waits_for_the_clock_to_move_on(tmp_path: Path) -> None:
         path.write_text(str(number + 1)[-1])
         os.utime(path, ns=(5, 5))
         assert names(tmp_path, before) == ["f"], number
+
+
+def test_a_time_out_of_all_bounds_is_a_change_when_in_doubt(tmp_path: Path) -> None:
+    file, moment = tmp_path / "file", 10**19  # of the year 2286: more nanoseconds than 63 bits hold
+    file.touch()
+    os.utime(file, ns=(moment, moment))
+    before = baseline(tmp_path)
+    assert names(tmp_path, before) == []
+    os.utime(file, ns=(moment + 10**9, moment + 10**9))
+    assert names(tmp_path, before) == ["file"]
