@@ -35,3 +35,21 @@ def test_errors_without_a_stop_stay():
 
     with pytest.raises(KeyError):
         fail()
+
+
+def test_a_signal_in_the_middle_of_the_first_ones_handler_changes_nothing():
+    flag = StopFlag()
+    handlers, set_by_first = [], flag.set
+
+    def interrupted_set(number):
+        handlers[0](signal.SIGTERM, None)  # as it was before it was replaced
+        set_by_first(number)
+
+    def stopped():
+        with stopping_on_signals(flag):
+            handlers.append(signal.getsignal(signal.SIGINT))
+            signal.raise_signal(signal.SIGINT)
+
+    flag.set = interrupted_set
+    with pytest.raises(StoppedError, match="stopped by signal 2"):
+        stopped()
