@@ -17,17 +17,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from executor.errors import UnfitError
-from executor.removal import remove_tree
 from executor.store.blobs import BlobStore
 from executor.store.cachemounts import CacheMounts
 from executor.store.names import ImageNames
 from executor.store.provenance import ImageSources
-from executor.store.sessions import new_session, remove_abandoned
+from executor.store.sessions import end_session, new_session, remove_abandoned
 from executor.store.unpacked import UnpackedLayers
 from executor.store.unpushed import UnpushedImages
 from executor.store.usage import Usage
@@ -94,8 +92,7 @@ class Store:
     def close(self) -> None:
         """Remove what this process was making and give up the session's lock."""
         if self._lock >= 0:
-            remove_tree(self._session)
-            Path(f"{self._session}.lock").unlink(missing_ok=True)
+            end_session(self._session)
             os.close(self._lock)
             self._lock = -1
 

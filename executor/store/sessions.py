@@ -40,10 +40,20 @@ def remove_abandoned(work: str) -> None:
         except BlockingIOError:
             continue  # its owner lives
         else:
-            remove_tree(lock_file.removesuffix(_LOCK))
-            Path(lock_file).unlink(missing_ok=True)
+            end_session(lock_file.removesuffix(_LOCK))
         finally:
             os.close(descriptor)
+
+
+def end_session(session: str) -> None:
+    """Remove the folder of a session whose lock the caller holds, then the lock file.
+
+    Who was killed may have left a process that still writes there: what cannot be removed now is left, with its
+    lock file, to whoever opens the store next.
+    """
+    remove_tree(session)
+    if not os.path.lexists(session):
+        Path(f"{session}{_LOCK}").unlink(missing_ok=True)
 
 
 def oldest_start(work: str) -> float:
