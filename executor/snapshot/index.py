@@ -16,7 +16,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from executor.dataclass import dataclass, field
 from executor.snapshot.entries import xattrs_of
@@ -28,9 +28,6 @@ _PAUSE = 0.0005
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TYPE = 0o170000
 _PACKED = struct.Struct("=qqqQIIII")
-
-OpenDirectory: TypeAlias = Callable[[str], int]
-"""Opens a directory of a tree by its entry name ('' for the root); the caller closes the descriptor."""
 
 
 class Facts(NamedTuple):
@@ -158,16 +155,12 @@ class Index:
         return Index(top=self.top, listings=listings, linked=self.linked.intersection(listings))
 
 
-def take_index(
-    root: str, ignore: IgnoredPaths, before: Index | None = None, open_directory: OpenDirectory | None = None
-) -> Index:
+def take_index(root: str, ignore: IgnoredPaths, before: Index | None = None) -> Index:
     """The facts of everything in `root` but for what is ignored. Directories as in `before` share its memory.
 
-    `open_directory` is for a tree whose directories are not all below `root`. When something changed within the
-    last tick of the file system's clock, waits for the next one: a later change in the same tick would leave the
-    same times. Raises OSError.
+    When something changed within the last tick of the file system's clock, waits for the next one: a later change
+    in the same tick would leave the same times. Raises OSError.
     """
-    opened = open_directory or partial(_open_directory, root)
     known = before.listings if before else {}
     listings: dict[str, Listing] = {}
     linked: list[str] = []
@@ -175,7 +168,7 @@ def take_index(
     newest, top = 0, None
     while waiting:
         here = waiting.pop()
-        folder = opened(here)
+        folder = _open_directory(root, here)
         try:
             if not here:
                 top = facts_of(os.fstat(folder))

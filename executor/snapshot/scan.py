@@ -27,7 +27,6 @@ from executor.snapshot.index import (
     NOTHING,
     Facts,
     Index,
-    OpenDirectory,
     changed_folders,
     join,
     paired,
@@ -70,20 +69,17 @@ class ScanDiff:
         mode: Mode = "full",
         ignore: IgnoredPaths | None = None,
         squash: bool = False,
-        open_directory: OpenDirectory | None = None,
     ) -> None:
-        """For `open_directory` see `take_index`."""
         self._root = root
         self._before = baseline
         self._mode: Mode = mode
         self._ignore = ignore or IgnoredPaths()
         self._squash = squash
-        self._open_directory = open_directory
         self._written_in = lru_cache(_FOLDERS_IN_HAND)(baseline.written.names_in)
         self.after: Baseline | None = None
 
     def __iter__(self) -> Iterator[Change]:
-        index = take_index(self._root, self._ignore, self._before.index, self._open_directory)
+        index = take_index(self._root, self._ignore, self._before.index)
         writing, attributes = Writing(self._before.written), dict(self._before.attributes)
         links: dict[int, str] = {}
         for name, facts in _Walk(self._before.index, index, self._is_changed, writing):

@@ -185,17 +185,6 @@ def test_facts_that_are_known_to_be_others_take_their_place(tmp_path: Path) -> N
     assert replaced.listings[""] is index.listings[""]
 
 
-def test_a_tree_may_lie_in_several_places(tmp_path: Path) -> None:
-    for name in ("one/d/inside", "two/d/elsewhere"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).touch()
-
-    def opened(name: str) -> int:
-        return os.open(tmp_path / ("two/d" if name == "d" else "one"), os.O_RDONLY)
-
-    assert of(take_index("", NOTHING, open_directory=opened)).keys() == {"", "d", "d/elsewhere"}
-
-
 def test_a_link_that_was_written_is_known_by_what_it_says(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to("somewhere")
