@@ -17,7 +17,7 @@ import pytest
 
 from executor.build.copying.picking import pick
 from executor.build.copying.wantedpaths import file_at
-from executor.build.layers.packing import Packer, members
+from executor.build.layers.packing import Packer
 from executor.cache.content import content_digest
 from executor.dockerfile.ignore import IgnoreMatcher
 from executor.image.compression import decompress, gzip_compressor
@@ -32,6 +32,7 @@ from executor.snapshot.scan import Baseline, ScanDiff
 from executor.store import BlobStore
 from executor.store.seals import disk_usage
 from executor.store.usage import Usage
+from tests.support.packed import members
 
 FEW, MANY = 100, 300
 BLOCK = 256 * 1024

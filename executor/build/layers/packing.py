@@ -6,12 +6,12 @@ Of a file four system calls by its descriptor are asked, and no path is walked b
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
 from executor.image.tar import BLOCK, Member, PlainHeaders
-from executor.snapshot.changes import Change, Siblings
+from executor.snapshot.changes import Siblings
 
 Packed: TypeAlias = "list[bytes | int]"
 """Members of the tar, and the positions of names that are not plain, in order."""
@@ -22,15 +22,6 @@ _WORTH_OPENING = 3
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOATIME  # else reading writes to each inode
 _MTIME = 8  # of what stat gives: whole seconds
 _PADDING = bytes(BLOCK)
-
-
-def members(changes: Iterable[Change | Siblings], packer: Packer) -> Iterator[Member]:
-    """What the tar of `changes` is made of. Raises OSError for what cannot be looked at."""
-    for found in changes:
-        if isinstance(found, Change):
-            yield found.entry, found.content
-        else:
-            yield from unpacked(packer.pack(found), found)
 
 
 def unpacked(packed: Packed, siblings: Siblings) -> Iterator[Member]:

@@ -37,7 +37,7 @@ _LENGTH = 4
 
 
 def shared(changes: Iterator[Change | Siblings], packer: Packer) -> Iterator[Member]:
-    """What the tar of `changes` is made of, as `members` gives it."""
+    """What the tar of `changes` is made of. Raises OSError for what cannot be looked at."""
     turns = _Turns()
     helper: _Helper | None = None
     try:

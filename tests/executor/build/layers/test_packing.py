@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.build.layers import packing
-from executor.build.layers.packing import Packer, members
+from executor.build.layers.packing import Packer
 from executor.errors import StepError
 from executor.image.layer import EntryType, LayerEntry
 from executor.image.tar import write_layer
@@ -22,6 +22,7 @@ from executor.image.tarread import read_entries
 from executor.snapshot.changes import Change, Siblings
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.overlaydiff import Overlay, OverlayDiff
+from tests.support.packed import members
 
 NAMES = [
     b"a",

@@ -14,7 +14,7 @@ import pytest
 from executor.build import cgroup
 from executor.build.layers import sharing
 from executor.build.layers.layerwriter import LayerWriter
-from executor.build.layers.packing import Packed, Packer, members
+from executor.build.layers.packing import Packed, Packer
 from executor.build.layers.sharing import shared
 from executor.errors import UnfitError
 from executor.image.layer import EntryType, LayerEntry
@@ -22,6 +22,7 @@ from executor.image.tar import Member, write_layer
 from executor.rootfs.base import AbandonedError
 from executor.snapshot.overlaydiff import Overlay, OverlayDiff
 from executor.store import Store
+from tests.support.packed import members
 
 ROOT = LayerEntry(name="", type=EntryType.DIRECTORY, mode=0o755)
 FOLDERS, FILES = 20, 17
