@@ -118,7 +118,8 @@ def test_who_is_interrupted_interrupts_the_command_and_its_children(tmp_path, mo
     monkeypatch.setattr(measuring, "_watching", interrupted)
     with pytest.raises(KeyboardInterrupt):
         measure(Command(argv=["sh", "-c", f"sleep 1000 & echo $! > {written}; wait"], env={}))
-    assert not lives(int(written.read_text()))
+    pid = int(written.read_text())
+    wait_until(lambda: not lives(pid), "end of the child that was killed")
 
 
 _ENDED = """
