@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from executor.build.layers.packing import Packer, members
+from executor.build.layers.packing import Packer
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.image.layer import Layer
@@ -17,6 +17,7 @@ from executor.image.mediatypes import OCI_LAYER
 from executor.image.tar import write_layer
 from executor.snapshot.changes import Change, Siblings
 from tests.support.layers import Item, directory, file, symlink
+from tests.support.packed import members
 
 BUSYBOX = next(path for path in map(Path, ("/busybox/busybox", "/bin/busybox")) if path.exists())
 
