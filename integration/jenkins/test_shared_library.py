@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,7 +22,7 @@ PUBLISHED = [
     ["junit", {"testResults": "krunner-report/junit.xml", "allowEmptyResults": True}],
     ["archiveArtifacts", {"artifacts": "krunner-report/**", "allowEmptyArchive": True}],
 ]
-SCENARIOS = {
+SCENARIOS: dict[str, dict[str, Any]] = {
     "defaults": {"options": {}},
     "all options": {
         "options": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -175,7 +176,7 @@ def test_the_commit_is_checked(web: Web, tmp_path: Path) -> None:
 
 
 def git_of(repository: Path, *arguments: str) -> str:
-    done = git.subprocess.run(["git", "-C", repository, *arguments], check=True, capture_output=True, text=True)
+    done = subprocess.run(["git", "-C", repository, *arguments], check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
@@ -251,9 +252,9 @@ def test_credentials(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     commands: list[object] = []
-    popen = git.subprocess.Popen
+    popen = subprocess.Popen
     monkeypatch.setattr(
-        git.subprocess, "Popen", lambda argv, **options: commands.append(argv) or popen(argv, **options)
+        subprocess, "Popen", lambda argv, **options: commands.append(argv) or popen(argv, **options)
     )
     remote = url.format(url=web.url, address=web.url.removeprefix("http://")) + "/a.git"
     found = fetched(GitSource(remote=remote, keep_git_dir=True), tmp_path)

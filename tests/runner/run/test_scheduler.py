@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import random
 import signal
 import socket
 
@@ -13,7 +14,6 @@ from executor.errors import InternalError, Location
 from executor.spec import BuildResult, BuildSpec, OutputSpec, PushSpec, RetryPolicy, WaitingImage
 from runner.model import ImageSpec
 from runner.planning.plan import PlannedImage, RunPlan
-from runner.run import scheduler
 from runner.run.crew import Crew, Patience
 from runner.run.pushing import resume
 from runner.run.scheduler import RunOptions, Scheduler
@@ -108,7 +108,7 @@ def hang(pool, number):
 
 @pytest.fixture
 def run():
-    opened = []
+    opened: list[ByHand | NoSignals] = []
 
     def run_script(script, needs=(), signals=(), timeout=0, retry=None, keep=(), **options):
         needs, after = dict(needs), dict(options.pop("after", ()))
@@ -410,7 +410,7 @@ def test_what_would_fail_again_is_not_tried_again(run, play):
 
 
 def test_an_image_that_waits_for_another_try_holds_nobody_up(run, monkeypatch):
-    monkeypatch.setattr(scheduler.random, "uniform", lambda _least, longest: longest)
+    monkeypatch.setattr(random, "uniform", lambda _least, longest: longest)
     patient = RetryPolicy(retries=1, initial_wait=0.3, max_wait=0.3)
     report, pool, _ = run({"a": in_turn(temporary, succeed), "b": succeed}, retry=patient)
     assert [spec.name for spec in pool.launched] == ["a", "b", "a"]

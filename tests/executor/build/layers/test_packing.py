@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.build.layers import packing
 from executor.build.layers.packing import Packer
 from executor.errors import StepError
 from executor.image.layer import EntryType, LayerEntry
@@ -165,7 +164,7 @@ def test_a_file_that_changes_while_it_is_read_is_looked_at_again(
         "shrinks": lambda: path.write_bytes(b""),
         "goes": path.unlink,
     }
-    monkeypatch.setattr(packing.os, "fstat", then_changes)
+    monkeypatch.setattr(os, "fstat", then_changes)
     data = archive(diff_of(tmp_path).grouped(), None)
     monkeypatch.undo()
     ((_, read),) = (

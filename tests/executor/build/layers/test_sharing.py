@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import marshal
 import os
 import signal
 import time
@@ -158,7 +159,7 @@ def test_none_that_can_be_had_only_costs_time(what: str, tree: Path, monkeypatch
     def refused() -> None:
         raise UnfitError("no process can be started") if what == "fork" else OSError("too many open files")
 
-    place = (sharing, "fork_with_signals_blocked") if what == "fork" else (sharing.os, "pipe")
+    place = (sharing, "fork_with_signals_blocked") if what == "fork" else (os, "pipe")
     open_before = len(os.listdir("/proc/self/fd"))
     monkeypatch.setattr(*place, refused)
     assert by_two(tree) == expected
@@ -194,7 +195,7 @@ def test_a_helper_keeps_no_file_of_the_parent_open(
     """Whoever reads a pipe of the parent's waits for its end."""
     reading, writing = os.pipe()
     parts = shared(grouped(tree), Packer(None))  # type: ignore[arg-type]
-    monkeypatch.setattr(sharing.marshal, "dumps", lambda _packed: time.sleep(20))
+    monkeypatch.setattr(marshal, "dumps", lambda _packed: time.sleep(20))
     while not watched.pids:
         next(parts)
     os.close(writing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,8 +24,8 @@ def our_image(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(guard, "HOME", str(home))
     monkeypatch.setattr(guard, "MARKER", str(marker))
     monkeypatch.setattr(sys, "executable", str(python))
-    monkeypatch.setattr(guard.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(guard.os, "lstat", _owned_by_root(guard.os.lstat))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "lstat", _owned_by_root(os.lstat))
     monkeypatch.setenv("container", "docker")
     return home
 
@@ -59,7 +60,7 @@ def test_gives_leave_when_all_holds(our_image: Path) -> None:
 def test_refuses_outside_of_containers(our_image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("container")
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setattr(guard.os.path, "exists", lambda _path: False)
+    monkeypatch.setattr(os.path, "exists", lambda _path: False)
     monkeypatch.setattr(guard, "_root_file_system", lambda: "ext4")
     with pytest.raises(UnfitError, match="no container"):
         guard.permit()
