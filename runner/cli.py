@@ -6,7 +6,9 @@ has more to import, and does so meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -26,8 +28,7 @@ def entry() -> NoReturn:
 
 def main(argv: Sequence[str] | None = None, *, executor: Executor = INSTALLED) -> int:
     """Run the command line `argv` (None: this process's own) and return the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIO without it is not used
+    _make_streams_usable()
     invocation = Invocation(executor)
     try:
         with machine_faults_explained():
@@ -56,14 +57,34 @@ def _run(words: Sequence[str], invocation: Invocation) -> int:
     return run(words, invocation)
 
 
+def _make_streams_usable() -> None:
+    """Let standard streams take any text, and wait for slow readers; those that were closed lead nowhere.
+
+    A pipe that whoever called left non-blocking would lose what its reader is not quick enough for. The numbers of
+    closed streams must not become those of other files: a worker's output goes to them.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115  # for as long as the process lives
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIO without it is not used
+        with contextlib.suppress(OSError, ValueError):  # it has no descriptor
+            os.set_blocking(stream.fileno(), True)
+
+
 def _report(error: Error, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    if isinstance(error, InvalidFileError):
-        count = len(error.diagnostics)
-        print(f"{error.describe()}\n{count} {'fault' if count == 1 else 'faults'} found", file=sys.stderr)
-    else:
-        print(f"krunner: {error.describe()}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody reads, or there is no room: the exit code says what it can
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, InvalidFileError):
+            count = len(error.diagnostics)
+            print(f"{error.describe()}\n{count} {'fault' if count == 1 else 'faults'} found", file=sys.stderr)
+        else:
+            print(f"krunner: {error.describe()}", file=sys.stderr)
     return error.exit_code
 
 

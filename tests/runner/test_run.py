@@ -271,6 +271,36 @@ def test_a_reader_that_goes_away_does_not_stop_the_build(project):
     assert process.wait(timeout=20) == 0
 
 
+@pytest.mark.parametrize("redirection", [">/dev/full", "2>/dev/full", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_log_that_cannot_be_written_does_not_stop_the_build(project, redirection):
+    run = project(a=("ok", ""), b=("chatter", ""), c=("fail", "a"))
+    words = ["sh", "-c", f'exec "$0" "$@" {redirection}', sys.executable, str(PROGRAM), "builds.yaml"]
+    done = subprocess.run(words, cwd=run.folder, env=run.environment, capture_output=True, check=False, timeout=60)
+    result = json.loads((run.folder / "krunner-report" / "result.json").read_text())
+    assert (done.returncode, result["exit_code"]) == (1, 1)
+    assert {name: image["status"] for name, image in result["images"].items()} == {
+        "a": "built",
+        "b": "built",
+        "c": "failed",
+    }
+    assert "x" * 200_000 in (run.folder / "krunner-report" / "logs" / "b.log").read_text()
+
+
+def test_a_slow_reader_of_a_pipe_that_does_not_block_gets_all(project):
+    run = project(a=("chatter", ""))
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    words = [sys.executable, str(PROGRAM), "builds.yaml"]
+    with subprocess.Popen(words, cwd=run.folder, env=run.environment, stdout=writer, stderr=writer) as process:
+        os.close(writer)
+        time.sleep(1)  # it has filled the pipe by now
+        with os.fdopen(reader) as stream:
+            text = stream.read()
+    assert process.returncode == 0
+    assert "x" * 200_000 in text
+    assert "1 image in" in text
+
+
 def test_a_wrong_file_is_refused_before_anything_is_built(project):
     wrong = project(a="ok")
     (wrong.folder / "builds.yaml").write_text("version: 1\nbuilds: []")

@@ -1,4 +1,4 @@
-"""Writing lines to standard streams that may be closed, full or pipes of a CI server."""
+"""Writing lines to standard streams, which may be on a full disk or a pipe that nobody reads."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class LineStream(Protocol):
 
 
 def write_line(stream: LineStream, line: str) -> None:
-    """Write and flush, so that a CI server shows it now. When nobody reads any more, the rest goes nowhere."""
+    """Write and flush, so that a CI server shows it now. Once the stream takes no more, the rest goes nowhere."""
     try:
         stream.write(line + "\n")
         stream.flush()
-    except BrokenPipeError:
+    except OSError:  # nobody reads any more, or the disk is full: the build is worth more than its log
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
