@@ -36,7 +36,7 @@ def git(*words):
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "GITHUB_BASE_REF", "GIT_DIR"):
+    for name in ("CI_MERGE_REQUEST_DIFF_BASE_SHA", "GITHUB_BASE_REF", "CHANGE_TARGET", "GIT_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
@@ -105,10 +105,52 @@ def test_the_usual_reference(planned, repository, monkeypatch):
     assert planned("--changed", "builds.yaml") == ["app"]
 
 
+@pytest.mark.parametrize("variable", ["GITHUB_BASE_REF", "CHANGE_TARGET"])
+def test_the_target_branch_of_a_pull_request(planned, repository, monkeypatch, variable):
+    git("update-ref", "refs/remotes/origin/trunk", "HEAD")
+    (repository / "app" / "a").write_text("x")
+    monkeypatch.setenv(variable, "trunk")
+    assert planned("builds.yaml", "--changed") == ["app"]
+
+
+def test_a_submodule_that_moved_is_all_of_its_files(planned, repository, tmp_path_factory):
+    upstream = tmp_path_factory.mktemp("upstream")
+    git("init", "-q", str(upstream))
+    git("-C", str(upstream), "commit", "-qm", "first", "--allow-empty")
+    git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(upstream), "app/sub")
+    (repository / "builds.yaml").write_text(
+        TEXT + "  - {name: sub, context: app/sub, dockerfile_inline: FROM scratch, no_push: true}\n"
+    )
+    git("add", "-A")
+    git("commit", "-qm", "with a submodule")
+    assert planned() == []
+    (repository / "app" / "sub" / "new").write_text("")
+    git("-C", "app/sub", "add", "-A")
+    git("-C", "app/sub", "commit", "-qm", "second")
+    assert planned() == ["app", "sub"]
+
+
+def test_a_shallow_clone_that_lacks_the_commit(repository, tmp_path_factory):
+    shallow = str(tmp_path_factory.mktemp("shallow"))
+    before = git("rev-parse", "HEAD")
+    git("commit", "-qm", "second", "--allow-empty")
+    git("clone", "-q", "--depth=1", f"file://{repository}", shallow)
+    with pytest.raises(UsageError, match=f"git does not know {before}") as caught:
+        changed_files(shallow, "", {"CI_MERGE_REQUEST_DIFF_BASE_SHA": before})
+    assert "GIT_DEPTH" in caught.value.hint
+
+
+def test_a_checkout_of_another_user(repository, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(UsageError, match="dubious ownership") as caught:
+        changed_files(str(repository), "main", {})
+    assert caught.value.hint == f"if you trust it: git config --global --add safe.directory {repository}"
+
+
 def test_mistakes(repository, tmp_path_factory, monkeypatch):
     with pytest.raises(UsageError, match="git does not know origin/HEAD") as caught:
         changed_files(str(repository), "", {})
-    assert "--changed=main" in caught.value.hint
+    assert "--changed=origin/main" in caught.value.hint
     with pytest.raises(UsageError, match="git does not know nowhere"):
         changed_files(str(repository), "nowhere", {})
     git("switch", "-q", "--orphan", "unrelated")
