@@ -163,9 +163,8 @@ class ReportFolder:
             write_whole(self._path / _PAGE, page(self._record))
 
     def _tell_too_large(self) -> None:
-        refusal = too_large_for_gitlab(self._record) if os.environ.get("GITLAB_CI") else ""
-        if refusal:
-            self._warn(f"{refusal}: split the list, or raise the limit")
+        if refusal := too_large_for_gitlab(self._record, os.environ):
+            self._warn(f"{refusal} by default: split the list, or have the limit raised")
 
     def _tell_ambiguous(self, images: tuple[str, ...]) -> None:
         if doubtful := ambiguous(images):

@@ -430,18 +430,23 @@ class TestNames:
 
 
 @pytest.mark.parametrize(
-    ("count", "length", "said"),
+    ("count", "length", "environment", "said"),
     [
-        (3, 5, ""),
-        (40, 60, "images.env has 5600 bytes, and GitLab takes 5120 of a dotenv report"),
-        (49, 5, ""),
+        (20, 5, {"GITLAB_CI": "true"}, ""),
+        (21, 5, {"GITLAB_CI": "true"}, "21 variables, and GitLab takes 20"),
+        (21, 5, {"GITLAB_CI": "true", "CI_SERVER_HOST": "git.example.com"}, "21 variables, and GitLab takes 20"),
+        (50, 5, {"GITLAB_CI": "true", "CI_SERVER_HOST": "gitlab.com"}, ""),
+        (51, 5, {"GITLAB_CI": "true", "CI_SERVER_HOST": "gitlab.com"}, "51 variables, and GitLab takes 50"),
+        (40, 60, {"GITLAB_CI": "true"}, "5600 bytes, and GitLab takes 5120"),
+        (40, 60, {}, ""),
     ],
 )
-def test_what_gitlab_would_refuse(count, length, said):
+def test_what_gitlab_would_refuse(count, length, environment, said):
     names = tuple(f"i{number:02}".ljust(length, "x") for number in range(count))
     built = [ImageEvent(name=name, event=events.ImageBuilt(digest=DIGEST, size=1, layers=1)) for name in names]
     record = recorded(RunStarted(file="f", images=names, jobs=1), *built)
-    assert too_large_for_gitlab(record) == said
+    expected = f"images.env has {said} of a dotenv report" if said else ""
+    assert too_large_for_gitlab(record, environment) == expected
 
 
 @pytest.fixture
