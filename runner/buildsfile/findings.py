@@ -39,24 +39,24 @@ class Findings:
 
     def __init__(self) -> None:
         self._diagnostics: list[Diagnostic] = []
-        self._paths: set[KeyPath] = set()
+        self._faulty: set[tuple[str, KeyPath]] = set()
 
     def add(self, location: Location, message: str, *, path: KeyPath = (), hint: str = "") -> None:
         """Note one fault of the value at `path`, which stands at `location`."""
         self._diagnostics.append(Diagnostic(location, message, path=path_text(path), hint=hint))
-        self._paths.add(path)
+        self._faulty.add((location.file, path))
 
     def __len__(self) -> int:
         return len(self._diagnostics)
 
     @property
-    def paths(self) -> frozenset[KeyPath]:
-        """The paths that have a fault."""
-        return frozenset(self._paths)
+    def faulty(self) -> frozenset[tuple[str, KeyPath]]:
+        """The values that have a fault: the file of each, and its path there."""
+        return frozenset(self._faulty)
 
     def touch(self, path: KeyPath) -> bool:
-        """Whether something at or below `path` has a fault."""
-        return any(faulty[: len(path)] == path for faulty in self._paths)
+        """Whether something at or below `path` has a fault, in any file."""
+        return any(faulty[: len(path)] == path for _, faulty in self._faulty)
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Note faults that somebody else found."""

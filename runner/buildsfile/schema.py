@@ -70,6 +70,7 @@ _TYPE_NAMES = {
     "boolean": "true or false",
     "null": "empty",
 }
+_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _MOST_LISTED = 12
 _EXAMPLES = {
     "certificate": "the path of a PEM file",
@@ -145,13 +146,13 @@ def check(document: Document, findings: Findings, *, part: Part = "file") -> boo
     `part`: the document is a whole file, a file whose entries are not looked at, or one entry. Tells whether the
     shape is right.
     """
-    known = findings.paths
+    known = findings.faulty
     is_right = True
     for error in _validator(part).iter_errors(document.value):
         is_right = False
         for path, location, message, hint in _explain(error, document):
             shown = document.path(path)
-            if shown not in known:
+            if (location.file, shown) not in known:
                 findings.add(location, message, path=shown, hint=hint)
     return is_right
 
@@ -242,15 +243,25 @@ def _type_hint(error: _SchemaError, wanted: list[str], path: KeyPath) -> str:
     value = error.instance
     if value is False and path[-1:] == ("push",):
         return "write `no_push: true` for an image that is only built"
-    if "string" in wanted and isinstance(value, bool | int | float):
-        return "put it in quotes"
-    if wanted == ["array"] and isinstance(value, str):
-        return "write it as a list, with `- ` before each item"
-    if wanted == ["object"] and isinstance(value, list):
-        return "write it as `key: value`, one a line, without `- `"
-    if value is None:
-        return 'leave the key out, or write "" for an empty text' if "string" in wanted else "leave the key out"
-    return ""
+    match value:
+        case None:
+            empty = ', or write "" for an empty text' if "string" in wanted else ""
+            return f"leave the key out{empty}"
+        case str():
+            return _hint_for_text(value, wanted)
+        case bool() | int() | float() if "string" in wanted:
+            is_right_in_quotes = re.search(error.schema.get("pattern", ""), str(value))
+            return "put it in quotes" if is_right_in_quotes else _rule(path)[1]
+        case list() if wanted == ["object"]:
+            return "write it as `key: value`, one a line, without `- `"
+        case _:
+            return ""
+
+
+def _hint_for_text(value: str, wanted: list[str]) -> str:
+    if "boolean" in wanted and value.lower() in _BOOLEANS:
+        return f"write `{_BOOLEANS[value.lower()]}`: in YAML 1.2 {value!r} is a text"
+    return "write it as a list, with `- ` before each item" if "array" in wanted else ""
 
 
 def _described(value: Any, path: KeyPath, document: Document) -> str:
@@ -282,9 +293,13 @@ def _enum(error: _SchemaError, path: KeyPath, document: Document) -> tuple[str, 
 
 
 def _pattern(_error: _SchemaError, path: KeyPath, document: Document) -> tuple[str, str]:
-    key = path[-2] if isinstance(path[-1], int) else path[-1]
-    rule, hint = _PATTERNS[str(key)]
+    rule, hint = _rule(path)
     return f"must be {rule}, not {document.quote(path)}", hint
+
+
+def _rule(path: KeyPath) -> tuple[str, str]:
+    """What the pattern of a value, or of the items of a list, asks for in words, and an example."""
+    return _PATTERNS[str(path[-2] if isinstance(path[-1], int) else path[-1])]
 
 
 def _bound(error: _SchemaError, path: KeyPath, document: Document) -> tuple[str, str]:

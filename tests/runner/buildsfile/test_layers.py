@@ -39,6 +39,14 @@ def faults(load, texts, files=("builds.yaml",)):
     return [(d.location.line, d.path, d.message) for d in caught.value.diagnostics]
 
 
+def test_faults_at_the_same_path_of_two_files(load):
+    wrong = "version: 1\nbuilds:\n  - {name: NAME, contxt: .}\n"
+    texts = {"a.yaml": wrong.replace("NAME", "a"), "b.yaml": wrong.replace("NAME", "b")}
+    assert (
+        faults(load, texts, ["a.yaml", "b.yaml"]) == [(3, "builds[0].contxt", "the key 'contxt' is not known")] * 2
+    )
+
+
 def test_later_files_lie_over_earlier_ones(load, tmp_path):
     run = load(
         {
