@@ -47,18 +47,18 @@ def project(tmp_path) -> Iterator[Project]:
 
 def test_the_status_stays_below_the_log_and_goes_at_the_end(project):
     project.start()
-    rows = project.window.until("1 of 3 done, 1 in the making").splitlines()
+    rows = project.window.until("1 of 3 done, 1 in progress").splitlines()
     shown = [row for row in rows if row]
-    assert shown[-1].startswith("1 of 3 done, 1 in the making, ")
-    assert shown[-2].startswith("slow  the beginning")
+    assert shown[-1].startswith("1 of 3 done, 1 in progress, ")
+    assert shown[-2].startswith("slow  starting")
     assert shown[-3] == "slow  | image 2 of 3"
-    project.window.until("1 of 3 done, 1 in the making, 2")  # its clock goes on
+    project.window.until("1 of 3 done, 1 in progress, 2")  # its clock goes on
     project.window.tmux("resize-window", "-x", "50", "-y", "20")
     time.sleep(1.5)
-    assert project.window.screen().count("in the making") == 1
+    assert project.window.screen().count("in progress") == 1
     project.window.keys("C-c")
     end = project.window.until("ended with 130")
-    assert "in the making" not in end
+    assert "in progress" not in end
     assert end.count("slow  | image 2 of 3") == 1
     assert "3 images in" in end
 
@@ -72,7 +72,7 @@ def test_where_lines_are_wanted_there_is_no_status(project, options, variables):
     project.start("--skip", "slow", *options, **variables)
     screen = project.window.until("ended with 0")
     assert "quick | built in" in screen
-    assert not any("in the making" in line for line in screen.splitlines())
+    assert not any("in progress" in line for line in screen.splitlines())
 
 
 @pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
@@ -88,4 +88,4 @@ def test_it_is_shown_on_a_terminal_only(tmp_path):
     words = [sys.executable, str(PROGRAM), "build", "builds.yaml"]
     done = subprocess.run(words, cwd=made.folder, env=environment, capture_output=True, text=True, check=True)
     assert "\x1b[" not in done.stderr
-    assert "in the making" not in done.stderr
+    assert "in progress" not in done.stderr

@@ -204,7 +204,7 @@ def test_what_an_all_or_nothing_list_has_built_is_pushed_when_the_rest_is_built_
     digests = project.digests
     assert {name: digests[name] for name in held} == held
     assert {name: image["status"] for name, image in project.images.items()} == dict.fromkeys(digests, "built")
-    assert project.krunner("push", "--list") == "nothing waits to be pushed\n"
+    assert project.krunner("push", "--list") == "nothing is waiting to be pushed\n"
 
 
 def test_an_image_whose_push_failed_is_only_pushed(tmp_path, base_host):

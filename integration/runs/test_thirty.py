@@ -127,7 +127,7 @@ def test_what_waits_is_pushed_once_it_is_allowed(finished: Finished) -> None:
     assert finished.still_forbidden.status == 3
     assert finished.resumed.status == 0, finished.resumed.output
     assert set(finished.tags_then) == {"flaky", "partly", "forbidden", "forbidden-too"}
-    assert finished.waiting_then == "nothing waits to be pushed\n"
+    assert finished.waiting_then == "nothing is waiting to be pushed\n"
 
 
 def test_the_reports_of_the_run_stay_when_the_rest_is_pushed(finished: Finished) -> None:

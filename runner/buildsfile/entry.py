@@ -118,7 +118,7 @@ class Entry:
         if found is None and os.path.isdir(context):
             shown = self.quote(("dockerfile",)) if "dockerfile" in self._values else "'Dockerfile'"
             if any(map(os.path.isdir, candidates)):
-                self.note(("dockerfile",), f"{shown} is a folder, and no Dockerfile", "name the file in it")
+                self.note(("dockerfile",), f"{shown} is a folder, not a Dockerfile", "name the file in it")
             else:
                 self.note(("dockerfile",), f"there is no Dockerfile {shown} in the context", _near(candidates[0]))
         return found or candidates[0]
@@ -140,7 +140,9 @@ class Entry:
                 reference = Reference.parse(text)
             except UsageError as error:
                 shown = self.quote(key)
-                self.note(key, error.message if shown == repr(text) else f"{shown} is no image name", error.hint)
+                self.note(
+                    key, error.message if shown == repr(text) else f"{shown} is not an image name", error.hint
+                )
                 continue
             if reference.digest:
                 hint = "name a tag: the digest is what the push results in"

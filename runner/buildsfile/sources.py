@@ -112,7 +112,7 @@ class Sources:
             raise
         if not isinstance(root.value, dict):
             what = "a list" if isinstance(root.value, list) else "text alone"
-            message, hint = f"is {what}, and no builds file", "start with `version: 1` and a list `builds:`"
+            message, hint = f"is {what}, not a builds file", "start with `version: 1` and a list `builds:`"
             raise InvalidFileError([Diagnostic(root.place, message, hint=hint)])
         return root
 

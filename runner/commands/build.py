@@ -40,21 +40,23 @@ from runner.runevents import RunStarted, RunWarned
     "--jobs",
     type=click.IntRange(1, 64),
     envvar="KRUNNER_JOBS",
-    help="Images built at once. Default: by cores and memory.",
+    help="How many images to build in parallel. Default: by cores and memory.",
 )
 @click.option(
     "--resume",
     "resumes",
     is_flag=True,
-    help="Go on where the run ended whose reports are in --report-dir: what it built and pushed stays as it is.",
+    help="Continue the run whose reports are in --report-dir: keep what it built and pushed.",
 )
-@click.option("--fail-fast", is_flag=True, help="Stop at the first failure. Default: build what does not need it.")
+@click.option(
+    "--fail-fast", is_flag=True, help="Stop at the first failure. Default: build all that does not depend on it."
+)
 @click.option(
     "--push",
     type=click.Choice(["each", "end", "all-or-nothing"]),
     help="When images are pushed; overrides the file.",
 )
-@click.option("--no-push", is_flag=True, help="Build only, as for a merge request: no_push for every image.")
+@click.option("--no-push", is_flag=True, help="Only build, push nothing.")
 @click.option(
     "--rootfs",
     type=click.Choice(["auto", "overlay", "chroot", "in-place"]),
@@ -67,14 +69,14 @@ from runner.runevents import RunStarted, RunWarned
     metavar="SIZE",
     envvar="KRUNNER_STORE_SIZE",
     default="",
-    help="Keep the store within SIZE, as 20GB; 0: no bound. Default: by the room on its disk.",
+    help="Limit the store to SIZE, for example 20GB; 0: no limit. Default: by the free space on its disk.",
 )
 @click.option(
     "--cache-dir",
     type=click.Path(),
     envvar="KRUNNER_CACHE_DIR",
     default="",
-    help="Folder of warmed base images, and of cached layers. Default for images: /cache.",
+    help="Folder of warmed base images and cached layers. Default for base images: /cache.",
 )
 @with_reporting
 @with_debug
@@ -89,7 +91,7 @@ def command(
     resumes: bool,
     **options: Any,
 ) -> int:
-    """Build the images of FILE and push them. Images that others build upon come first."""
+    """Build the images of FILE and push them. Images that others depend on come first."""
     store_size, cache_dir = options.pop("store_size"), options.pop("cache_dir")
     size = parse_size(store_size) if store_size else None
     if options.pop("no_push"):

@@ -6,7 +6,7 @@ from typing import Literal
 
 import click
 
-_HELP = """Print what makes SHELL complete krunner's commands, options, files and the names of images.
+_HELP = """Print a script with which SHELL completes krunner's commands, options, files and image names.
 
 \b
 bash   krunner completion bash > /etc/bash_completion.d/krunner
@@ -15,7 +15,7 @@ fish   krunner completion fish > ~/.config/fish/completions/krunner.fish
 """
 
 
-@click.command("completion", short_help="Print what makes a shell complete command lines.", help=_HELP)
+@click.command("completion", short_help="Print the completion script of a shell.", help=_HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: Literal["bash", "zsh", "fish"]) -> None:

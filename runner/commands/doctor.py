@@ -13,15 +13,15 @@ from runner.commands.options import with_debug
 from runner.invocation import Invocation
 
 
-@click.command("doctor", short_help="Try what this machine allows, and say what to change.")
+@click.command("doctor", short_help="Check what this machine allows, and say what to change.")
 @click.option("--home", type=click.Path(), envvar="KRUNNER_HOME", default="", help="Folder of the image store.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON: krunner schema doctor.")
 @with_debug
 @click.pass_obj
 def command(invocation: Invocation, /, *, home: str, as_json: bool) -> int:
-    """Try what this machine allows: drivers, disk, limits, credentials. Say what to change.
+    """Check what this machine allows (drivers, disk, limits, credentials), and say what to change.
 
-    Exit code 0 when images can be built here, RUN included, else 4.
+    The exit code is 0 if images can be built here, RUN included, else 4.
     """
     from runner.report.diagnosis import describe
     from runner.report.style import wants_colour

@@ -19,8 +19,8 @@ from runner.invocation import Invocation
 
 _EPILOG = """\b
 Exit codes:
-  0   all built and pushed       70        a bug of ours
-  1   a build failed             75        failures that may pass: safe to run again
+  0   all built and pushed       70        a bug in krunner
+  1   a build failed             75        a temporary failure: safe to run again
   2   usage or an invalid file   130, 143  stopped by SIGINT, SIGTERM
   3   all built, a push failed
   4   the machine is unfit

@@ -10,7 +10,7 @@ import click
 
 from executor.errors import Diagnostic, InvalidFileError, UsageError
 from executor.spec import BuildSpec
-from runner.commands.options import with_debug
+from runner.commands.options import with_debug, with_format
 from runner.invocation import Invocation
 from runner.model import Overrides
 from runner.report.faultformats import FaultFormat, shown
@@ -18,23 +18,16 @@ from runner.report.faultformats import FaultFormat, shown
 _LISTS = (".yaml", ".yml", ".json", ".hcl")
 
 
-@click.command("lint", short_help="Check Dockerfiles for what is most often not meant.")
+@click.command("lint", short_help="Warn about likely mistakes in Dockerfiles.")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "github", "gitlab"]),
-    default="text",
-    show_default=True,
-    help="github: annotations, gitlab: a Code Quality report. All but text go to standard output.",
-)
-@click.option("--error", is_flag=True, help="Exit with 1 when something is found.")
+@with_format
+@click.option("--error", is_flag=True, help="Exit with 1 if something is found.")
 @with_debug
 @click.pass_obj
 def command(invocation: Invocation, /, paths: tuple[str, ...], form: FaultFormat, error: bool) -> int:
-    """Check Dockerfiles, and those of builds files, for what is legal and most often not meant. Builds nothing.
+    """Warn about likely mistakes in Dockerfiles, and in those of builds files. Builds nothing.
 
-    docs/lint.md has the rules. A Dockerfile that cannot be read ends this with 2, after all were looked at.
+    docs/lint.md lists the rules. The exit code is 2 if a Dockerfile is invalid; the others are still checked.
     """
     found: dict[Diagnostic, None] = {}
     faults: list[Diagnostic] = []

@@ -52,6 +52,18 @@ class Files:
         return "<stdin>" if self.paths[-1] == "-" else self.paths[-1]
 
 
+def with_format(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that says how faults are printed, given to `command` as `form`, a FaultFormat."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(["text", "json", "github", "gitlab"]),
+        default="text",
+        show_default=True,
+        help="github: annotations, gitlab: a Code Quality report. All but text go to standard output.",
+    )(command)
+
+
 def with_file(command: Callable[..., Any]) -> Callable[..., Any]:
     """The argument FILE and the options that change what is in it, given to `command` as the one value `files`."""
     return _with_files(command, required=True)
@@ -86,11 +98,11 @@ def _with_files(command: Callable[..., Any], *, required: bool) -> Callable[...,
             "settings",
             metavar="NAME.KEY=VALUE",
             multiple=True,
-            help="A value in place of the file's; NAME may be a pattern.",
+            help="Override a value of the file; NAME may be a pattern.",
         ),
         click.option(
             "-f", "--file", "more_files", metavar="FILE", type=click.Path(), multiple=True,
-            help="Another file, laid over those before it.",
+            help="Another file, merged over those before it.",
         ),
         click.argument("file", metavar="FILE", type=click.Path(), required=False),
     ):  # fmt: skip
@@ -121,28 +133,38 @@ def with_selection(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, selection=selection, **options)
 
     for option in (
-        click.option("--timings", metavar="FILE", default="", help="The result.json that balances shards."),
-        click.option("--shard", metavar="I/N", default="", help="Part I of N; what is connected stays together."),
+        click.option(
+            "--timings",
+            metavar="FILE",
+            default="",
+            help="With --shard: balance by the result.json of an earlier run.",
+        ),
+        click.option(
+            "--shard",
+            metavar="I/N",
+            default="",
+            help="Build part I of N; images that depend on each other stay together.",
+        ),
         click.option(
             "--changed",
             metavar="[REF]",
             is_flag=False,
             flag_value="",
-            help="Only what has changed since REF in git, and what builds upon it. Default: origin/HEAD.",
+            help="Only what has changed in git since REF, and what depends on it. Default: origin/HEAD.",
         ),
         click.option(
             "--skip",
             metavar="GLOB",
             multiple=True,
             shell_complete=complete_images,
-            help="Not these: who needs them pulls them.",
+            help="Not these images or groups; images that depend on them pull them.",
         ),
         click.option(
             "--only",
             metavar="GLOB",
             multiple=True,
             shell_complete=complete_images,
-            help="Only these images or groups, and what they need.",
+            help="Only these images or groups, and what they depend on.",
         ),
     ):
         with_selection = option(with_selection)
@@ -174,7 +196,7 @@ def check_word(words: Sequence[str]) -> None:
     if len(words) > 1 and not words[0].startswith("-") and not os.path.exists(words[0]):
         hint = _meant(words[0])
         if "command" in hint:
-            raise UsageError(f"there is no command and no file {words[0]!r}", hint=hint)
+            raise UsageError(f"there is neither a command nor a file {words[0]!r}", hint=hint)
 
 
 def check_existence(files: Files) -> None:

@@ -27,10 +27,14 @@ from runner.run.earlier import read_earlier, read_keys
 @click.command("plan", short_help="Show in which order FILE is built, and why.")
 @with_file
 @with_selection
-@click.option("--print", "as_file", is_flag=True, help="Show the file as it was understood, as YAML.")
-@click.option("--origin", "origins", is_flag=True, help="With --print: where each value comes from.")
-@click.option("--stages", is_flag=True, help="Show the stages and steps of each image, too.")
-@click.option("--explain", "explains", is_flag=True, help="Look into the caches: what would be built, and why.")
+@click.option(
+    "--print", "as_file", is_flag=True, help="Print the resolved file as YAML: merged, variables filled in."
+)
+@click.option("--origin", "origins", is_flag=True, help="With --print: show where each value comes from.")
+@click.option("--stages", is_flag=True, help="Also show the stages and steps of each image.")
+@click.option(
+    "--explain", "explains", is_flag=True, help="Look into the caches: show what would be built, and why."
+)
 @click.option(
     "--report-dir",
     type=click.Path(),
@@ -73,11 +77,13 @@ def command(
 
 def _check(wants: dict[str, bool]) -> None:
     if wants["origins"] and not wants["as_file"]:
-        raise UsageError("--origin is about what --print shows", hint="write --print --origin")
+        raise UsageError("--origin needs --print", hint="write --print --origin")
     if wants["as_file"] and (wants["for_programs"] or wants["explains"] or wants["stages"]):
-        raise UsageError("--print shows the file, and nothing beside it", hint="leave the other options away")
+        raise UsageError(
+            "--print cannot be combined with --json, --explain or --stages", hint="leave out the other options"
+        )
     if wants["for_programs"] and wants["stages"]:
-        raise UsageError("--stages are for people", hint="--json --explain has the steps")
+        raise UsageError("--stages cannot be combined with --json", hint="--json --explain has the steps")
 
 
 def _explained(invocation: Invocation, run_plan: RunPlan, report_dir: str) -> list[ImageReport]:

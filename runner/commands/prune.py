@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any
 
 import click
@@ -15,21 +16,23 @@ from runner.commands.options import Files, check_existence, overrides_of, with_d
 from runner.invocation import Invocation
 
 _FOLDERS = ("oci:", "dir:")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_TIME = re.compile(r"[0-9]{1,6}[smhd]\Z")
 
 
 @click.command("prune", short_help="Remove layers and cache mounts from the store.")
 @with_optional_file
-@click.option("--all", "everything", is_flag=True, help="Remove all that no running process uses.")
-@click.option("--keep-storage", metavar="SIZE", help="Remove what was not used for longest until SIZE is left.")
-@click.option("--older-than", metavar="TIME", help="Remove what was not used for TIME, as 36h or 7d.")
-@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
+@click.option("--all", "everything", is_flag=True, help="Remove everything that no running process uses.")
+@click.option("--keep-storage", metavar="SIZE", help="Remove the least recently used until SIZE is left.")
+@click.option(
+    "--older-than", metavar="TIME", help="Remove what has not been used for TIME, for example 36h or 7d."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be removed; remove nothing.")
 @click.option(
     "--cache",
     "caches",
     metavar="PLACE",
     multiple=True,
-    help="Of a layer cache in a folder instead, dir:PATH or oci:PATH. May be repeated.",
+    help="Prune this layer cache instead of the store: dir:PATH or oci:PATH. May be repeated.",
 )
 @click.option("--home", type=click.Path(), envvar="KRUNNER_HOME", default="", help="Folder of the image store.")
 @click.option("--json", "for_programs", is_flag=True, help="Print the result as JSON: krunner schema prune.")
@@ -44,13 +47,13 @@ def command(
     for_programs: bool,
     **limits: Any,
 ) -> None:
-    """Remove layers, unpacked layers and cache mounts from the store, what was not used for longest first.
+    """Remove layers, unpacked layers and cache mounts from the store, the least recently used first.
 
-    Without an option: what is too much for the disk. What a running process uses stays, and so do images that
-    still have to be pushed. Of a layer cache, what nobody used for two weeks; what was used within the hour stays.
+    Without options, the store is reduced to what fits its disk; a layer cache loses what has not been used for
+    two weeks. What a running process uses is kept, and so are images that still have to be pushed and cache
+    entries that were used within the last hour.
 
-    With FILE the layer caches in folders that its images write to are looked at instead. Without an option goes
-    what their builds would remove.
+    With FILE, prune the layer caches in folders that its images write to, by default as their builds would.
     """
     from runner.report.style import size
 
@@ -99,7 +102,8 @@ def _caches_of(files: Files) -> list[tuple[str, CacheOptions]]:
 
 
 def _seconds(text: str) -> float:
-    number, unit = text[:-1], text[-1:]
-    if unit not in _SECONDS or not number.isdecimal():
+    from runner.buildsfile.retrying import seconds
+
+    if not _TIME.match(text):
         raise UsageError(f"--older-than {text!r} is not a time", hint="write a number and s, m, h or d: 36h")
-    return float(number) * _SECONDS[unit]
+    return seconds(text)

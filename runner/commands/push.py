@@ -1,4 +1,4 @@
-"""`krunner push --resume`: push what earlier runs have built and could not push."""
+"""`krunner push --resume`: push what earlier runs built but could not push."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from runner.run.pushing import resume
 from runner.run.signals import SignalPipe
 
 
-@click.command("push", short_help="Push what earlier runs have built and could not push.")
+@click.command("push", short_help="Push what earlier runs built but could not push.")
 @click.option(
     "--resume",
     "store",
     metavar="[DIR]",
     is_flag=False,
     flag_value="",
-    help="Push what waits in the store DIR. Default: $KRUNNER_HOME, or where the store usually is.",
+    help="Push what is waiting in the store DIR. Default: $KRUNNER_HOME, or the usual place of the store.",
 )
-@click.option("--list", "only_list", is_flag=True, help="Show what waits, and push nothing.")
+@click.option("--list", "only_list", is_flag=True, help="Show what is waiting, and push nothing.")
 @with_reporting
 @with_debug
 @click.pass_obj
 def command(invocation: Invocation, /, store: str | None, only_list: bool, reporting: Reporting) -> int:
-    """Push the images that earlier runs have built and could not push, or were not allowed to.
+    """Push the images that earlier runs built but could not push, or held back.
 
-    They wait in the store, as OCI layouts, until every destination has them or a newer image takes their place.
+    They are kept in the store, as OCI layouts, until every destination has them or a newer image replaces them.
     """
     if store is None and not only_list:
         raise UsageError(
@@ -46,7 +46,7 @@ def command(invocation: Invocation, /, store: str | None, only_list: bool, repor
                 f"{image.name or image.keep}  {image.digest or 'damaged'}  {' '.join(image.destinations)}".rstrip()
             )
         if not waiting:
-            print("nothing waits to be pushed")
+            print("nothing is waiting to be pushed")
         return 0
     source = click.get_current_context().get_parameter_source("report_dir")
     if source is click.core.ParameterSource.DEFAULT:  # the run's own reports shall stay
@@ -67,5 +67,5 @@ def _home(folder: str) -> str:
     if home and os.path.basename(home) == "unpushed":
         home = os.path.dirname(home)
     if home and not os.path.isdir(os.path.join(home, "unpushed")):
-        raise UsageError(f"{folder} is no store of krunner", hint="name the folder that KRUNNER_HOME was then")
+        raise UsageError(f"{folder} is not a store of krunner", hint="name the folder that KRUNNER_HOME was then")
     return home

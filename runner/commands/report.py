@@ -10,7 +10,7 @@ import click
 from runner.commands.options import with_debug
 
 
-@click.command("report", short_help="Make a run's reports again, from its events.")
+@click.command("report", short_help="Recreate the reports of a run from its events.")
 @click.argument("events", metavar="EVENTS", type=click.File("rb"))
 @click.option(
     "--report-dir",
@@ -21,7 +21,7 @@ from runner.commands.options import with_debug
 )
 @with_debug
 def command(events: BinaryIO, report_dir: str) -> None:
-    """Make the reports of a run from the file EVENTS that its --events-file wrote (- for standard input)."""
+    """Recreate the reports of a run from EVENTS, the file of its --events-file (- for standard input)."""
     from runner.report.folder import ReportFolder
     from runner.run.eventstream import read_events
 

@@ -49,17 +49,22 @@ _OPTIONS = (
         show_default=True,
         help="Folder for report.html, junit.xml, result.json, digests.txt, images.env and logs; '' for none.",
     ),
-    click.option("--metadata-file", type=click.Path(), default="", help="Digests as `buildx bake` writes them."),
-    click.option("--events-file", type=click.Path(), default="", help="Everything that happens, as JSON lines."),
+    click.option(
+        "--metadata-file",
+        type=click.Path(),
+        default="",
+        help="Write the digests here, as `docker buildx bake` does.",
+    ),
+    click.option("--events-file", type=click.Path(), default="", help="Write all events here, as JSON lines."),
     click.option(
         "--events-fd",
         type=click.IntRange(0),
         metavar="N",
         callback=_not_for_children,
-        help="The same to an open file descriptor.",
+        help="Write all events to an open file descriptor.",
     ),
-    click.option("-q", "--quiet", is_flag=True, help="Show failures and the table only."),
-    click.option("-v", "--verbose", is_flag=True, help="Show what is done beside the steps."),
+    click.option("-q", "--quiet", is_flag=True, help="Show only failures and the final table."),
+    click.option("-v", "--verbose", is_flag=True, help="Show more than the steps: pulls, layers, cache lookups."),
 )
 
 

@@ -7,7 +7,7 @@ import click
 from runner.schemanames import NAMES, Name
 
 
-@click.command("schema", short_help="Print the JSON schema of the builds file or of outputs.")
+@click.command("schema", short_help="Print the JSON schema of the builds file or of an output.")
 @click.argument("name", type=click.Choice(NAMES), default="builds")
 def command(name: Name) -> None:
     """Print the JSON schema of the builds file, or of what krunner writes: its report result.json, a line of the

@@ -8,22 +8,17 @@ import sys
 import click
 
 from executor.errors import InvalidFileError
-from runner.commands.options import Files, check_existence, overrides_of, with_debug, with_file
+from runner.commands.options import Files, check_existence, overrides_of, with_debug, with_file, with_format
 from runner.invocation import Invocation
 from runner.report.faultformats import FaultFormat, shown
 
 
-@click.command("validate", short_help="Check FILE and all that it names; build nothing.")
+@click.command("validate", short_help="Check FILE and everything it refers to; build nothing.")
 @with_file
-@click.option("--online", is_flag=True, help="Ask the registries: are the bases there, may every image be pushed?")
 @click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "github", "gitlab"]),
-    default="text",
-    show_default=True,
-    help="github: annotations, gitlab: a Code Quality report. All but text go to standard output.",
+    "--online", is_flag=True, help="Also ask the registries: do the base images exist, may every image be pushed?"
 )
+@with_format
 @with_debug
 @click.pass_obj
 def command(invocation: Invocation, /, files: Files, online: bool, form: FaultFormat) -> int:

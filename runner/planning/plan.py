@@ -149,7 +149,7 @@ def _circle(waiting: Sequence[ImageSpec], needs: Mapping[str, tuple[str, ...]]) 
         [
             Diagnostic(
                 location,
-                f"the images build upon each other in a circle: {' → '.join(circle)}",
+                f"the images depend on each other in a circle: {' → '.join(circle)}",
                 hint="an arrow leads to the image that a FROM or COPY --from needs",
             )
         ]

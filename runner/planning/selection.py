@@ -35,7 +35,9 @@ class Shard:
         found = _SHARD.match(text)
         shard = cls(*map(int, found.groups())) if found else None
         if shard is None or not 1 <= shard.index <= shard.count:
-            raise UsageError(f"--shard {text!r} is no share", hint="write i/n with i from 1 to n, for example 2/5")
+            raise UsageError(
+                f"--shard {text!r} is not a share", hint="write i/n with i from 1 to n, for example 2/5"
+            )
         return shard
 
 
@@ -97,7 +99,7 @@ def read_seconds(path: str) -> dict[str, float]:
         raise UsageError(f"--timings {path}: {os.strerror(error.errno or 0)}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         hint = "name the result.json in the --report-dir of an earlier run"
-        raise UsageError(f"--timings {path} is no report of krunner", hint=hint) from error
+        raise UsageError(f"--timings {path} is not a report of krunner", hint=hint) from error
 
 
 def _chosen(plan: RunPlan, selection: Selection) -> set[str]:

@@ -116,5 +116,5 @@ def _missing_secret(secret: SecretSource, environment: Mapping[str, str]) -> str
     if not secret.path:
         return "" if secret.env in environment else f"the variable {secret.env} is not set"
     if not os.path.isfile(secret.path):
-        return f"{secret.path} is no file" if os.path.exists(secret.path) else f"there is no file {secret.path}"
+        return f"{secret.path} is not a file" if os.path.exists(secret.path) else f"there is no file {secret.path}"
     return "" if os.access(secret.path, os.R_OK) else f"the file {secret.path} cannot be read"

@@ -42,7 +42,7 @@ def read_earlier(folder: str) -> Mapping[str, EarlierImage] | None:
         raise UsageError(f"{path}: {os.strerror(error.errno or 0)}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "name the --report-dir of an earlier run"
-        raise UsageError(f"{path} is no report of this version of krunner", hint=hint) from error
+        raise UsageError(f"{path} is not a report of this version of krunner", hint=hint) from error
 
 
 def read_keys(folder: str, name: str) -> Mapping[str, Any]:

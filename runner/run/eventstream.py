@@ -91,7 +91,7 @@ def read_events(lines: Iterable[bytes]) -> Iterator[RunEvent]:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if not line.endswith(b"\n"):
                 return
-            raise UsageError(f"line {number} of the events is no event of this version") from error
+            raise UsageError(f"line {number} of the events is not an event of this version") from error
         yield event
 
 

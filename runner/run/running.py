@@ -1,4 +1,4 @@
-"""One image in the making, as the run sees it: what its worker tells, until it ends and becomes an Outcome."""
+"""One image in progress, as the run sees it: what its worker tells, until it ends and becomes an Outcome."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_a_circle(krunner):
     code, _, err = krunner("plan", "builds.yaml")
     assert (code, err.splitlines()[0]) == (
         2,
-        "builds.yaml:3:5: the images build upon each other in a circle: a → b → a",
+        "builds.yaml:3:5: the images depend on each other in a circle: a → b → a",
     )
 
 
@@ -125,14 +125,14 @@ def test_a_circle(krunner):
         (["valdate"], "did you mean the command `validate`?"),
         (
             ["valdate", "builds.yaml"],
-            "there is no command and no file 'valdate'\n    hint: did you mean the command",
+            "there is neither a command nor a file 'valdate'\n    hint: did you mean the command",
         ),
         (["build"], "no file is named"),
         (["a.yaml", "b.yaml"], "unexpected extra argument"),
         (["--jobs", "0", "a.yaml"], "'--jobs'"),
         (["--job", "2", "a.yaml"], "--jobs"),
         (["a.yaml", "--rootfs", "vm"], "'--rootfs'"),
-        (["a.yaml", "--shard", "3/2"], "--shard '3/2' is no share"),
+        (["a.yaml", "--shard", "3/2"], "--shard '3/2' is not a share"),
         (["a.yaml", "-q", "-v"], "-q and -v contradict"),
         (["a.yaml", "--log-format=xml"], "'--log-format'"),
     ],

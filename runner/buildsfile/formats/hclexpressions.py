@@ -327,13 +327,13 @@ def _character(digits: str) -> str:
     """What `\\u` and `\\U` stand for; half of a surrogate pair is no character in HCL."""
     number = int(digits, 16)
     if number > sys.maxunicode or 0xD800 <= number <= 0xDFFF:
-        raise ValueError(f"{digits} is the number of no character")
+        raise ValueError(f"{digits} is not the number of a character")
     return chr(number)
 
 
 def _escape(letter: str) -> str:
     if letter not in _ESCAPES:
-        raise ValueError(f"\\{letter} is no escape sequence")
+        raise ValueError(f"\\{letter} is not an escape sequence")
     return _ESCAPES[letter]
 
 

@@ -22,7 +22,7 @@ class Heartbeat:
         """Take in what an image is at now."""
         match event:
             case ImageStarted():
-                self._doing[event.name] = "the beginning", self._clock()
+                self._doing[event.name] = "starting", self._clock()
             case ImageEvent() if doing := activity(event.event):
                 self._doing[event.name] = doing, self._clock()
             case ImageFinished():
@@ -35,8 +35,8 @@ class Heartbeat:
         self._heard = self._clock()
 
     def beats(self) -> Iterator[tuple[str, str]]:
-        """(image, what to say of it) for each image in the making, if the silence is too long by now."""
+        """(image, what to say of it) for each image in progress, if the silence is too long by now."""
         now = self._clock()
         if now - self._heard >= self._patience:
             for name, (doing, since) in self._doing.items():
-                yield name, f"still at {doing}, for {duration(now - since)}"
+                yield name, f"in progress for {duration(now - since)}: {doing}"

@@ -1,8 +1,8 @@
-"""What a terminal shows at its lower edge while a run goes on: a line for each image in the making, and a sum.
+"""What a terminal shows at its lower edge while a run goes on: a line for each image in progress, and a sum.
 
 web   RUN make -j4 all                                              12.3 s
 api   pulling registry.example/debian:12  [######----] 45.1 MB of 72.9 MB  3.2 s
-5 of 30 done, 1 failed, 2 in the making, 1 min 05 s
+5 of 30 done, 1 failed, 2 in progress, 1 min 05 s
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _SHORTEST_ACTIVITY = 12
 
 @dataclass(slots=True)
 class _Active:
-    """An image in the making: what it does since when, and the large blobs on their way (done, total)."""
+    """An image in progress: what it does since when, and the large blobs on their way (done, total)."""
 
     since: float
-    activity: str = "the beginning"
+    activity: str = "starting"
     transfers: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -94,6 +94,6 @@ class LiveStatus:
     def _sum(self, width: int) -> str:
         done = sum(self._ended.values())
         states = [f"{count} {state}" for state, count in self._ended.items() if state != "built"]
-        making = f"{len(self._active)} in the making"
+        making = f"{len(self._active)} in progress"
         text = ", ".join([f"{done} of {self._total} done", *states, making, duration(self._now - self._began)])
         return paint(text[:width], "bold", enabled=self._colour)

@@ -232,7 +232,7 @@ def test_a_file_that_is_no_mapping(tmp_path, text, what):
     with pytest.raises(InvalidFileError) as caught:
         config.load(str(tmp_path / "b.yaml"), {}, Overrides())
     (fault,) = caught.value.diagnostics
-    assert (str(fault.location), fault.message) == (f"{tmp_path}/b.yaml:1:1", f"is {what}, and no builds file")
+    assert (str(fault.location), fault.message) == (f"{tmp_path}/b.yaml:1:1", f"is {what}, not a builds file")
     assert "builds:" in fault.hint
 
 
@@ -248,7 +248,7 @@ CROSS_CHECKS = [
     ),
     (
         "{name: a, context: ., dockerfile: web, no_push: true}",
-        [("dockerfile", "'web' is a folder, and no Dockerfile")],
+        [("dockerfile", "'web' is a folder, not a Dockerfile")],
     ),
     ("{name: a, no_push: true}", [("dockerfile", "there is no Dockerfile 'Dockerfile' in the context")]),
     ("{name: a, context: web}", [("", "the image goes nowhere")]),

@@ -222,7 +222,7 @@ def test_a_printed_file_can_be_piped_into_the_next_command(show, capsys, monkeyp
 def test_origin_needs_print(show, capsys):
     show("version: 1\nbuilds: [{name: a, no_push: true}]\n")
     assert main(["plan", "builds.yaml", "--origin"]) == 2
-    assert "--origin is about what --print shows" in capsys.readouterr().err
+    assert "--origin needs --print" in capsys.readouterr().err
 
 
 def test_stages(show, capsys):

@@ -89,7 +89,7 @@ def test_a_circle(validate):
     text = f"version: 1\ndefaults: {{no_push: true, context: ok}}\n{images}"
     status, out, err = validate(text)
     assert (status, out) == (2, "")
-    assert "builds.yaml:4:5: the images build upon each other in a circle: one → two → one" in err
+    assert "builds.yaml:4:5: the images depend on each other in a circle: one → two → one" in err
     assert err.endswith("1 fault found\n")
 
 

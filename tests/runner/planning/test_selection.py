@@ -130,7 +130,7 @@ def test_shard(text):
 
 @pytest.mark.parametrize("text", ["", "0/5", "6/5", "1/0", "1", "a/b", "1/2/3", "-1/2", "1/99999", "1/2\n"])
 def test_no_shard(text):
-    with pytest.raises(UsageError, match="is no share"):
+    with pytest.raises(UsageError, match="is not a share"):
         Shard.parse(text)
 
 

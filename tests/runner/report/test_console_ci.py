@@ -123,7 +123,7 @@ class TestSeveralImagesAtOnce:
             console(event)
         clock.now += 31
         console(TimePassed())
-        assert "a | still at RUN make \\, for 31.0 s\n" in log.getvalue()
+        assert "a | in progress for 31.0 s: RUN make \\\n" in log.getvalue()
 
 
 class TestGitHub:
@@ -245,15 +245,15 @@ class TestHeartbeat:
                 console(TimePassed())
             else:
                 console(item)
-        return [line for line in log.getvalue().splitlines() if "still" in line]
+        return [line for line in log.getvalue().splitlines() if "in progress" in line]
 
     def test_after_30_seconds_of_silence(self):
         assert self.watch(STEP, 29.9) == []
-        assert self.watch(STEP, 30) == ["a | still at RUN make \\, for 30.0 s"]
+        assert self.watch(STEP, 30) == ["a | in progress for 30.0 s: RUN make \\"]
 
     def test_again_and_again_but_not_at_each_tick(self):
         lines = self.watch(STEP, *[5] * 14)
-        assert lines == ["a | still at RUN make \\, for 30.0 s", "a | still at RUN make \\, for 1 min 00 s"]
+        assert lines == ["a | in progress for 30.0 s: RUN make \\", "a | in progress for 1 min 00 s: RUN make \\"]
 
     def test_a_line_ends_the_silence(self):
         assert self.watch(STEP, 20, ImageOutput(name="b", line="x"), 20) == []
@@ -262,15 +262,15 @@ class TestHeartbeat:
         assert self.watch(STEP, 20, ImageEvent(name="a", event=events.Noted(message="x")), 20) != []
         assert self.watch(STEP, 100, verbosity="quiet") == []
 
-    def test_every_image_in_the_making_is_named(self):
+    def test_every_image_in_progress_is_named(self):
         told = [
             ImageStarted(name="a", position=1, total=2),
             ImageStarted(name="b", position=2, total=2),
             ImageEvent(name="b", event=events.PushStarted(reference="r/b:1")),
         ]
         assert self.watch(*told, 31) == [
-            "a | still at the beginning, for 31.0 s",
-            "b | still at pushing r/b:1, for 31.0 s",
+            "a | in progress for 31.0 s: starting",
+            "b | in progress for 31.0 s: pushing r/b:1",
         ]
 
     def test_an_image_that_ended_is_not(self):
@@ -280,7 +280,7 @@ class TestHeartbeat:
     def test_pulls(self):
         heartbeat = Heartbeat(Clock(), patience=0)
         heartbeat.note(ImageEvent(name="a", event=events.PullStarted(reference="r/x")))
-        assert list(heartbeat.beats()) == [("a", "still at pulling r/x, for 0.0 s")]
+        assert list(heartbeat.beats()) == [("a", "in progress for 0.0 s: pulling r/x")]
 
 
 def test_the_table_is_the_same():

@@ -97,8 +97,8 @@ class TestStatus:
         status = status_of(BEGUN, started("web", 101), step, started("api", 103), TimePassed(at=112.5))
         assert status.lines(50, 24) == [
             "web  RUN make \\                             10.5 s",
-            "api  the beginning                           9.5 s",
-            "0 of 2 done, 2 in the making, 12.5 s",
+            "api  starting                                9.5 s",
+            "0 of 2 done, 2 in progress, 12.5 s",
         ]
 
     def test_how_far_transfers_are(self):
@@ -118,14 +118,14 @@ class TestStatus:
 
     def test_what_has_ended(self):
         status = status_of(BEGUN, started("web", 101), ended("web", "failed"), ended("api", "skipped", at=165.0))
-        assert status.lines(60, 24) == ["2 of 2 done, 1 failed, 1 skipped, 0 in the making, 1 min 05 s"[:60]]
+        assert status.lines(60, 24) == ["2 of 2 done, 1 failed, 1 skipped, 0 in progress, 1 min 05 s"[:60]]
 
     def test_many_images_take_a_third_of_the_terminal(self):
         names = tuple(f"image-{number}" for number in range(30))
         begun = RunStarted(file="f", images=names, jobs=30, at=0.0)
         lines = status_of(begun, *(started(name, 1) for name in names)).lines(80, 24)
         assert len(lines) == 8
-        assert lines[-2:] == ["… and 24 more", "0 of 30 done, 30 in the making, 1.0 s"]
+        assert lines[-2:] == ["… and 24 more", "0 of 30 done, 30 in progress, 1.0 s"]
 
     def test_before_the_run_there_is_nothing(self):
         assert LiveStatus().lines(80, 24) == []
@@ -157,7 +157,7 @@ class TestScreen:
         assert screen.shown[0] == "web | image 1 of 2"
         assert screen.shown[-3] == "web | line 49"
         assert screen.shown[-2].startswith("web  RUN make")
-        assert screen.shown[-1] == "0 of 2 done, 1 in the making, 3.5 s"
+        assert screen.shown[-1] == "0 of 2 done, 1 in progress, 3.5 s"
         assert len(screen.shown) == 3 + 50 + 2
 
     def test_time_goes_on_in_place(self):
@@ -165,7 +165,7 @@ class TestScreen:
         console = self.console(screen)
         for event in [BEGUN, started("web", 101), TimePassed(at=102), TimePassed(at=103)]:
             console(event)
-        assert screen.shown[-1] == "0 of 2 done, 1 in the making, 3.0 s"
+        assert screen.shown[-1] == "0 of 2 done, 1 in progress, 3.0 s"
         assert len(screen.shown) == 3
 
     def test_at_the_end_only_the_log_and_the_table_are_left(self):
@@ -174,7 +174,7 @@ class TestScreen:
         report = RunReport(outcomes=(Outcome(name="web", status="built"),), seconds=10)
         for event in [BEGUN, started("web", 101), ended("web"), ended("api"), RunFinished(report=report)]:
             console(event)
-        assert "in the making" not in "\n".join(screen.shown)
+        assert "in progress" not in "\n".join(screen.shown)
         assert screen.shown[-1] == "1 image in 10.0 s: 1 built"
 
     def test_long_lines_of_the_log_wrap_and_the_status_does_not(self):
@@ -202,8 +202,8 @@ class TestScreen:
         screen.rows.append("")
         screen.row, screen.column = len(screen.rows) - 1, 0
         console(TimePassed(at=104))
-        assert [row for row in screen.shown if "in the making" in row or "done" in row] == [
-            "0 of 2 done, 1 in the making, "[:30].rstrip()
+        assert [row for row in screen.shown if "in progress" in row or "done" in row] == [
+            "0 of 2 done, 1 in progress, 4.0 s"[:30]
         ]
 
     def test_a_terminal_that_tells_no_size(self):
@@ -221,4 +221,4 @@ def test_colours_change_nothing_but_the_colour(colour):
         status.note(dataclasses.replace(event))
     lines = status.lines(60, 24)
     assert any("\x1b" in line for line in lines) is colour
-    assert [len(re.sub(r"\x1b\[\d+m", "", line)) for line in lines] == [60, 35]
+    assert [len(re.sub(r"\x1b\[\d+m", "", line)) for line in lines] == [60, 33]

@@ -65,4 +65,4 @@ def test_events_come_to_a_descriptor(run, tmp_path):
 def test_what_is_no_file_of_events(tmp_path, capsys):
     (tmp_path / "x").write_text("{}\n")
     assert main(["report", str(tmp_path / "x"), "--report-dir", str(tmp_path / "out")]) == 2
-    assert "line 1 of the events is no event" in capsys.readouterr().err
+    assert "line 1 of the events is not an event" in capsys.readouterr().err

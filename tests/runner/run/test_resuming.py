@@ -130,7 +130,7 @@ class TestReadingTheReports:
     )
     def test_other_files(self, tmp_path, text):
         (tmp_path / "result.json").write_text(text)
-        with pytest.raises(UsageError, match="no report of this version"):
+        with pytest.raises(UsageError, match="not a report of this version"):
             read_earlier(str(tmp_path))
 
     def test_a_folder_in_the_place_of_the_report(self, tmp_path):

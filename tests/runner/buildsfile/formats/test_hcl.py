@@ -136,7 +136,7 @@ def test_expressions(expression, expected):
         ("unknown(1)", "there is no function 'unknown' here"),
         ("MAP.zzz", "there is no key 'zzz'"),
         ("{ (UNKNOWN) = 1 }", "there is no variable 'UNKNOWN'"),
-        ('{ "\\l" = 1 }', "cannot be evaluated: \\l is no escape sequence"),
+        ('{ "\\l" = 1 }', "cannot be evaluated: \\l is not an escape sequence"),
         ("LIST[7]", "cannot be evaluated: list index out of range"),
         ('"${LIST}"', "cannot be evaluated: a list cannot become text"),
         ('"${NOTHING}"', "cannot be evaluated: a value is null"),
@@ -214,8 +214,8 @@ def test_a_validation_without_a_condition():
     [
         ("range(0, 1000000000000)", "at most 1024 numbers"),
         ("ceil(1e999)", "cannot be evaluated"),
-        ('"\\UFFFFFFFF"', "FFFFFFFF is the number of no character"),
-        ('"\\ud83d"', "d83d is the number of no character"),
+        ('"\\UFFFFFFFF"', "FFFFFFFF is not the number of a character"),
+        ('"\\ud83d"', "d83d is not the number of a character"),
     ],
 )
 def test_values_that_are_too_large_or_none(expression, message):
