@@ -26,7 +26,7 @@ from executor.registry.http import Response
 from executor.registry.mirrors import Mirrors
 from executor.registry.numbers import whole_number
 from executor.registry.retry import Retrying
-from executor.registry.upload import Opener
+from executor.registry.upload import DONE, Opener
 from executor.registry.uploads import Outcome, Uploader
 from executor.spec import RegistryOptions, RetryPolicy
 
@@ -208,7 +208,7 @@ class RegistryClient:
             repository=reference.repository,
             headers={"Content-Type": media_type},
             body=content,
-            expect=(200, 201),
+            expect=DONE,
         )
         with self._connection(reference.registry).call(call) as response:
             stored = response.headers.get("Docker-Content-Digest", str(digest))

@@ -18,7 +18,7 @@ from executor.errors import Error, ImageError, RegistryError, StoppedError
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.registry.connection import Call, Connection
-from executor.registry.upload import OCTETS, Opener, Upload, location_of
+from executor.registry.upload import OCTETS, TAKEN, Opener, Upload, location_of
 from executor.registry.uploads import Uploader, is_refusal
 
 SILENCE = 60.0
@@ -119,7 +119,7 @@ class EarlyUpload:
             repository=self._repository,
             headers=OCTETS,
             body=_Body(self._pieces),
-            expect=(202,),
+            expect=TAKEN,
             silence=SILENCE,
         )
         with self._connection.call(call) as response:

@@ -16,7 +16,7 @@ from executor.errors import RegistryError
 from executor.image.descriptor import Descriptor
 from executor.image.digest import Digest
 from executor.registry.connection import Call, Connection
-from executor.registry.upload import OCTETS, Opener, Upload, location_in, location_of
+from executor.registry.upload import OCTETS, TAKEN, Opener, Upload, location_in, location_of
 
 SMALLEST = 4 * 1024 * 1024
 """Bytes. Less is sent again sooner than asked about."""
@@ -84,7 +84,7 @@ class BrokenUploads:
             repository=upload.repository,
             headers={**OCTETS, "Content-Range": f"{held}-{upload.descriptor.size - 1}"},
             body=upload.body(held),
-            expect=(202,),
+            expect=TAKEN,
         )
         with self._connection.call(call) as response:
             upload.location = location_of(response, upload.doing)

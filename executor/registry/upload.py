@@ -13,6 +13,13 @@ from executor.registry.http import Body, Response
 
 Opener = Callable[[], BinaryIO]
 OCTETS = {"Content-Type": "application/octet-stream"}
+
+TAKEN = (201, 202, 204)
+"""What registries answer to a PATCH that they took: 202 by the spec, 201 at Amazon ECR, 204 at Pulp."""
+
+DONE = (200, 201, 202, 204)
+"""What they answer to a PUT that made a blob or a manifest: 201 by the spec, 202 at Quay once, 200 and 204."""
+
 _PIECE = 256 * 1024
 
 
@@ -42,7 +49,7 @@ class Upload:
             repository=self.repository,
             headers=OCTETS,
             body=body,
-            expect=(201,),
+            expect=DONE,
         )
 
 

@@ -20,7 +20,7 @@ from executor.registry.connection import Call, Connection
 from executor.registry.http import Response
 from executor.registry.numbers import whole_number
 from executor.registry.resuming import BrokenUploads
-from executor.registry.upload import OCTETS, Opener, Upload, location_in, location_of, read_exactly
+from executor.registry.upload import OCTETS, TAKEN, Opener, Upload, location_in, location_of, read_exactly
 
 Outcome = Literal["sent", "mounted", "existing"]
 
@@ -126,7 +126,7 @@ def send_in_chunks(connection: Connection, upload: Upload) -> None:
                 repository=upload.repository,
                 headers={**OCTETS, "Content-Range": f"{sent}-{sent + len(chunk) - 1}"},
                 body=chunk,
-                expect=(202,),
+                expect=TAKEN,
             )
             with connection.call(call) as response:
                 upload.location = location_of(response, upload.doing)

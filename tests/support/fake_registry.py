@@ -85,6 +85,7 @@ class FakeRegistry:
     the ways of uploading that are not refused with 405. What of an upload arrived before its connection broke is
     kept if `keeps_broken`, and told of to who asks. `locates` is how uploads are named: by "path", "url", or
     "relative" to what was asked for. `keeps_at_most` are the bytes of a PATCH that are kept, which it says.
+    `statuses` are what it answers to a PATCH or PUT that has worked, by method, in place of what the spec says.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class FakeRegistry:
         self.keeps_broken = False
         self.locates: Literal["path", "url", "relative"] = "path"
         self.keeps_at_most = 1 << 62
+        self.statuses = {"PATCH": 202, "PUT": 201}
         self.chunk_minimum: int | str = 0
         self.anonymous = False
         self.accepts = {"PUT", "PATCH"}
@@ -210,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - names the base class looks for
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = do_GET  # noqa: N815 - names the base class looks for
 
     @property
     def registry(self) -> FakeRegistry:
@@ -298,7 +300,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _manifest(self, repository: str, selector: str, body: bytes) -> None:
         if self.command == "PUT":
             digest = self.registry.add_manifest(repository, selector, self.headers["Content-Type"], body)
-            self._answer(201, {"Docker-Content-Digest": digest, "Location": self.path})
+            headers = {"Docker-Content-Digest": digest, "Location": self.path}
+            self._answer(self.registry.statuses["PUT"], headers)
             return
         if selector not in self.registry.manifests[repository]:
             self._refuse(404, "MANIFEST_UNKNOWN")
@@ -362,7 +365,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {"Location": self._location(self.path), "Range": f"0-{len(content) - 1}"}
             if self.registry.chunk_minimum:
                 headers["OCI-Chunk-Min-Length"] = str(self.registry.chunk_minimum)
-            self._answer(202, headers)
+            self._answer(self.registry.statuses["PATCH"], headers)
         else:
             self._end_upload(repository, identifier, bytes(content) + body)
 
@@ -373,7 +376,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         del self.registry.uploads[identifier]
         self.registry.blobs[repository][digest] = content
-        self._answer(201, {"Location": f"/v2/{repository}/blobs/{digest}", "Docker-Content-Digest": digest})
+        headers = {"Location": f"/v2/{repository}/blobs/{digest}", "Docker-Content-Digest": digest}
+        self._answer(self.registry.statuses["PUT"], headers)
 
     def _authorized(self, path: str) -> bool:
         given = self.headers.get("Authorization", "")

@@ -170,6 +170,18 @@ def test_a_registry_may_name_uploads_as_it_likes(
     assert len(registry.seen("POST")) == (1 if early else 2), "the usual way tries a whole PUT first"
 
 
+@pytest.mark.parametrize("status", [201, 204])
+def test_one_that_takes_it_with_another_status_gets_it_once(
+    registry: FakeRegistry, client: ClientMaker, status: int
+) -> None:
+    """201 is what Amazon ECR says, 204 what Pulp does."""
+    registry.statuses["PATCH"] = status
+    with BlobUploads(client("push")) as uploads:
+        assert send(uploads, f"{registry.host}/app")[0].result(HELD) == "sent"
+    assert registry.blobs["app"] == {BLOB.digest: CONTENT}
+    assert [seen.size for seen in registry.seen("PUT")] == [0]
+
+
 def test_one_that_forgets_the_upload_in_between(registry: FakeRegistry, client: ClientMaker) -> None:
     repository = f"{registry.host}/app"
     with BlobUploads(client("push")) as uploads:

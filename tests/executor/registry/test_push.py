@@ -111,6 +111,19 @@ def test_refused_both_ways_the_first_refusal_is_told(registry: FakeRegistry, cli
     assert caught.value.status == 413
 
 
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+@pytest.mark.parametrize("status", [201, 202, 204])
+def test_other_ways_to_say_that_all_went_well(
+    registry: FakeRegistry, client: ClientMaker, method: str, status: int
+) -> None:
+    registry.statuses[method] = status
+    registry.accepts = {method}
+    image = small_image()
+    push(client("push"), f"{registry.host}/team/app:1", image)
+    assert registry.manifests["team/app"]["1"][1] == image.manifest.to_bytes()
+    assert registry.blobs["team/app"] == image.blobs
+
+
 def test_a_refused_beginning_is_not_asked_for_again(registry: FakeRegistry, client: ClientMaker) -> None:
     registry.faults.append(Fault(path="/uploads/", method="POST", status=404, times=9))
     with pytest.raises(RegistryError, match="404"):
