@@ -65,7 +65,7 @@ class ConvertedImage:
     def _compress(self, name: str, diff_id: Digest) -> Descriptor:
         content = hashlib.sha256()
         try:
-            path = os.path.join(self._scratch(), f"{len(self._openers)}.gz")
+            path = os.path.join(self._scratch(), f"{diff_id.hex}.gz")
             with self._archive.open(name) as stream, open(path, "wb") as file:
                 file.writelines(_gzipped(_pieces(stream), content.update))
             self._check(name, Digest.from_hex(content.hexdigest()), diff_id)

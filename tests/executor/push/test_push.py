@@ -227,6 +227,16 @@ def test_archives_of_dockers_own_form(registry: FakeRegistry, tmp_path: Path, zi
         assert manifest.layers == image.manifest.layers
 
 
+def test_equal_layers_of_a_docker_archive(registry: FakeRegistry, tmp_path: Path) -> None:
+    image = small_image([b"empty", b"empty", b"files"])
+    archive = old_docker_save(tmp_path / "save.tar", image)
+    assert push(registry, f"--tar-path={archive}") == 0
+    manifest = parse_manifest(held(registry, "team/app", "1"))
+    assert isinstance(manifest, Manifest)
+    layers = [gzip.decompress(registry.blobs["team/app"][layer.digest]) for layer in manifest.layers]
+    assert [Digest.of(layer) for layer in layers] == json.loads(image.config)["rootfs"]["diff_ids"]
+
+
 def test_several_images_of_a_docker_archive(
     registry: FakeRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
