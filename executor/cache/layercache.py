@@ -121,17 +121,18 @@ class LayerCache:
         Returns the names of those that `get` gave and gives no more.
         """
         lost: list[str] = []
-        for key, future in self._known.looked_up.items():
-            found = future.result() if future.done() and not future.cancelled() else None
-            layer = found.entry.layer if found else None
-            if (
-                found
-                and layer
-                and layer.descriptor.digest in failed - self._known.lost
-                and key not in self._known.made
-            ):
-                lost.append(f"{found.place}:{key}")
-        self._known.lost |= failed
+        with self._lock:  # other stages go on, and look up what they come to
+            for key, future in self._known.looked_up.items():
+                found = future.result() if future.done() and not future.cancelled() else None
+                layer = found.entry.layer if found else None
+                if (
+                    found
+                    and layer
+                    and layer.descriptor.digest in failed - self._known.lost
+                    and key not in self._known.made
+                ):
+                    lost.append(f"{found.place}:{key}")
+            self._known.lost |= failed
         return lost
 
     @property

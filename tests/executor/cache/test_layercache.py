@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import threading
 
 import pytest
@@ -222,3 +223,25 @@ def test_lost_layers_are_given_no_more(cache_of, layer):
     assert cache.lose({layer.descriptor.digest}) == [], "a second failure is not the cache's"
     cache.put(entry, opened)
     assert cache.get(entry.key).entry == entry, "made anew"
+
+
+def test_layers_are_lost_while_other_stages_look_up(cache_of, layer):
+    cache = cache_of(holding(entry_of(layer)))
+    over = threading.Event()
+
+    def look_up():
+        for number in itertools.count():
+            if over.is_set():
+                return
+            cache.prefetch(f"{number:064x}")
+
+    for number in range(2000):
+        cache.prefetch(f"before {number}")
+    thread = threading.Thread(target=look_up)
+    thread.start()
+    try:
+        for _ in range(20):
+            cache.lose({layer.descriptor.digest})
+    finally:
+        over.set()
+        thread.join()
