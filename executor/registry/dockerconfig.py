@@ -21,6 +21,8 @@ from executor.registry.credentialhelper import CredentialHelper
 from executor.registry.credentials import Credential, Secret
 from executor.registry.hosts import canonical_host
 
+_FIELDS = ("auth", "username", "password", "identitytoken", "registrytoken")
+
 
 class DockerConfig:
     """One configuration, its keys in their normal form `host[/path]`."""
@@ -127,21 +129,22 @@ class _Reader:
         return DockerConfig(auths, helpers, CredentialHelper(str(store), self._sink) if has_store else None)
 
     def _credential(self, path: str, entry: Any) -> Credential | None:
-        if not isinstance(entry, dict) or not all(isinstance(value, str) for value in entry.values()):
+        fields = _fields(entry)
+        if fields is None:
             self._fault(path, "must be an object of strings")
             return None
-        username, password = entry.get("username", ""), entry.get("password", "")
-        if entry.get("auth"):
+        username, password = fields["username"], fields["password"]
+        if fields["auth"]:
             try:
-                username, password = _decode_auth(entry["auth"])
+                username, password = _decode_auth(fields["auth"])
             except ValueError:
                 self._fault(f"{path}.auth", "must be user:password in base64")
                 return None
         return Credential(
             username=username,
             password=Secret(password),
-            identity_token=Secret(entry.get("identitytoken", "")),
-            registry_token=Secret(entry.get("registrytoken", "")),
+            identity_token=Secret(fields["identitytoken"]),
+            registry_token=Secret(fields["registrytoken"]),
             origin=self._origin,
         )
 
@@ -164,7 +167,17 @@ class _Reader:
         self._faults.append(Diagnostic(Location(self._origin), message, path=path))
 
 
+def _fields(entry: Any) -> dict[str, str] | None:
+    """What is of use in an entry of `auths`, '' for what is missing or null; None when it is no such entry."""
+    if not isinstance(entry, dict):
+        return None
+    fields = {name: entry.get(name) or "" for name in _FIELDS}
+    return fields if all(isinstance(value, str) for value in fields.values()) else None
+
+
 def _decode_auth(text: str) -> tuple[str, str]:
+    """User and password. `base64` breaks long ones into lines, which docker does not mind. Raises ValueError."""
+    text = "".join(text.splitlines())
     try:
         decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):

@@ -82,6 +82,9 @@ def test_the_longest_path_wins() -> None:
             Credential(username="bob", identity_token=Secret("idt")),
         ),
         ({"registrytoken": "rt"}, Credential(registry_token=Secret("rt"))),
+        ({"auth": "Ym9i\nOnA=\n"}, Credential(username="bob", password=Secret("p"))),
+        ({**basic("bob", "p"), "email": None, "password": None}, Credential(username="bob", password=Secret("p"))),
+        ({**basic("bob", "p"), "expires": 3600}, Credential(username="bob", password=Secret("p"))),
     ],
 )
 def test_forms_of_an_entry(entry: dict[str, str], expected: Credential) -> None:
@@ -145,6 +148,7 @@ SECRET = "hunter2-hunter2"
         ("[]", ["must be an object"]),
         ('{"auths": []}', ["auths: must be an object"]),
         (f'{{"auths": {{"h.example": "{SECRET}"}}}}', ["auths.h.example: must be an object of strings"]),
+        ('{"auths": {"h.example": {"username": 1}}}', ["auths.h.example: must be an object of strings"]),
         (f'{{"auths": {{"h.example": {{"auth": "{SECRET}"}}}}}}', ["auths.h.example.auth: must be user:password"]),
         (f'{{"auths": {{"h.example": {{"auth": "{base64.b64encode(SECRET.encode()).decode()}"}}}}}}', ["base64"]),
         ('{"auths": {"a": 1, "b": 2}, "credsStore": "../x"}', ["auths.a: ", "auths.b: ", "credsStore: "]),
