@@ -14,7 +14,8 @@ from executor.errors import UsageError
 from executor.registry.wire import connected
 from executor.spec import RegistryOptions
 
-_PROBE_SECONDS = 3.0
+_CONNECT_SECONDS = 3.0
+_HANDSHAKE_SECONDS = 10.0
 
 
 def tls_context(registry: str, options: RegistryOptions, *, verify: bool) -> ssl.SSLContext:
@@ -28,17 +29,29 @@ def tls_context(registry: str, options: RegistryOptions, *, verify: bool) -> ssl
     return _made_context(registry, authority, client, verify, trusted)
 
 
-def speaks_tls(host: str) -> bool:
-    """True when a TLS handshake with `host` (port 443 if it names none) succeeds. Nothing is sent over it."""
+def speaks_tls(host: str) -> bool | None:
+    """Whether a TLS handshake with `host` (port 443 if it names none) succeeds. Nothing is sent over it.
+
+    None when it cannot be told now: nobody listens there, as while a registry starts, or it is too slow.
+    """
     name, _, port = host.rpartition(":") if host.rpartition(":")[2].isdigit() else (host, "", "443")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        with connected(name.strip("[]"), int(port), _PROBE_SECONDS) as plain:
+        plain = connected(name.strip("[]"), int(port), _CONNECT_SECONDS)
+    except ConnectionRefusedError:
+        return None
+    except OSError:
+        return False
+    try:
+        with plain:
+            plain.settimeout(_HANDSHAKE_SECONDS)
             context.wrap_socket(plain).close()
     except ssl.SSLError as error:  # with TLS 1.2 it may say at once that it wants a certificate of ours
         return "_ALERT_" in (error.reason or "")
+    except TimeoutError:
+        return None
     except OSError:
         return False
     return True

@@ -62,11 +62,14 @@ class Transport:
     def base_url(self) -> str:
         """`https://host`, or `http://host` where that is allowed and the host does not speak TLS."""
         with self._lock:
-            if not self._base_url:
-                host = api_host(self.registry)
-                plain = self._http_allowed and not speaks_tls(host)
-                self._base_url = f"{'http' if plain else 'https'}://{host}"
-            return self._base_url
+            if self._base_url:
+                return self._base_url
+            host = api_host(self.registry)
+            tls = speaks_tls(host) if self._http_allowed else True
+            url = f"{'https' if tls else 'http'}://{host}"
+            if tls is not None:  # else the next try may find out
+                self._base_url = url
+            return url
 
     def address(self, url: str, *, base: str = "") -> str:
         """The absolute form of what a registry calls `url`, at `base` if it says so there.

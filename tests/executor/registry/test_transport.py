@@ -41,7 +41,7 @@ def get(registry: FakeRegistry, client: ClientMaker, options: RegistryOptions | 
 
 def test_this_machine_is_reached_with_and_without_tls(secure: FakeRegistry, registry: FakeRegistry) -> None:
     assert speaks_tls(secure.host)
-    assert not speaks_tls(registry.host)
+    assert speaks_tls(registry.host) is False
     assert Transport(secure.host, RegistryOptions(), "pull").base_url == f"https://{secure.host}"
     assert Transport(registry.host, RegistryOptions(), "pull").base_url == f"http://{registry.host}"
 
@@ -243,6 +243,22 @@ def test_a_proxy_of_the_environment_is_used(
         client(options=options).get_manifest(Reference.parse("registry.example.com/app:1"))
     assert registry.requests[0].path == "http://registry.example.com/v2/app/manifests/1"
     assert image
+
+
+def test_whether_it_speaks_tls_is_asked_again_while_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that is just starting, or slow, is not taken for one without TLS ever after."""
+    answers = iter([None, True])
+    monkeypatch.setattr("executor.registry.transport.speaks_tls", lambda _host: next(answers))
+    transport = Transport("127.0.0.1:5000", RegistryOptions(), "push")
+    assert [transport.base_url for _ in range(3)] == ["http://127.0.0.1:5000", *["https://127.0.0.1:5000"] * 2]
+
+
+def test_nobody_can_tell_while_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("executor.registry.tls._HANDSHAKE_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        assert speaks_tls(host) is None
+    assert speaks_tls(host) is None, "nobody listens any more"
 
 
 def error(status: int, body: bytes = b"", **headers: str) -> RegistryError:
