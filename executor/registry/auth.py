@@ -6,7 +6,6 @@ A registry that answers 401 names in WWW-Authenticate how to log in: Basic, or B
 
 from __future__ import annotations
 
-import base64
 import re
 import threading
 import time
@@ -203,5 +202,4 @@ def _covers(own: str, scope: str) -> bool:
 
 
 def _basic(credential: Credential) -> str:
-    pair = f"{credential.username}:{credential.password.reveal()}"
-    return "Basic " + base64.b64encode(pair.encode()).decode()
+    return f"Basic {credential.basic()}"

@@ -9,6 +9,7 @@ $CI_REGISTRY_PASSWORD for $CI_REGISTRY, as kaniko does, and the same of CI_DEPEN
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -73,6 +74,12 @@ class Credential:
         for secret in (self.password, self.identity_token, self.registry_token):
             if secret:
                 yield secret.reveal()
+        if self.password:
+            yield self.basic()
+
+    def basic(self) -> str:
+        """User and password as HTTP's Basic authorization and docker's configuration have them (RFC 7617)."""
+        return base64.b64encode(f"{self.username}:{self.password.reveal()}".encode()).decode()
 
     def __bool__(self) -> bool:
         return bool(self.password or self.identity_token or self.registry_token)

@@ -7,7 +7,6 @@ reads; who changes it meanwhile waits.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
 import json
@@ -115,6 +114,5 @@ def _key(registry: str) -> str:
 
 
 def _entry(credential: Credential) -> dict[str, str]:
-    pair = f"{credential.username}:{credential.password.reveal()}"
     token = credential.identity_token.reveal()
-    return {"auth": base64.b64encode(pair.encode()).decode()} | ({"identitytoken": token} if token else {})
+    return {"auth": credential.basic()} | ({"identitytoken": token} if token else {})

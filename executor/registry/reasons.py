@@ -27,7 +27,11 @@ _IMMUTABLE = re.compile(
 )
 _WANTS_CERTIFICATE = re.compile(r"_ALERT_(?:\w*CERTIFICATE\w*|UNKNOWN_CA|HANDSHAKE_FAILURE)$")
 """What servers say of a client without a certificate, or with another's (RFC 8446, section 6.2)."""
+_PROXIES = "HTTPS_PROXY and HTTP_PROXY are http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"
+_TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (.+)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_AUTHORIZATION = re.compile(r"\b(Basic|Bearer)\s+[\w.~+/=-]{16,}", re.IGNORECASE)
+"""What a proxy quotes that shows the request it has got: a password in base64, or a token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +86,28 @@ def connection_failure(registry: str, url: str, error: BaseException) -> Registr
             f"{registry}: {_place(url)} wants a certificate of its clients that it trusts ({failed.reason})",
             hint=f"name one with --registry-client-cert {registry}=CERTIFICATE,KEY",
         )
+    if failure := _proxy_failure(registry, url, error):
+        return failure
     ended = isinstance(failed, ssl.SSLEOFError)
     hint = f"if it wants a certificate of its clients: --registry-client-cert {registry}=CERTIFICATE,KEY"
     return RegistryError(f"{registry}: no answer from {_place(url)}: {_reason(error)}", hint=hint if ended else "")
+
+
+def _proxy_failure(registry: str, url: str, error: BaseException) -> RegistryError | None:
+    """The error for a proxy of the environment that does not serve; None when nothing is wrong with it.
+
+    The classes that `requests` has for that are known by their names: it is not imported for this.
+    """
+    kinds = {type(error).__name__, *(type(cause).__name__ for cause in error.args)}
+    what = f"{registry}: the proxy before {_place(url)}"
+    if kinds & {"InvalidProxyURL", "InvalidSchema", "ProxySchemeUnknown"}:
+        return _lasting(f"{what} has an address that cannot be used", hint=_PROXIES)
+    if "ProxyError" not in kinds:
+        return None
+    refused = _TUNNEL_REFUSED.search(str(_find(error, OSError)))
+    if refused and refused[1].startswith("4"):
+        return _lasting(f"{what} refuses: {refused[1]}", hint=_PROXIES)
+    return RegistryError(f"{what} fails: {refused[1] if refused else _reason(error)}", hint=_PROXIES)
 
 
 def no_address(registry: str) -> RegistryError:
@@ -142,6 +165,7 @@ def _explanation(body: bytes, secrets: Iterable[str]) -> tuple[tuple[str, ...], 
             text = ""
     for secret in secrets:
         text = text.replace(secret, "***") if secret else text
+    text = _AUTHORIZATION.sub(r"\1 ***", text)
     text = _CONTROL.sub(" ", text).strip()
     return codes, text if len(text) <= _QUOTED else text[:_QUOTED] + "…"
 

@@ -245,6 +245,44 @@ def test_a_proxy_of_the_environment_is_used(
     assert image
 
 
+@pytest.fixture
+def proxy() -> Iterator[FakeRegistry]:
+    """One that refuses: `faults` say how."""
+    with FakeRegistry() as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "retryable"),
+    [(407, "refuses: 407", False), (403, "refuses: 403", False), (503, "fails: 503", True)],
+)
+def test_a_proxy_that_refuses_is_told_of_as_that(
+    proxy: FakeRegistry, monkeypatch: pytest.MonkeyPatch, status: int, said: str, retryable: bool
+) -> None:
+    proxy.faults.append(Fault(method="CONNECT", path="", status=status))
+    monkeypatch.setenv("https_proxy", proxy.url.replace("http://", "http://bob:s3cret@"))
+    with pytest.raises(RegistryError, match=f"the proxy before https://h.example {said}") as caught:
+        Transport("h.example", RegistryOptions(), "pull").send("GET", "/v2/", headers={})
+    assert caught.value.retryable == retryable
+    assert "HTTPS_PROXY" in caught.value.hint
+    assert "s3cret" not in caught.value.describe()
+
+
+@pytest.mark.parametrize("address", ["socks5://127.0.0.1:1", "ftp://127.0.0.1:1", "http://"])
+def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("https_proxy", address)
+    with pytest.raises(RegistryError, match=r"the proxy before https://h\.example has an address") as caught:
+        Transport("h.example", RegistryOptions(), "pull").send("GET", "/v2/", headers={})
+    assert not caught.value.retryable
+
+
+def test_a_proxy_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    with pytest.raises(RegistryError, match="fails: Connection refused") as caught:
+        Transport("h.example", RegistryOptions(), "pull").send("GET", "/v2/", headers={})
+    assert caught.value.retryable
+
+
 def test_whether_it_speaks_tls_is_asked_again_while_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry that is just starting, or slow, is not taken for one without TLS ever after."""
     answers = iter([None, True])
@@ -272,6 +310,14 @@ def test_refusals_quote_the_registry() -> None:
     assert isinstance(found, NotFoundError)
     assert str(found) == ("cannot pull x:1: h.example answered 404 (MANIFEST_UNKNOWN: no ***; DENIED)")
     assert found.codes == ("MANIFEST_UNKNOWN", "DENIED")
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "bearer"])
+def test_what_a_proxy_repeats_of_the_request_is_not_quoted(scheme: str) -> None:
+    token = "Ym9iOnMzY3JldC1vZi1ib2I="
+    text = str(error(400, f"bad request: Authorization: {scheme} {token} Accept: x".encode()))
+    assert token not in text
+    assert f"Authorization: {scheme} *** Accept" in text
 
 
 @pytest.mark.parametrize(
