@@ -22,6 +22,8 @@ _BLOCK = 512
 _CHUNK = 256 * 1024
 _MAX_METADATA = 1 << 20  # bytes of one PAX or GNU long name header, as Go's archive/tar
 _ZERO_BLOCK = bytes(_BLOCK)
+_LARGEST_ID = 2**32 - 2
+_LARGEST_DEVICE = 2**31 - 1
 _TYPES: Mapping[bytes, EntryType] = {
     **{kind.value: kind for kind in EntryType},
     b"\0": EntryType.FILE,
@@ -246,7 +248,8 @@ def _type(flag: bytes, path: bytes) -> EntryType:
 
 def _device(kind: EntryType, block: bytes) -> tuple[int, int]:
     if kind is EntryType.CHARACTER_DEVICE or kind is EntryType.BLOCK_DEVICE:
-        return _number(block[329:337], "device"), _number(block[337:345], "device")
+        numbers = (_number(block[329:337], "device"), _number(block[337:345], "device"))
+        return _bounded(numbers[0], _LARGEST_DEVICE, "device"), _bounded(numbers[1], _LARGEST_DEVICE, "device")
     return 0, 0
 
 
@@ -260,8 +263,8 @@ def _entry(block: bytes, flag: bytes, records: Mapping[bytes, bytes] | None) -> 
         name=clean_name(path),
         type=kind,
         mode=_number(block[100:108], "mode") & 0o7777,
-        uid=_field(records, b"uid", block[108:116]),
-        gid=_field(records, b"gid", block[116:124]),
+        uid=_bounded(_field(records, b"uid", block[108:116]), _LARGEST_ID, "uid"),
+        gid=_bounded(_field(records, b"gid", block[116:124]), _LARGEST_ID, "gid"),
         size=size if kind is EntryType.FILE else 0,
         mtime_ns=_mtime(records, block),
         link=_link(kind, link),
@@ -325,6 +328,13 @@ def _number(field: bytes, what: str) -> int:
     if value < 0:
         raise ImageError(f"a tar header has a negative {what}: {field!r}")
     return value
+
+
+def _bounded(number: int, largest: int, what: str) -> int:
+    """`number`, if there can be such an id or such a part of a device number."""
+    if number > largest:
+        raise ImageError(f"a tar header has an impossible {what}: {number}")
+    return number
 
 
 def _field(records: Mapping[bytes, bytes], key: bytes, field: bytes) -> int:
