@@ -101,6 +101,8 @@ class WarmedImages:
     def put_blob(self, descriptor: Descriptor, open_blob: Callable[[], BinaryIO]) -> None:
         """Bring a blob here, unless it is. Raises ImageError when it is not what it should be, and OSError."""
         if self.has(descriptor):
+            with suppress(OSError):  # it is needed now: see `remove_unneeded`
+                os.utime(self._blob(descriptor))
             return
         with replacing(self._blob(descriptor)) as file, verified(open_blob(), descriptor) as stream:
             while piece := stream.read(BUFFER):
@@ -121,6 +123,13 @@ class WarmedImages:
         }
         with replacing(self._record(reference, platform)) as file:
             file.write(json.dumps(document, indent=1).encode())
+
+    def holds(self, image: WarmedImage) -> bool:
+        """Whether all blobs of `image` are here, by their sizes: nothing but the manifest is read."""
+        try:
+            return all(os.stat(self._blob(blob)).st_size == blob.size for blob in self._blobs_of(image.manifest))
+        except OSError:
+            return False
 
     def remove_unneeded(self) -> None:
         """Remove blobs that no image here has, but for those that are just being brought. Raises OSError."""

@@ -117,7 +117,7 @@ class _Warmer:
             with self._folder.warming(reference, platform):
                 named = self._client.head_manifest(reference)
                 known = None if self._force else self._folder.find(reference, platform)
-                if known and named and known.named == named.digest:
+                if known and named and known.named == named.digest and self._folder.holds(known):
                     self._sink(Noted(message=f"{reference} is in {self._folder.folder} already"))
                     return
                 pinned = reference.with_digest(named.digest) if named else reference

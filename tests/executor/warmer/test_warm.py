@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from executor.cache.warmed import WarmedImages
 from executor.errors import AuthError, Error, InvalidFileError, NotFoundError, RegistryError, UnfitError
 from executor.events import PullFinished, Warned, discard
 from executor.image import mediatypes
+from executor.image.descriptor import Descriptor
 from executor.image.layout import index_bytes
 from executor.image.manifest import Index
 from executor.image.platform import Platform
@@ -127,6 +129,31 @@ def test_what_is_fresh_is_not_fetched_again(registry, folder):
     assert fetched(registry) == []
     warmed(folder, f"{registry.host}/base:1", force=True)
     assert fetched(registry) != []
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_what_is_missing_of_a_fresh_image_is_brought(registry, folder, tmp_path, cut):
+    warmed(folder, f"{registry.host}/base:1")
+    layer = small_image().manifest.layers[1]
+    path = Path(folder, "blobs", "sha256", layer.digest.hex)
+    path.write_bytes(b"") if cut else path.unlink()
+    fetched(registry)
+    warmed(folder, f"{registry.host}/base:1")
+    assert layer.digest in fetched(registry)
+    build_reads(folder, registry.host, tmp_path / "home")
+    assert fetched(registry) == []
+
+
+def test_a_blob_that_is_needed_again_is_as_good_as_new(folder):
+    images = WarmedImages(folder, ttl=1000.0)
+    blob = Descriptor.of("", b"blob")
+    with images.warming(Reference.parse("h.example/app:1"), PLATFORM):
+        images.put_bytes(blob, b"blob")
+        path = Path(folder, "blobs", "sha256", blob.digest.hex)
+        os.utime(path, (0, 0))
+        images.put_bytes(blob, b"blob")  # another warmer brings an image that has it, and has not noted it yet
+        images.remove_unneeded()
+    assert path.exists()
 
 
 def test_an_expired_image_is_refreshed_without_its_layers(registry, folder, tmp_path):
