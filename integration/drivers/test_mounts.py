@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -191,3 +192,30 @@ def test_the_machine_has_the_name_that_buildkit_gives_and_knows_itself(
             assert hosts[-1] == f"127.0.0.1\t{name}" or not mounts_work
         assert names(root) == []
     assert socket.gethostname() == ours
+
+
+def no_such_call(*_arguments: object) -> None:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+@pytest.mark.parametrize("kernel", ["as it is", "before 5.12"])
+@in_child
+def test_root_of_a_command_is_not_root_of_the_machine(
+    make_driver: MakeDriver, mounts_work: bool, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not mounts_work:
+        return  # its /proc is empty, and it has no /sys
+    if kernel != "as it is":
+        monkeypatch.setattr("executor.rootfs.kernel.syscalls.make_tree_read_only", no_such_call)
+    with opened(make_driver(), busybox()) as (root, _):
+        for network in (True, False):
+            mounts = [line.split() for line in seen(root, "cat /proc/self/mountinfo", network=network)]
+            options = {point: kinds.split(",") for _, _, _, _, point, kinds, *_ in mounts}
+            writable = [point for point, found in options.items() if "ro" not in found]
+            assert not [point for point in writable if f"{point}/".startswith("/sys/")]
+        assert "ro" in options["/proc/sys"]
+        for path in ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger"):
+            assert seen(root, f"(: >> {path}) 2> /dev/null || echo refused") == ["refused"]
+        for path in ("/proc/kcore", "/proc/keys", "/proc/timer_list"):
+            assert seen(root, f"[ ! -e {path} ] || cat {path}") == []
+        assert seen(root, "echo 0 > /proc/self/oom_score_adj && cat /proc/self/oom_score_adj") == ["0"]

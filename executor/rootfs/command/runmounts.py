@@ -1,9 +1,13 @@
 """What a command finds mounted in its root: what a container has, made in the command's own mount namespace.
 
     /proc                        of its own process ids; this machine's where a new one may not be mounted
-    /sys                         this machine's, read-only
+    /sys                         this machine's with all that is mounted in it (control groups), read-only
     /dev                         tmpfs with Docker's devices, pts, shm and the links to /proc/self/fd
     /etc/resolv.conf, /etc/hosts this machine's, read-only; in hosts the name of the sandbox as well
+
+Of /proc and /sys commands do not get what Docker and BuildKit keep from theirs: files by which root is root of the
+machine whatever capabilities it lacks, as /proc/sys/kernel/core_pattern. A new /proc has them even in a container
+whose own has not.
 
 Runs between fork and exec: only `os` and system calls.
 """
@@ -17,6 +21,7 @@ from typing import Literal
 
 from executor.dataclass import dataclass
 from executor.rootfs.kernel import syscalls
+from executor.rootfs.kernel.mountinfo import mounts as mounts_here
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_LINKS = {
@@ -33,6 +38,11 @@ _KEPT_FLAGS = (
     syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC | syscalls.MS_NOATIME | syscalls.MS_NODIRATIME
 )
 _ST_RELATIME = 0x1000
+_HIDDEN_IN_PROC = (
+    "acpi", "asound", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "timer_list", "timer_stats",
+)  # fmt: skip
+_READ_ONLY_IN_PROC = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+_HIDDEN_IN_SYS = ("firmware", "devices/virtual/powercap")
 _EXECUTABLE = 0o755
 
 
@@ -53,8 +63,8 @@ def mount_all(mounts: Sequence[RunMount], scripts: Mapping[str, bytes], *, own_n
     for mount in mounts:
         if mount.kind == "sys":
             _mount_sys(mount.target, own=own_network)
-            with suppress(OSError):  # where the sandbox of a container locks its flags, it is read-only already
-                make_read_only(mount.target)
+            _hide(mount.target, _HIDDEN_IN_SYS)
+            _make_tree_read_only(mount.target)
         elif mount.kind == "dev":
             _mount_dev(mount.target)
             write_scripts(mount.target, scripts)
@@ -90,6 +100,34 @@ def mount_proc(mounts: Sequence[RunMount]) -> None:
                 syscalls.mount("proc", mount.target, "proc", _SAFE)
             except PermissionError:
                 syscalls.mount("/proc", mount.target, None, syscalls.MS_BIND | syscalls.MS_REC)
+            _hide(mount.target, _HIDDEN_IN_PROC)
+            for name in _READ_ONLY_IN_PROC:
+                with suppress(OSError):  # not on this kernel
+                    place = f"{mount.target}/{name}"
+                    syscalls.mount(place, place, None, syscalls.MS_BIND | syscalls.MS_REC)
+                    _make_tree_read_only(place)
+
+
+def _hide(top: str, names: Sequence[str]) -> None:
+    """Cover what is at `names` in `top` with something empty."""
+    for name in names:
+        place = f"{top}/{name}"
+        with suppress(OSError):  # not on this kernel
+            if os.path.isdir(place):
+                syscalls.mount("tmpfs", place, "tmpfs", syscalls.MS_RDONLY | _SAFE)
+            else:
+                syscalls.mount("/dev/null", place, None, syscalls.MS_BIND)
+
+
+def _make_tree_read_only(top: str) -> None:
+    """The mount `top` and all below it. Where a container's sandbox locks their flags they are that already."""
+    try:
+        syscalls.make_tree_read_only(top)
+    except OSError:
+        for mount in mounts_here():
+            if mount.point == top or mount.point.startswith(f"{top}/"):
+                with suppress(OSError):
+                    make_read_only(mount.point)
 
 
 def make_read_only(target: str, more: int = 0) -> None:

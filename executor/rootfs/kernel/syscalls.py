@@ -50,6 +50,7 @@ _FSOPEN = 430
 _FSCONFIG = 431
 _FSMOUNT = 432
 _OPENAT2 = 437
+_MOUNT_SETATTR = 442
 _PIVOT_ROOT = {
     "x86_64": 155,
     "aarch64": 41,
@@ -64,6 +65,8 @@ _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
 
 _AT_FDCWD = -100
+_AT_RECURSIVE = 0x8000
+_MOUNT_ATTR_RDONLY = 0x1
 _FSOPEN_CLOEXEC = 1
 _FSMOUNT_CLOEXEC = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
@@ -112,6 +115,13 @@ def mount(source: str, target: str, kind: str | None, flags: int = 0, options: s
 def unmount(target: str, flags: int = 0) -> None:
     """umount2(2); never follows a symbolic link."""
     _check(_libc.umount2(_encode(target), ctypes.c_int(flags | UMOUNT_NOFOLLOW)), target)
+
+
+def make_tree_read_only(top: str) -> None:
+    """mount_setattr(2): the mount `top` and all that are below it become read-only. ENOSYS before Linux 5.12."""
+    attributes = struct.pack("QQQQ", _MOUNT_ATTR_RDONLY, 0, 0, 0)
+    place = (ctypes.c_int(_AT_FDCWD), _encode(top), ctypes.c_uint(_AT_RECURSIVE))
+    _syscall(_MOUNT_SETATTR, *place, attributes, ctypes.c_size_t(len(attributes)), path=top)
 
 
 def open_file_system(kind: str) -> int:
