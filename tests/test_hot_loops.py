@@ -99,6 +99,12 @@ def pack_upper(folder, size):
     return lambda: write_layer(members(diff.grouped(), Packer(None)), hashlib.sha256().update)
 
 
+def pack_scanned(folder, size):
+    """From a tree of which all is new to the archive."""
+    diff = ScanDiff(tree_of(folder, size), Baseline(index=Index()))
+    return lambda: write_layer(members(diff.grouped(), Packer(None)), hashlib.sha256().update)
+
+
 def _unpacking(unpack):
     def prepare(folder, size):
         folder.mkdir()
@@ -205,6 +211,7 @@ LOOPS = {
     "walk of an upper directory": (walk_upper, 28),
     "layer archive": (write_tar, 28.1),
     "upper directory to archive": (pack_upper, 18.6),
+    "new directory to archive": (pack_scanned, 19.7),
     "unpacking for overlay": (_unpacking(unpack_overlay_layer), 47.5),
     "unpacking onto a tree": (_unpacking(apply_layer), 49.5),
     "copy of a tree": (copy, 26.5),

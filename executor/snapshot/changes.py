@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from executor.dataclass import dataclass
@@ -36,12 +36,28 @@ class Siblings:
     squash: bool = False
 
 
+MOST_SIBLINGS = 128
+"""So many are given at once at most, for whoever reads them holds them in memory."""
+
+
 class Changes(Protocol):
     """What a step changed, in layer order: parents before children, names sorted bytewise within a directory,
     whiteouts of a directory before its other entries, a hardlink after the file it names.
 
-    Empty when nothing changed. May be iterated once, before the root changes again.
+    Empty when nothing changed. May be asked for once, in one of the two ways, before the root changes again.
     """
 
     def __iter__(self) -> Iterator[Change]:
         """Yield every change."""
+
+    def grouped(self) -> Iterator[Change | Siblings]:
+        """The same changes, most files as `Siblings`."""
+
+
+def singly(found: Iterable[Change | Siblings]) -> Iterator[Change]:
+    """Every change by itself. Raises OSError for what cannot be looked at."""
+    for each in found:
+        if isinstance(each, Change):
+            yield each
+        else:
+            yield from filter(None, map(each.change, each.names))

@@ -28,6 +28,7 @@ _PAUSE = 0.0005
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TYPE = 0o170000
 _PACKED = struct.Struct("=qqqQIIII")
+_KIND = struct.Struct("=32xI8xI")  # of what is packed: mode and links
 
 
 class Facts(NamedTuple):
@@ -85,6 +86,10 @@ class Listing(NamedTuple):
     def all_facts(self) -> Iterator[Facts]:
         """The facts, in the order of the names."""
         return map(_facts, _PACKED.iter_unpack(self.facts))
+
+    def kinds(self) -> Iterator[tuple[int, int]]:
+        """Of each name the mode, and how many names the inode has."""
+        return _KIND.iter_unpack(self.facts)
 
     def facts_at(self, place: int) -> Facts:
         """The facts of the name at `place`."""

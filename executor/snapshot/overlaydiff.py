@@ -13,19 +13,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import TypeAlias
 
 from executor.dataclass import dataclass, replace
 from executor.image.layer import OPAQUE_WHITEOUT, WHITEOUT_PREFIX, EntryType, LayerEntry
-from executor.snapshot.changes import Change, Siblings
+from executor.snapshot.changes import MOST_SIBLINGS, Change, Siblings, singly
 from executor.snapshot.entries import describe, same_content
 from executor.snapshot.ignore import IgnoredPaths
 
 _BY_NAME = attrgetter("name")
-_MOST_SIBLINGS = 128
 _Listed: TypeAlias = "os.DirEntry[bytes] | list[bytes]"
 """What a directory has: an entry, or the names of files that follow each other."""
 
@@ -57,8 +56,7 @@ class OverlayDiff:
 
     `root` is the root directory's entry before the changes. A walk fills `surplus` with the names of what lies in
     the upper directory but is as below (with all below them), and makes `complete` False when it leaves out
-    something that is not: an ignored path or a socket. `finished` tells that a walk came to its end, `empty` then
-    that nothing changed.
+    something that is not: an ignored path or a socket. `finished` tells that a walk came to its end.
     """
 
     def __init__(
@@ -72,20 +70,12 @@ class OverlayDiff:
         self.surplus: list[str] = []
         self.complete = True
         self.finished = False
-        self.empty = True
 
     def __iter__(self) -> Iterator[Change]:
-        for found in self.grouped():
-            if isinstance(found, Change):
-                changes: Iterable[Change | None] = (found,)
-            else:
-                changes = map(found.change, found.names)
-            for change in filter(None, changes):
-                self.empty = False
-                yield change
+        return singly(self.grouped())
 
     def grouped(self) -> Iterator[Change | Siblings]:
-        """The same changes, most files as `Siblings`. `empty` is not kept."""
+        """The same changes, most files as `Siblings`."""
         yield from self._walk()
         self.finished = True
 
@@ -129,7 +119,7 @@ class OverlayDiff:
                 (gone if _is_gone(entry) else rest).append(entry)
             elif self._ignore and _child(name, os.fsdecode(entry.name)) in self._ignore:
                 self.complete = False
-            elif row and len(row) < _MOST_SIBLINGS:
+            elif row and len(row) < MOST_SIBLINGS:
                 row.append(entry.name)
             else:
                 row = [entry.name]

@@ -14,19 +14,20 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 from executor.dataclass import dataclass, field, replace
 from executor.image.layer import WHITEOUT_PREFIX, EntryType, LayerEntry
-from executor.snapshot.changes import Change
+from executor.snapshot.changes import MOST_SIBLINGS, Change, Siblings, singly
 from executor.snapshot.entries import describe, same_content, xattrs_of
 from executor.snapshot.ignore import IgnoredPaths
 from executor.snapshot.index import (
     NOTHING,
     Facts,
     Index,
+    Listing,
     changed_folders,
     join,
     paired,
@@ -37,6 +38,8 @@ from executor.snapshot.written import Writing, Written
 Mode = Literal["full", "redo", "time"]
 
 _FOLDERS_IN_HAND = 32  # of which the names that were written are at hand
+_Listed: TypeAlias = "tuple[str, Facts | None, Facts | None] | list[str]"
+"""What a directory has: an entry, or the names of new files that follow each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +82,18 @@ class ScanDiff:
         self.after: Baseline | None = None
 
     def __iter__(self) -> Iterator[Change]:
+        return singly(self.grouped())
+
+    def grouped(self) -> Iterator[Change | Siblings]:
+        """The same changes, the files of new directories as `Siblings`."""
         index = take_index(self._root, self._ignore, self._before.index)
         writing, attributes = Writing(self._before.written), dict(self._before.attributes)
         links: dict[int, str] = {}
-        for name, facts in _Walk(self._before.index, index, self._is_changed, writing):
+        for found in _Walk(self._before.index, index, self._is_changed, writing):
+            if isinstance(found, _Row):
+                yield self._siblings(found)
+                continue
+            name, facts = found
             if facts is None:
                 folder, _, base = name.rpartition("/")
                 yield Change(
@@ -106,6 +117,16 @@ class ScanDiff:
     def is_empty(self) -> bool:
         """True when nothing changed."""
         return next(iter(self), None) is None
+
+    def _siblings(self, row: _Row) -> Siblings:
+        folder = os.fsencode(row.folder)
+        path = os.path.join(os.fsencode(self._root), folder)
+        names = os.fsencode("/".join(row.names)).split(b"/")
+        return Siblings(path, folder and folder + b"/", names, partial(self._file_at, row.folder), self._squash)
+
+    def _file_at(self, folder: str, name: bytes) -> Change | None:
+        entry = self._describe(join(folder, os.fsdecode(name)))
+        return Change(entry, self._path(entry.name)) if entry else None
 
     def _change(self, entry: LayerEntry, facts: Facts, links: dict[int, str]) -> Change:
         if facts.links > 1 and entry.type is not EntryType.DIRECTORY:
@@ -163,6 +184,13 @@ class ScanDiff:
         return os.path.join(self._root, name)
 
 
+class _Row(NamedTuple):
+    """New files with one name each that follow each other in the directory `folder`."""
+
+    folder: str
+    names: list[str]
+
+
 class _Open:
     """A directory being walked, held in a list, so that depth costs no stack.
 
@@ -172,9 +200,7 @@ class _Open:
 
     __slots__ = ("entries", "name", "owed", "written")
 
-    def __init__(
-        self, name: str, entries: Iterator[tuple[str, Facts | None, Facts | None]], owed: Facts | None
-    ) -> None:
+    def __init__(self, name: str, entries: Iterator[_Listed], owed: Facts | None) -> None:
         self.name = name
         self.entries = entries
         self.owed = owed
@@ -183,7 +209,7 @@ class _Open:
 
 class _Walk:
     """The names of a layer with their facts, None for what is gone: parents first, names sorted bytewise within a
-    directory, its deletions before its other entries.
+    directory, its deletions before its other entries. Files of a new directory come in rows.
 
     Only directories in which anything is other than it was are looked into. `is_changed` is asked about each entry
     whose facts are, and `writing` told of what is given.
@@ -203,7 +229,7 @@ class _Walk:
         self._changed_inodes = self._find_changed_inodes()
         self._ways = self._find_ways()
 
-    def __iter__(self) -> Iterator[tuple[str, Facts | None]]:
+    def __iter__(self) -> Iterator[tuple[str, Facts | None] | _Row]:
         before, now = self._before.top, self._now.top
         if now and before != now and self._is_changed("", before, now):
             yield "", now
@@ -213,6 +239,11 @@ class _Walk:
             entry = next(here.entries, None)
             if entry is None:
                 self._leave(waiting.pop())
+                continue
+            if isinstance(entry, list):
+                yield from _owed(waiting)
+                here.written += entry
+                yield _Row(here.name, entry)
                 continue
             name, old, new = entry
             path = join(here.name, name)
@@ -228,7 +259,7 @@ class _Walk:
 
     def _opened(self, name: str, owed: Facts | None) -> _Open:
         before, now = self._before.listings.get(name, NOTHING), self._now.listings[name]
-        return _Open(name, paired(before, now), owed)
+        return _Open(name, paired(before, now) if before.names else _all_new(now), owed)
 
     def _leave(self, here: _Open) -> None:
         self._writing.add_names(here.name, here.written, self._now.listings[here.name].names)
@@ -266,6 +297,24 @@ class _Walk:
                 found.add(way)
                 way = way.rpartition("/")[0]
         return frozenset(found)
+
+
+def _all_new(listing: Listing) -> Iterator[_Listed]:
+    """What is in a directory that was empty, or was not there."""
+    row: list[str] = []
+    for place, (name, (mode, links)) in enumerate(zip(listing.split(), listing.kinds(), strict=True)):
+        if stat.S_ISREG(mode) and links == 1:
+            row.append(name)
+            if len(row) == MOST_SIBLINGS:
+                yield row
+                row = []
+            continue
+        if row:
+            yield row
+            row = []
+        yield name, None, listing.facts_at(place)
+    if row:
+        yield row
 
 
 def _owed(waiting: list[_Open]) -> Iterator[tuple[str, Facts]]:

@@ -161,7 +161,7 @@ def edited(
             if aside:
                 kept.append(aside)
             else:
-                layer = layers.of_changes(changes) if changes else None
+                layer = layers.of_changes(root.changes().grouped()) if changes else None
                 root.commit(layer)
                 made += [layer] if layer else []
             assert list(root.changes()) == [], "changes right after a commit"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 
 from executor.build.layers.laterlayers import LaterLayers, done
 from executor.build.layers.layerwriter import LayerWriter, OnLarge, nobody
@@ -17,7 +17,7 @@ from executor.errors import Location, StepError
 from executor.events import LayerWritten, Sink
 from executor.image.layer import Layer
 from executor.rootfs.base import RootFs, SetAside
-from executor.snapshot.changes import Change, Siblings
+from executor.snapshot.changes import Change, Siblings, singly
 
 _FEW = 64
 _LITTLE = 1 << 20
@@ -77,8 +77,8 @@ class StageLayers:
 
     def snapshot(self, root: RootFs, position: int) -> Snapshot:
         """Commit `root`, and see that what the step at `position` changed becomes a layer."""
-        changes = iter(root.changes())
-        first = list(islice(changes, _FEW))
+        changes = root.changes().grouped()
+        first = _first(changes)
         small = len(first) < _FEW and sum(change.entry.size for change in first) < _LITTLE
         made = None if small else root.set_aside(partial(self._write_later, position))
         if made is None:
@@ -89,7 +89,7 @@ class StageLayers:
 
     def whole(self, root: RootFs) -> Layer | None:
         """Commit `root`; all that the stage changed as one layer."""
-        layer = self._write(root.changes(), 0)
+        layer = self._write(root.changes().grouped(), 0)
         root.commit(layer)
         return layer
 
@@ -130,3 +130,13 @@ class StageLayers:
             )
             self.on_layer(layer)
         return layer
+
+
+def _first(changes: Iterator[Change | Siblings]) -> list[Change]:
+    """The first _FEW of `changes`, or some more, taken from it; all where there are not so many."""
+    first: list[Change] = []
+    for found in changes:
+        first += singly([found])
+        if len(first) >= _FEW:
+            break
+    return first

@@ -192,9 +192,11 @@ class OverlayRoot:
 
     def commit(self, layer: Layer | None) -> None:
         """See `RootFs.commit`. The upper directory becomes a lower one, the store's if it is all in `layer`."""
-        diff = self._walked(anew=layer is None)
-        if diff.empty:
-            return
+        diff = self._diff if layer else None
+        if diff is None or not diff.finished:
+            diff = self.changes()
+            if not sum(1 for _ in diff):
+                return
         root = _describe_root(self._path, squash=self._driver.squash)
         self._unmount()
         self._stack(self._keep(layer, diff, describes_root=_differs(root, self._root)), root)
@@ -233,15 +235,6 @@ class OverlayRoot:
     @property
     def _upper(self) -> str:
         return os.path.join(self._scratch, str(self._generation))
-
-    def _walked(self, *, anew: bool) -> OverlayDiff:
-        """A diff walked to its end: the one that `changes` gave for the layer, or a new one."""
-        diff = self._diff
-        if diff is None or not diff.finished or anew:
-            diff = self.changes()
-            for _ in diff:
-                pass
-        return diff
 
     def _diff_of(self, upper: str) -> OverlayDiff:
         lowers = [lower.path for lower in self._lowers]

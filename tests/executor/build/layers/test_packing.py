@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterable
@@ -20,7 +21,9 @@ from executor.image.tar import write_layer
 from executor.image.tarread import read_entries
 from executor.snapshot.changes import Change, Siblings
 from executor.snapshot.ignore import IgnoredPaths
+from executor.snapshot.index import Index, take_index
 from executor.snapshot.overlaydiff import Overlay, OverlayDiff
+from executor.snapshot.scan import Baseline, ScanDiff
 from tests.support.packed import members
 
 NAMES = [
@@ -123,9 +126,52 @@ def test_the_archive_is_the_same(
         assert grouped.finished
 
 
+@given(before=TREES, added=TREES, squash=st.booleans(), latest=st.sampled_from([None, 6]))
+def test_the_archive_of_a_scan_is_the_same(
+    before: dict[bytes, str], added: dict[bytes, str], squash: bool, latest: int | None
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = os.fsencode(folder)
+        make(root, {name: kind for name, kind in before.items() if kind != "gone"})
+        baseline = Baseline(index=take_index(folder, IgnoredPaths()))
+        make(root, {name: kind for name, kind in added.items() if kind != "gone"})
+
+        plain, grouped = (ScanDiff(folder, baseline, squash=squash) for _ in range(2))
+        assert archive(grouped.grouped(), latest) == archive(plain, latest)
+        assert grouped.after
+        assert plain.after
+        assert grouped.after.written == plain.after.written
+        assert grouped.after.attributes == plain.after.attributes
+        assert grouped.after.index == plain.after.index
+
+
+def test_only_files_of_new_directories_are_siblings_in_a_scan(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "first").write_text("x")
+    shutil.rmtree(new)
+    baseline = Baseline(index=take_index(str(tmp_path), IgnoredPaths()))
+    new.mkdir()
+    for folder in (old, new):
+        for name in ("a", "b", "d", "e"):
+            (folder / name).write_text("y")
+        (folder / "c").symlink_to("a")
+    (new / "f").write_text("z")
+    os.link(new / "f", new / "g")
+    found = list(ScanDiff(str(tmp_path), baseline).grouped())
+    assert [each.names for each in found if isinstance(each, Siblings)] == [[b"a", b"b"], [b"d", b"e"]]
+    singles = ["new", "new/c", "new/f", "new/g", "old", "old/a", "old/b", "old/c", "old/d", "old/e"]
+    assert [each.entry.name for each in found if isinstance(each, Change)] == singles
+
+
 def diff_of(upper: Path) -> OverlayDiff:
     root = LayerEntry(name="", type=EntryType.DIRECTORY, mode=0o755)
     return OverlayDiff(Overlay(upper=str(upper), lowers=[], namespace="user"), root)
+
+
+def scan_of(root: Path) -> ScanDiff:
+    return ScanDiff(str(root), Baseline(index=Index()))
 
 
 def test_plain_files_are_packed_and_others_are_not(tmp_path: Path) -> None:
@@ -138,10 +184,13 @@ def test_plain_files_are_packed_and_others_are_not(tmp_path: Path) -> None:
     assert packed[1] == 2
 
 
-def test_the_files_of_one_directory_come_in_rows_of_bounded_length(tmp_path: Path) -> None:
+@pytest.mark.parametrize("diff", [diff_of, scan_of])
+def test_the_files_of_one_directory_come_in_rows_of_bounded_length(
+    diff: Callable[[Path], OverlayDiff | ScanDiff], tmp_path: Path
+) -> None:
     for number in range(300):
         (tmp_path / f"{number:03}").write_text("x")
-    rows = [found for found in diff_of(tmp_path).grouped() if isinstance(found, Siblings)]
+    rows = [found for found in diff(tmp_path).grouped() if isinstance(found, Siblings)]
     assert [len(row.names) for row in rows] == [128, 128, 44]
 
 

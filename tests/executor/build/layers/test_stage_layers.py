@@ -1,5 +1,6 @@
 """Layers of a stage: small ones at once, large ones while it goes on, in order and with their faults told."""
 
+import os
 import threading
 from dataclasses import replace
 
@@ -11,9 +12,9 @@ from executor.build.layers.layerwriter import LayerWriter
 from executor.build.layers.stagelayers import StageLayers
 from executor.errors import StepError
 from executor.events import LayerWritten
-from executor.image.layer import EntryType, LayerEntry
 from executor.rootfs.base import AbandonedError
-from executor.snapshot.changes import Change
+from executor.snapshot.changes import Change, Siblings
+from executor.snapshot.entries import describe
 from executor.store import Store
 
 HELD = 10.0  # seconds; what is held up waits no longer for a test that fails
@@ -29,7 +30,7 @@ class Root:
         self.became = []
 
     def changes(self):
-        return iter(self.pending)
+        return Pending(self.pending)
 
     def commit(self, layer):
         self.committed.append(layer)
@@ -41,6 +42,11 @@ class Root:
         aside = Aside(self, self.pending)
         self.pending = []
         return begin(aside)
+
+
+class Pending:
+    def __init__(self, changes):
+        self.grouped = lambda: iter(changes)
 
 
 class Aside:
@@ -57,8 +63,16 @@ def files(folder, count, size=10):
     for number in range(count):
         path = folder / f"{size}-{number:04}"
         path.write_bytes(b"x" * size)
-        changes.append(Change(LayerEntry(name=path.name, type=EntryType.FILE, mode=0o644, size=size), str(path)))
+        changes.append(Change(describe(str(path), path.name, path.lstat()), str(path)))
     return changes
+
+
+def siblings(changes):
+    """The same in rows of ten."""
+    path = os.path.dirname(changes[0].content).encode()
+    known = {change.entry.name.encode(): change for change in changes}
+    names = list(known)
+    return [Siblings(path, b"", names[at : at + 10], known.get) for at in range(0, len(names), 10)]
 
 
 @pytest.fixture
@@ -147,6 +161,27 @@ def test_it_is_the_layer_that_is_made_at_once_where_nothing_can_be_set_aside(giv
         made.append(given.layers.snapshot(root, 1))
     assert [snapshot.meanwhile for snapshot in made] == [True, False]
     assert made[0].layer.result() == made[1].layer.result()
+
+
+@pytest.mark.parametrize("count", [3, 100])
+def test_files_in_rows_make_the_same_layer(given, count):
+    changes = files(given.folder, count)
+    made = []
+    for pending in (changes, siblings(changes)):
+        root = Root(lasting=False)
+        root.pending = pending
+        made.append(given.layers.snapshot(root, 1).layer.result())
+        root.pending = pending
+        made.append(given.layers.whole(root))
+    assert made[0]
+    assert made == [made[0]] * 4
+
+
+@pytest.mark.parametrize(("count", "size", "meanwhile"), [(20, 10, False), (64, 10, True), (2, 600_000, True)])
+def test_files_in_rows_are_as_large_as_by_themselves(given, count, size, meanwhile):
+    root = Root()
+    root.pending = siblings(files(given.folder, count, size))
+    assert given.layers.snapshot(root, 1).meanwhile == meanwhile
 
 
 def test_what_keeps_a_layer_from_being_written_is_raised_later(given):
