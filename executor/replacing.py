@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from typing import BinaryIO
+
+_UNFINISHED = re.compile(r"\.\d+-[0-9a-f]{8}")
+"""What follows the name of a file that is being written: the process, and something that is chance."""
 
 
 @contextlib.contextmanager
@@ -20,6 +24,17 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def remove_unfinished(folder: str, names: Collection[str]) -> None:
+    """Remove what processes left that were killed while they wrote files of `names` in `folder`.
+
+    To be called while no other process can be writing them. Raises OSError.
+    """
+    for name in os.listdir(folder):
+        whole, dot, end = name.rpartition(".")
+        if whole in names and _UNFINISHED.fullmatch(dot + end):
+            os.unlink(os.path.join(folder, name))
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:

@@ -120,6 +120,15 @@ def test_everything_is_killed(
     assert "as it was again" not in build_again(container, base_host)
 
 
+def test_everything_was_killed_while_it_wrote_a_record(container: Container, before: Seen, base_host: str) -> None:
+    begun_record = "/kaniko/takeover/journal.json.71-0123abcd"
+    done = container.run("/busybox/touch", begun_record)
+    assert done.status == 0, done.output
+    build_again(container, base_host)
+    assert container.run("/busybox/test", "-e", begun_record).status == 1
+    assert differences(look_at(container), before) == {}
+
+
 def test_the_worker_of_a_list_is_killed(container: Container, before: Seen, base_host: str) -> None:
     write(
         container,

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from executor.dataclass import dataclass, field
 from executor.errors import UnfitError
 from executor.ownroot import FOLDER, LOCK
+from executor.replacing import remove_unfinished
 from executor.rootfs.chroot.record import RECORD
 from executor.rootfs.command.strays import strays
 from executor.rootfs.inplace import guard
@@ -24,6 +25,7 @@ from executor.rootfs.inplace.takeover import Takeover
 from executor.snapshot.index import Facts
 
 _RECORDS = ("journal.json", "dev.json", "files.json", "own.json", "others.json")
+"""Written by who has `/`, and gone when it has been brought back."""
 _TURN_BYTES = 16
 _PATIENCE = 10.0
 """Seconds for a killed process to be gone; one that waits for a disk takes that long."""
@@ -92,6 +94,7 @@ class WayBack:
         self.files.take_back()
         self.repair()
         self.others.discard_changed()
+        remove_unfinished(FOLDER, _RECORDS)
 
     def undo_alone(self, turn: bytes, journal: bytes) -> bool:
         """`undo` for the process that had its `turn`, which told of its `journal`, unless others are at it.
@@ -170,7 +173,11 @@ def _take_turn(descriptor: int) -> bytes:
 
 
 def _is_unfinished() -> bool:
-    return any(os.path.exists(f"{FOLDER}/{name}") for name in _RECORDS)
+    """Whether a record is there, or the beginning of one."""
+    try:
+        return any(name.startswith(_RECORDS) for name in os.listdir(FOLDER))
+    except FileNotFoundError:
+        return False
 
 
 def _undo() -> bool:
