@@ -136,7 +136,7 @@ def _run(**values: Any) -> None:
             return
         size = parse_size(values["store_size"]) if values["store_size"] else None
         gc.disable()  # modules are no garbage, and there are many
-        from executor.build.engine import build
+        from executor.build.build import build
         from executor.build.storekeeping import trim_store
         from executor.store import default_home
 

@@ -114,7 +114,7 @@ def test_commands_import_nothing_slow(module):
     loaded = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT, env={**os.environ}
     ).stdout.split()
-    assert {"requests", "jsonschema", "yaml", "tenacity", "zstandard", "executor.build.engine"} & set(
+    assert {"requests", "jsonschema", "yaml", "tenacity", "zstandard", "executor.build.build"} & set(
         loaded
     ) == set()
 

@@ -1,13 +1,11 @@
-"""Build one image: resolve bases, build the stages that the target needs, assemble the image, hand it out.
+"""One build under way: resolve bases, build the stages that the target needs, assemble the image, hand it out.
 
-`build` is the whole of it; `Engine` holds what the stages share while it goes on.
+`build.py` opens what it needs and closes it again.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -15,7 +13,6 @@ from typing import TYPE_CHECKING
 from executor.build.bases.bases import BaseImages
 from executor.build.bases.imageplaces import resolve_images
 from executor.build.bases.layersource import LayerSource
-from executor.build.bases.warmedbases import open_warmed
 from executor.build.copying.copysource import SourceTree
 from executor.build.layers.layerwriter import LayerWriter, OnLarge, nobody
 from executor.build.layers.stagelayers import StageLayers
@@ -27,14 +24,13 @@ from executor.build.output.images import (
     check_bases,
     check_outputs,
     combine,
-    result_of,
     store_image,
 )
 from executor.build.output.outputs import Outputs
-from executor.build.plan.buildargs import EPOCH, is_set, latest_time, settled
+from executor.build.plan.buildargs import latest_time
 from executor.build.plan.buildplan import Base, ContextBase, ImageBase, StageBase, StagePlan, source_name
 from executor.build.plan.contexttrees import ContextTrees
-from executor.build.plan.frontend import Frontend, read_frontend
+from executor.build.plan.frontend import Frontend
 from executor.build.plan.namedcontexts import NamedContexts
 from executor.build.plan.planner import PlanRequest, plan_build, plan_stage
 from executor.build.stages.roots import Roots
@@ -42,28 +38,21 @@ from executor.build.stages.sidebyside import GiveUp, is_chain, run_side_by_side
 from executor.build.stages.stage import Stage, StageRun
 from executor.build.stages.starting import start_of, triggered_for_several
 from executor.build.state.clock import Clock
-from executor.build.state.stagestate import StageState
 from executor.build.steps.dispatch import execute
-from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.build.supplies.mountsupplies import ContextCopies, MountSupplies
 from executor.build.supplies.secrets import Secrets
 from executor.build.supplies.sshagent import Agents
-from executor.context.base import ContextTree, open_context
-from executor.context.http import download
+from executor.context.base import ContextTree
 from executor.dataclass import dataclass, replace
-from executor.dockerfile.instructions import Add, Copy, Dockerfile, Mount, Onbuild
-from executor.dockerfile.marking import quoting
+from executor.dockerfile.instructions import Add, Copy, Mount, Onbuild
 from executor.errors import ImageError, PushError, RegistryError
-from executor.events import BuildStarted, BuildSucceeded, Sink, StageStarted
+from executor.events import Sink, StageStarted
 from executor.image.annotations import parse_annotations
 from executor.image.layer import Layer
 from executor.image.platform import Platform
-from executor.registry.client import RegistryClient
-from executor.registry.credentials import Keychain
 from executor.rootfs.base import RootFs
-from executor.rootfs.kernel.namespaces import enter_mount_namespace
-from executor.spec import BuildResult, BuildSpec, StepRecord
-from executor.store import Store, default_home
+from executor.spec import BuildSpec, StepRecord
+from executor.store import Store
 
 if TYPE_CHECKING:  # a build without a layer cache does without these
     from executor.build.lookahead.buildcache import BuildCache
@@ -72,109 +61,9 @@ if TYPE_CHECKING:  # a build without a layer cache does without these
     from executor.build.stages.stepkeys import FileStep
 
 
-def build(spec: BuildSpec, sink: Sink) -> BuildResult:
-    """Build the image that `spec` asks for, and push and write it where it says.
-
-    Call it while the process has one thread: it may enter a mount namespace of its own. Raises executor.errors
-    classes, and OSError for what `errors.machine_faults_explained` explains; leaves no process, mount or working
-    file behind.
-    """
-    started = time.monotonic()
-    home = spec.rootfs.home or default_home()  # before a user namespace makes everybody look like root
-    enter_mount_namespace()
-    sink(BuildStarted(name=spec.name, dockerfile=spec.dockerfile, context=spec.context))
-    stop = StopFlag()
-    with stopping_on_signals(stop), Store.open(home) as store, opened(spec, sink, store, stop) as engine:
-        image, pushed = engine.run()
-        result = replace(
-            result_of(image, engine.spec),
-            driver=engine.driver_name,
-            seconds=round(time.monotonic() - started, 3),
-            pushed=pushed,
-            steps=tuple(engine.records),
-        )
-    sink(BuildSucceeded(result=result.to_json()))
-    return result
-
-
-@contextmanager
-def opened(spec: BuildSpec, sink: Sink, store: Store, stop: StopFlag) -> Iterator[Engine]:
-    """The build of `spec`, its context and Dockerfile read, before anything is done. Raises as `build` does."""
-    context = open_context(
-        spec.context,
-        sub_path=spec.context_sub_path,
-        scratch=lambda: store.scratch("context"),
-        sink=sink,
-        keep_git_dir=is_set(spec.build_args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR"),
-        commit_times=bool(spec.build_args.get(EPOCH)),
-    )
-    folder = context.path
-    frontend = read_frontend(spec, folder, lambda url: download(url, store.scratch("dockerfile"), sink).path)
-    times = EpochTimes(spec, frontend.dockerfile, context.made, lambda: store.scratch("epoch"), sink)
-    spec = settled(spec, frontend.dockerfile, times.of)
-    with quoting(frontend.dockerfile), _engine(spec, sink, store, frontend, stop) as engine:
-        yield engine
-
-
-@contextmanager
-def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend, stop: StopFlag) -> Iterator[Engine]:
-    keychain = Keychain.from_environment(automatic=spec.registry.automatic_logins)
-    pull_client = RegistryClient(spec.registry, keychain, sink, "pull")
-    warmed = open_warmed(spec, keychain, sink)
-    bases = BaseImages(store, pull_client, spec.local_images, sink, warmed=warmed)
-    layers = LayerSource(store.blobs, pull_client, stop, sink, warmed=warmed)
-    push_client = RegistryClient(spec.registry, keychain, sink, "push", retry=spec.output.push_retry)
-    outputs = Outputs(spec, store, layers, push_client, sink)
-    with ExitStack() as stack:
-        stack.callback(pull_client.close)
-        stack.callback(bases.close)
-        stack.callback(outputs.close)
-        cache: BuildCache | None = None
-        if spec.cache.enabled:
-            from executor.build.lookahead.buildcache import open_cache
-
-            cache = stack.enter_context(open_cache(spec, keychain, store, layers, sink, outputs.holder))
-        engine = Engine(spec, sink, frontend, _Supplies(store, bases, layers, outputs, cache))
-        stack.callback(engine.close)
-        yield engine
-
-
 @dataclass(frozen=True, slots=True)
-class EpochTimes:
-    """What SOURCE_DATE_EPOCH means where it is no number; `made` is when the context was, if that is known."""
-
-    spec: BuildSpec
-    dockerfile: Dockerfile
-    made: int | None
-    scratch: Callable[[], str]
-    sink: Sink
-
-    def of(self, name: str) -> int | None:
-        """When the source that `name` stands for was made, in seconds; None when nothing tells.
-
-        Raises UsageError or InvalidFileError when it stands for none, ContextError when that cannot be had.
-        """
-        if name == "context":
-            return self.made
-        from executor.build.plan.epochsource import epoch_source
-        from executor.context.times import time_made
-
-        contexts = NamedContexts.of(self.spec.build_contexts)
-        url = epoch_source(name, self.dockerfile, self.spec.build_args, contexts)
-        return time_made(url, self.scratch, self.sink) if url else None
-
-
-@dataclass(slots=True)
-class _Built:
-    """A stage that is done, or an image that is copied from: its state, and its root once somebody reads it."""
-
-    state: StageState
-    run: StageRun
-
-
-@dataclass(frozen=True, slots=True)
-class _Supplies:
-    """What a build draws on and hands to."""
+class Resources:
+    """What a build draws on and hands to; who opens it closes it."""
 
     store: Store
     bases: BaseImages
@@ -186,32 +75,32 @@ class _Supplies:
 class Engine:
     """One build under way; see `Surroundings` in stage.py for what the stages ask of it."""
 
-    def __init__(self, spec: BuildSpec, sink: Sink, frontend: Frontend, supplies: _Supplies) -> None:
+    def __init__(self, spec: BuildSpec, sink: Sink, frontend: Frontend, resources: Resources) -> None:
         epoch = latest_time(spec)
         self.spec = spec
         self.sink = sink
         self.clock = Clock(epoch)
-        self.writer = LayerWriter(supplies.store.blobs, spec.layers, reproducible=spec.reproducible, epoch=epoch)
+        self.writer = LayerWriter(resources.store.blobs, spec.layers, reproducible=spec.reproducible, epoch=epoch)
         self.records: list[StepRecord] = []
         self.mount_supplies = MountSupplies(
             secrets=Secrets(spec.secrets),
             agents=Agents(spec.ssh),
-            caches=supplies.store.caches,
-            contexts=ContextCopies(supplies.store.scratch),
+            caches=resources.store.caches,
+            contexts=ContextCopies(resources.store.scratch),
         )
         self._frontend = frontend
-        self._supplies = supplies
+        self._resources = resources
         self._give_up: GiveUp | None = None
-        self._lock = threading.RLock()
-        self._roots = Roots(supplies.store, supplies.bases, supplies.layers, spec, sink)
+        self._roots = Roots(resources.store, resources.bases, resources.layers, spec, sink)
         self._runs: list[StageRun] = []
-        self._built: dict[int, _Built] = {}
+        self._built: dict[int, StageRun] = {}
+        """The stages that are done, by number."""
         self._platforms = tuple(dict.fromkeys(map(Platform.parse, spec.platforms)))
         self._annotations = parse_annotations(spec.annotations)
         platforms = self._platforms or (Platform.host(),)
         check_outputs(spec, self._annotations, platforms)
         contexts = NamedContexts.of(spec.build_contexts)
-        self._trees = ContextTrees(contexts.values, lambda: supplies.store.scratch("context"), sink)
+        self._trees = ContextTrees(contexts.values, lambda: resources.store.scratch("context"), sink)
         self._request = PlanRequest(
             target=spec.target, build_args=spec.build_args, platforms=platforms, contexts=contexts
         )
@@ -238,26 +127,26 @@ class Engine:
 
         When a cached layer proves damaged, all begins again without it: a cache must not fail a build.
         """
-        permitted = self._supplies.outputs.check_permissions()
+        permitted = self._resources.outputs.check_permissions()
         self.prepare()
         while True:
             try:
                 image = self._image(permitted.result)
-                return image, self._supplies.outputs.deliver(image)
+                return image, self._resources.outputs.deliver(image)
             except (ImageError, RegistryError, PushError) as error:
                 refused = error is permitted.exception()
-                if refused or not (self._supplies.cache and self._supplies.cache.gives_up_layers(error)):
+                if refused or not (self._resources.cache and self._resources.cache.gives_up_layers(error)):
                     raise
                 self._start_over()
 
     @property
     def cache(self) -> BuildCache | None:
         """The layer cache, if there is one."""
-        return self._supplies.cache
+        return self._resources.cache
 
     def prepare(self) -> KeyWalk | None:
         """Resolve the bases, warn, find all keys and begin to look them up; None where nobody wants keys."""
-        bases, cache = self._supplies.bases, self._supplies.cache
+        bases, cache = self._resources.bases, self._resources.cache
         bases.prefetch(self.plan.images())
         resolve_images(self.plan, bases)
         check_bases(self.plan, bases, self.spec)
@@ -276,7 +165,7 @@ class Engine:
 
     def _keep_triggers_apart(self) -> None:
         """Plan anew when a stage that serves several platforms turns out to begin with ONBUILD triggers."""
-        if apart := triggered_for_several(self.plan, self._supplies.bases):
+        if apart := triggered_for_several(self.plan, self._resources.bases):
             self.plan = plan_build(self._frontend.dockerfile, replace(self._request, apart=apart))
 
     def _image(self, await_permission: Callable[[], None]) -> BuiltImage:
@@ -284,10 +173,10 @@ class Engine:
 
         No step is carried out before it is known that the image may be pushed; bases are unpacked meanwhile.
         """
-        with self._unpacking_bases(), self._supplies.layers.wanted():
+        with self._unpacking_bases(), self._resources.layers.wanted():
             await_permission()
             self._build_stages()
-        store = self._supplies.store
+        store = self._resources.store
         images = [
             assemble(self._built[target.number].state, self.spec, platform, self._annotations, self.clock)
             for target, platform in zip(self.plan.targets, self._platforms or (None,), strict=True)
@@ -314,9 +203,9 @@ class Engine:
 
     def _threads(self) -> int:
         """How many stages may be under way at once. A trigger may need a stage that nobody knows of yet."""
-        stages = self.plan.stages
+        stages, bases = self.plan.stages, self._resources.bases
         images = [
-            self._supplies.bases.get(s.base.reference, s.platform) for s in stages if isinstance(s.base, ImageBase)
+            bases.get(each.base.reference, each.platform) for each in stages if isinstance(each.base, ImageBase)
         ]
         triggers = any(image.config.config.on_build for image in images)
         declared = any(isinstance(step, Onbuild) for planned in stages for step in planned.stage.instructions)
@@ -329,27 +218,26 @@ class Engine:
 
     def _start_over(self) -> None:
         self.close()
-        self._supplies.layers.want_again()
+        self._resources.layers.want_again()
         self._built.clear()
         self.records.clear()
 
     def scratch(self, prefix: str) -> str:
         """A new empty directory in the store's working folder."""
-        return self._supplies.store.scratch(prefix)
+        return self._resources.store.scratch(prefix)
 
     def tree_of(self, reader: Copy | Add | Mount, planned: StagePlan) -> ContextTree | None:
         """The context that `reader` takes its files from, None when that is a stage or an image."""
         if isinstance(reader, Add) or not source_name(reader):
             return self.context
         source = self.plan.source_of(reader, planned)
-        with self._lock:
-            return self._trees.tree(source.name) if isinstance(source, ContextBase) else None
+        return self._trees.tree(source.name) if isinstance(source, ContextBase) else None
 
     def source_root(self, reader: Copy | Mount, stage: Stage) -> RootFs:
         """The root filesystem that the `from` of a COPY or a mount means in `stage`."""
         source = self.plan.source_of(reader, stage.plan)
         if isinstance(source, StageBase):
-            return self._needed(source.number).run.root
+            return self._needed(source.number).root
         return self._roots.of_image(source, stage.plan.target)
 
     def copied_tree(self, step: Copy, stage: Stage) -> str:
@@ -382,7 +270,7 @@ class Engine:
         with ExitStack() as stack:
             for planned in self.plan.stages:
                 if isinstance(planned.base, ImageBase):
-                    self._supplies.bases.get(planned.base.reference, planned.platform)
+                    self._resources.bases.get(planned.base.reference, planned.platform)
                     if self._needs_base(planned) and self._expects_root(planned):
                         stack.enter_context(self._roots.prefetch(planned.base, planned.platform))
             yield
@@ -395,9 +283,10 @@ class Engine:
         return not self.spec.rootfs.single_snapshot and self.plan.stands_apart(planned)
 
     def _expects_root(self, planned: StagePlan) -> bool:
-        return self._supplies.cache is None or self._supplies.cache.expects_root(planned.number)
+        return self._resources.cache is None or self._resources.cache.expects_root(planned.number)
 
-    def _stage(self, planned: StagePlan) -> _Built:
+    def _stage(self, planned: StagePlan) -> StageRun:
+        """Build a stage, all that it needs being there."""
         position = self.plan.stages.index(planned) + 1 if planned in self.plan.stages else 0
         self.sink(
             StageStarted(
@@ -409,7 +298,7 @@ class Engine:
                 platform=str(planned.platform),
             )
         )
-        start = start_of(planned, self._supplies.bases, lambda number: self._built[number].state)
+        start = start_of(planned, self._resources.bases, lambda number: self._built[number].state)
         run = StageRun(
             plan=planned,
             around=self,
@@ -428,32 +317,31 @@ class Engine:
         )
         self._runs.append(run)
         for position, instruction in enumerate(start.instructions, start=1):
-            self._supplies.layers.check_stop()
+            self._resources.layers.check_stop()
             if self._give_up:
                 self._give_up.check()
             with run.step(position, start.instructions):
                 execute(run, instruction)
         run.finish()
         self.records += run.records
-        built = _Built(run.state, run)
-        self._built[planned.number] = built
-        return built
+        self._built[planned.number] = run
+        return run
 
     def _outlets(self, planned: StagePlan) -> tuple[Callable[[Layer], None], OnLarge]:
         """Who hears of the stage's layers when they are there, and of large ones when they have begun."""
-        outputs = self._supplies.outputs
+        outputs = self._resources.outputs
         return (
             (outputs.layer_ready, outputs.layer_begun) if self.plan.reaches_image(planned) else (_ignore, nobody)
         )
 
     def _cached_steps(self, planned: StagePlan) -> CachedSteps | None:
-        if self._supplies.cache is None:
+        if self._resources.cache is None:
             return None
 
         def upon_of_source(step: FileStep) -> str:
             return "".join(map(self._upon, self.plan.sources_of(step, planned)))
 
-        return self._supplies.cache.steps(planned.number, self._cache_of(planned.base), upon_of_source)
+        return self._resources.cache.steps(planned.number, self._cache_of(planned.base), upon_of_source)
 
     def _upon(self, base: Base) -> str:
         cache = self._cache_of(base)
@@ -461,15 +349,15 @@ class Engine:
 
     def _cache_of(self, base: Base) -> CachedSteps | None:
         built = self._built.get(base.number) if isinstance(base, StageBase) else None
-        return built.run.cache if built else None
+        return built.cache if built else None
 
     def _open_root(self, base: Base, layers: Sequence[Layer]) -> RootFs:
         parent = self._built[base.number] if isinstance(base, StageBase) else None
-        if parent and parent.run.has_root and parent.state.layers == layers:
-            return self._roots.fork(parent.run.settled_root)
+        if parent and parent.has_root and parent.state.layers == layers:
+            return self._roots.fork(parent.settled_root)
         return self._roots.open(layers)
 
-    def _needed(self, number: int) -> _Built:
+    def _needed(self, number: int) -> StageRun:
         """A stage by number; one that only an ONBUILD trigger names is built now."""
         if number not in self._built:
             for planned in self._stages_for(number):
@@ -484,7 +372,7 @@ class Engine:
         """Whether the stage's layers go anywhere: into the image, the cache, or the key of a cache mount."""
         return (
             self.plan.reaches_image(planned)
-            or self._supplies.cache is not None
+            or self._resources.cache is not None
             or StageBase(planned.number) in self.plan.cache_sources()
         )
 

@@ -15,7 +15,7 @@ _LATE_IMPORTS = (
     "encodings.idna",  # looking up a host
     "executor.build.copying.pickedfiles",
     "executor.build.lookahead.buildcache",
-    "executor.build.engine",
+    "executor.build.build",
     "executor.build.lookahead.inputs",
     "executor.build.output.pushing",
     "executor.context.git",
@@ -52,9 +52,9 @@ def run_job(job: Job, emit: Callable[[dict[str, Any]], None]) -> BuildResult:
     """Build or push in this process, which has one thread, and give every event to `emit`.
 
     It is stopped when the process that it was forked from has ended: nobody would hear of it any more. Raises what
-    `engine.build` and `pushing.push` raise, after the BuildFailed event that tells of it.
+    `build.build` and `pushing.push` raise, after the BuildFailed event that tells of it.
     """
-    from executor.build.engine import build
+    from executor.build.build import build
     from executor.build.output.pushing import push
     from executor.rootfs.kernel.syscalls import die_with_parent
 

@@ -322,12 +322,12 @@ def test_unknown_flag_suggests(capsys):
     [(RunError("failed", status=42), 42, "failed"), (ValueError("odd"), 70, "report it")],
 )
 def test_exit_codes(monkeypatch, capsys, error, code, shown):
-    import executor.build.engine
+    import executor.build.build
 
     def build(_spec, _sink):
         raise error
 
-    monkeypatch.setattr(executor.build.engine, "build", build)
+    monkeypatch.setattr(executor.build.build, "build", build)
     with pytest.raises(SystemExit) as caught:
         main(["--no-push"])
     assert caught.value.code == code
@@ -337,13 +337,13 @@ def test_exit_codes(monkeypatch, capsys, error, code, shown):
 
 
 def test_events_go_to_a_file_as_well(monkeypatch, tmp_path, capsys):
-    import executor.build.engine
+    import executor.build.build
 
     def build(_spec, sink):
         sink(Warned(message="odd"))
         raise RunError("failed", status=42)
 
-    monkeypatch.setattr(executor.build.engine, "build", build)
+    monkeypatch.setattr(executor.build.build, "build", build)
     with pytest.raises(SystemExit):
         main(["--no-push", f"--events-file={tmp_path / 'events'}"])
     lines = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]

@@ -1,23 +1,49 @@
-"""SOURCE_DATE_EPOCH=NAME: the source whose time a named context or a stage stands for. As BuildKit's epoch.go.
+"""SOURCE_DATE_EPOCH=NAME: when the source was made that a named context or a stage stands for.
 
-The stage is `FROM scratch`, with ARGs and one ADD of one git repository or URL.
+The stage is `FROM scratch`, with ARGs and one ADD of one git repository or URL. Behaviour: BuildKit's `epoch.go`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from executor.build.copying.copysource import is_remote
 from executor.build.plan.arguments import declared
 from executor.build.plan.namedcontexts import NamedContexts
+from executor.context.times import time_made
+from executor.dataclass import dataclass
 from executor.dockerfile.expansion import expand_word_at, fault_of_file
 from executor.dockerfile.instructions import Add, Arg, Dockerfile, Stage
 from executor.dockerfile.marking import fault_in
 from executor.dockerfile.stages import global_variables
 from executor.errors import InvalidFileError, UsageError
+from executor.events import Sink
+from executor.spec import BuildSpec
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 _RULE = f"a stage that {_EPOCH} names is FROM scratch, with one ADD of one git repository or URL, and ARGs"
+
+
+@dataclass(frozen=True, slots=True)
+class EpochTimes:
+    """When sources were made; `made` is when the context was, in seconds, None if that is not known."""
+
+    spec: BuildSpec
+    dockerfile: Dockerfile
+    made: int | None
+    scratch: Callable[[], str]
+    sink: Sink
+
+    def of(self, name: str) -> int | None:
+        """When the source that `name` stands for was made, in seconds; None when nothing tells.
+
+        Raises UsageError or InvalidFileError when it stands for none, ContextError when that cannot be had.
+        """
+        if name == "context":
+            return self.made
+        contexts = NamedContexts.of(self.spec.build_contexts)
+        url = epoch_source(name, self.dockerfile, self.spec.build_args, contexts)
+        return time_made(url, self.scratch, self.sink) if url else None
 
 
 def epoch_source(name: str, dockerfile: Dockerfile, build_args: Mapping[str, str], contexts: NamedContexts) -> str:

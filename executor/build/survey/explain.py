@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, NoReturn
 
-from executor.build.engine import Engine, opened
+from executor.build.build import opened
+from executor.build.engine import Engine
 from executor.build.lookahead.buildcache import BuildCache, cache_repositories
 from executor.build.lookahead.inputs import shown_document
 from executor.build.lookahead.keywalk import KeyWalk

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from executor.build.engine import build
+from executor.build.build import build
 from executor.build.output.pushing import push, waiting_images
 from executor.errors import AuthError, ImageError, PushError
 from executor.events import StageStarted, StepStarted, Warned, discard
