@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ from executor.store import Store, default_home
 
 if TYPE_CHECKING:  # a build without a layer cache does without it
     from executor.build.lookahead.buildcache import BuildCache
+
+_LOCAL_CACHES = ("dir:", "oci:")
 
 
 def build(spec: BuildSpec, sink: Sink) -> BuildResult:
@@ -68,7 +70,10 @@ def opened(spec: BuildSpec, sink: Sink, store: Store, stop: StopFlag) -> Iterato
         commit_times=bool(spec.build_args.get(EPOCH)),
     )
     frontend = read_frontend(
-        spec, context.path, lambda url: download(url, store.scratch("dockerfile"), sink).path
+        spec,
+        context.path,
+        lambda url: download(url, store.scratch("dockerfile"), sink).path,
+        own=_own_folders(spec, store),
     )
 
     def time_of(name: str) -> int | None:
@@ -104,3 +109,13 @@ def _engine(spec: BuildSpec, sink: Sink, store: Store, frontend: Frontend, stop:
         engine = Engine(spec, sink, frontend, Resources(store, bases, layers, outputs, cache))
         stack.callback(engine.close)
         yield engine
+
+
+def _own_folders(spec: BuildSpec, store: Store) -> Collection[str]:
+    """Our own folders, which are no part of a context that they happen to lie in: the store, and local caches.
+
+    A CI server keeps folders of the checkout only, which often is the context.
+    """
+    places = (*spec.cache.repositories, *spec.cache.sources)
+    caches = [place.partition(":")[2] for place in places if place.startswith(_LOCAL_CACHES)]
+    return tuple(filter(None, (store.home, spec.cache.folder, *caches)))

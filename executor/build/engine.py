@@ -100,7 +100,7 @@ class Engine:
         platforms = self._platforms or (Platform.host(),)
         check_outputs(spec, self._annotations, platforms)
         contexts = NamedContexts.of(spec.build_contexts)
-        self._trees = ContextTrees(contexts.values, lambda: resources.store.scratch("context"), sink)
+        self._trees = ContextTrees(contexts.values, frontend.excludes, lambda: self.scratch("context"), sink)
         self._request = PlanRequest(
             target=spec.target, build_args=spec.build_args, platforms=platforms, contexts=contexts
         )

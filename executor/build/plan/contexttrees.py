@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
-from executor.build.plan.frontend import read_ignore_file
+from executor.build.plan.frontend import ignore_matcher
 from executor.context.base import ContextTree
 from executor.context.named import fetch_named_context
 from executor.events import Sink
 
 
 class ContextTrees:
-    """The files of named contexts. `scratch` makes an empty directory. Threads share it."""
+    """The files of named contexts. `scratch` makes an empty directory. Threads share it.
 
-    def __init__(self, values: Mapping[str, str], scratch: Callable[[], str], sink: Sink) -> None:
+    `excludes` are absolute paths that are part of no context.
+    """
+
+    def __init__(
+        self, values: Mapping[str, str], excludes: Collection[str], scratch: Callable[[], str], sink: Sink
+    ) -> None:
         self._values = values
+        self._excludes = excludes
         self._scratch = scratch
         self._sink = sink
         self._lock = threading.Lock()
@@ -34,6 +39,4 @@ class ContextTrees:
 
     def _open(self, name: str) -> ContextTree:
         found = fetch_named_context(name, self._values[name], self._scratch, self._sink)
-        ignore = os.path.join(found.path, ".dockerignore")
-        has_rules = found.is_local and os.path.isfile(ignore)
-        return ContextTree(found.path, read_ignore_file(ignore) if has_rules else None)
+        return ContextTree(found.path, ignore_matcher("", found.path, self._excludes) if found.is_local else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from executor.build.plan.buildargs import builder_args
@@ -34,10 +34,14 @@ _PATTERN_CHARACTER = re.compile(r"[*?\[\]\\!]")
 
 @dataclass(frozen=True, slots=True)
 class Frontend:
-    """A parsed Dockerfile and the context its COPY and ADD read."""
+    """A parsed Dockerfile and the context its COPY and ADD read.
+
+    `excludes` are the absolute paths that are part of no context, wherever they lie.
+    """
 
     dockerfile: Dockerfile
     context: ContextTree
+    excludes: tuple[str, ...] = ()
 
     def known_args(self) -> set[str]:
         """Every build argument that the file declares or that is predefined."""
@@ -48,13 +52,15 @@ class Frontend:
         return {name for arg in declared for name in arg.names} | predefined_args() | builder_args()
 
 
-def read_frontend(spec: BuildSpec, context: str, download: Download) -> Frontend:
+def read_frontend(spec: BuildSpec, context: str, download: Download, *, own: Collection[str] = ()) -> Frontend:
     """Read the Dockerfile that `spec` holds or names for the context in the directory `context`.
 
-    Raises ContextError when it is not there, InvalidFileError when it has faults.
+    `own` are folders that are part of no context, as are those that the spec excludes. Raises ContextError when
+    the Dockerfile is not there, InvalidFileError when it has faults.
     """
     found = read_dockerfile(spec, context, download)
-    return Frontend(found.parsed, ContextTree(context, ignore_matcher(spec, found.path, context)))
+    excludes = (*spec.context_excludes, *own)
+    return Frontend(found.parsed, ContextTree(context, ignore_matcher(found.path, context, excludes)), excludes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,25 +119,22 @@ def _others(folder: str, name: str) -> str:
     return meant or (f"it has {', '.join(likely)}" if likely else "name it, or give the folder that has one")
 
 
-def ignore_matcher(spec: BuildSpec, dockerfile: str, context: str) -> IgnoreMatcher | None:
-    """`<Dockerfile>.dockerignore` beside the Dockerfile counts before the context's `.dockerignore`.
+def ignore_matcher(dockerfile: str, context: str, excludes: Collection[str]) -> IgnoreMatcher | None:
+    """What the directory `context` leaves out: what its ignore file says, and the absolute paths `excludes`.
 
-    What the spec excludes comes last, so that no pattern lets it in again.
+    `<Dockerfile>.dockerignore` beside the Dockerfile ('': there is none) counts before the context's own file.
+    None when nothing is left out. Raises ContextError and InvalidFileError for a file that cannot be read.
     """
-    excluded = tuple(_excluded(spec.context_excludes, os.path.realpath(context)))
-    own = [f"{dockerfile}{_IGNORE_FILE}"] if dockerfile else []
-    for path in (*own, os.path.join(context, _IGNORE_FILE)):
+    excluded = tuple(_patterns_for(excludes, os.path.realpath(context)))
+    beside = [f"{dockerfile}{_IGNORE_FILE}"] if dockerfile else []
+    for path in (*beside, os.path.join(context, _IGNORE_FILE)):
         if os.path.isfile(path):
-            return read_ignore_file(path, excluded)
+            # what is excluded comes last, so that no pattern of the file lets it in again
+            return IgnoreMatcher((*parse_ignore(_read(path), path), *excluded), path)
     return IgnoreMatcher(excluded) if excluded else None
 
 
-def read_ignore_file(path: str, more: tuple[str, ...] = ()) -> IgnoreMatcher:
-    """The patterns of an ignore file, then `more`. Raises ContextError, InvalidFileError."""
-    return IgnoreMatcher(parse_ignore(_read(path), path) + more, path)
-
-
-def _excluded(paths: Iterable[str], context: str) -> Iterator[str]:
+def _patterns_for(paths: Iterable[str], context: str) -> Iterator[str]:
     """Patterns that match just the given absolute paths, as far as they are below the directory `context`."""
     for path in paths:
         relative = os.path.relpath(os.path.realpath(path), context)

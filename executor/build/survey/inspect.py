@@ -62,7 +62,7 @@ def reads_any(spec: BuildSpec, files: Collection[str]) -> bool:
     if "://" in spec.context:
         return dockerfile in files
     context = os.path.realpath(os.path.join(spec.context, spec.context_sub_path))
-    ignored = ignore_matcher(spec, dockerfile, context)
+    ignored = ignore_matcher(dockerfile, context, spec.context_excludes)
     special = {dockerfile, f"{dockerfile}.dockerignore", os.path.join(context, ".dockerignore")}
     return any(
         file in special

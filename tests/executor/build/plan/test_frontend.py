@@ -4,8 +4,10 @@ import io
 
 import pytest
 
+from executor.build.plan.contexttrees import ContextTrees
 from executor.build.plan.frontend import find_dockerfile, read_frontend
 from executor.errors import ContextError, InvalidFileError
+from executor.events import discard
 from executor.spec import BuildSpec
 
 
@@ -119,6 +121,23 @@ def test_the_ignore_file_beside_the_dockerfile_wins(places):
     assert frontend.context.ignore is not None
     assert not frontend.context.ignore.ignores("a")
     assert frontend.context.ignore.ignores("b")
+
+
+def test_what_is_excluded_cannot_be_let_in_again(places, tmp_path):
+    _, context = places
+    (context / "Dockerfile").write_text("FROM scratch\n")
+    own = (str(context / "sto[re"), str(tmp_path / "elsewhere"), str(tmp_path))
+    for rules in (None, "a\n!**\n"):
+        if rules:
+            (context / ".dockerignore").write_text(rules)
+        frontend = read_frontend(BuildSpec(context=str(context)), str(context), no_download, own=own)
+        assert frontend.context.ignore is not None
+        assert frontend.context.ignore.ignores("sto[re")
+        assert frontend.context.ignore.ignores("sto[re/blobs/x")
+        assert not frontend.context.ignore.ignores("stor")
+    named = ContextTrees({"here": str(context)}, own, no_download, discard).tree("here")
+    assert named.ignore is not None
+    assert named.ignore.ignores("sto[re/blobs/x")
 
 
 def test_known_args_are_declared_or_predefined(places):
