@@ -17,7 +17,7 @@ from executor.build.plan.buildargs import EPOCH, is_set, settled
 from executor.build.plan.frontend import Frontend, read_frontend
 from executor.build.stopping import StopFlag, stopping_on_signals
 from executor.context.base import open_context
-from executor.context.http import download
+from executor.context.http import download, without_credentials
 from executor.dataclass import replace
 from executor.dockerfile.marking import quoting
 from executor.events import BuildStarted, BuildSucceeded, Sink
@@ -43,7 +43,7 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
     started = time.monotonic()
     home = spec.rootfs.home or default_home()  # before a user namespace makes everybody look like root
     enter_mount_namespace()
-    sink(BuildStarted(name=spec.name, dockerfile=spec.dockerfile, context=spec.context))
+    sink(BuildStarted(name=spec.name, dockerfile=_shown(spec.dockerfile), context=_shown(spec.context)))
     stop = StopFlag()
     with stopping_on_signals(stop), Store.open(home) as store, opened(spec, sink, store, stop) as engine:
         image, pushed = engine.run()
@@ -119,3 +119,8 @@ def _own_folders(spec: BuildSpec, store: Store) -> Collection[str]:
     places = (*spec.cache.repositories, *spec.cache.sources)
     caches = [place.partition(":")[2] for place in places if place.startswith(_LOCAL_CACHES)]
     return tuple(filter(None, (store.home, spec.cache.folder, *caches)))
+
+
+def _shown(place: str) -> str:
+    """A path or URL without what only its server should hear."""
+    return without_credentials(place) if "://" in place else place

@@ -68,7 +68,12 @@ def test_a_context_from_git_with_a_token(world: World, tmp_path: Path) -> None:
     url = f"http://tester:{world.values['git']}@{world.git}/repo.git#refs/tags/v1"
     words = [
         *(BIN / "executor", f"--context={url}", f"--dockerfile={tmp_path}/Dockerfile", "--no-push"),
-        *("--insecure-pull", "--verbosity=trace", f"--kaniko-dir={tmp_path}/home"),
+        *(
+            "--insecure-pull",
+            "--verbosity=trace",
+            f"--kaniko-dir={tmp_path}/home",
+            f"--events-file={tmp_path}/events",
+        ),
     ]
     assert leaks(world.all(), tmp_path, log=_log(words, world, 3)) == []
     log = _log([word.replace("v1", "v9") if isinstance(word, str) else word for word in words], world, None)

@@ -1,11 +1,29 @@
-"""What a build is before its engine begins: the context, and our own folders in it."""
+"""What a build is before its engine begins: the context, our own folders in it, and what is told of both."""
 
 import io
+import json
 import tarfile
 
+import pytest
+
 from executor.build.build import build
-from executor.events import discard
+from executor.errors import ContextError
+from executor.events import BuildStarted, discard, to_json
 from executor.spec import BuildSpec, CacheOptions, OutputSpec, RootfsOptions
+
+
+@pytest.mark.parametrize("field", ["context", "dockerfile"])
+def test_who_logs_in_is_not_told(field, tmp_path):
+    events = []
+    spec = BuildSpec(
+        **{"context": str(tmp_path), field: "http://me:s3cret@127.0.0.1:9/a.git?token=s3cret#main"},
+        rootfs=RootfsOptions(home=str(tmp_path / "home")),
+    )
+    with pytest.raises(ContextError):
+        build(spec, events.append)
+    (started,) = [event for event in events if isinstance(event, BuildStarted)]
+    assert getattr(started, field) == "http://127.0.0.1:9/a.git?…#main"
+    assert "s3cret" not in json.dumps([to_json(event) for event in events])
 
 
 def files_of(archive):
