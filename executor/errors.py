@@ -50,7 +50,10 @@ _NO_THREAD = "can't start new thread"  # all that threading says
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What a terminal obeys in place of showing it (all control characters but tab and newline), what turns the
 direction of a line (Unicode's UAX 9), and bytes that were no UTF-8."""
-_USERINFO = re.compile(r"(?:(?<=http://)|(?<=https://))[^\s/]+(?=@)", re.IGNORECASE)
+_USERINFO = re.compile(
+    r"(?:(?<=http://)|(?<=https://))[^\s/]+(?=@)|(?:(?<=git://)|(?<=ssh://))[^\s/:@]*:[^\s/]+(?=@)", re.IGNORECASE
+)
+"""What stands before the host of a URL. An http URL may have a token as its user; `ssh://git@` is no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ class Diagnostic:
     excerpt: str = ""
 
     def __str__(self) -> str:
-        lines = [visible(f"{self.location}: {self.path + ': ' if self.path else ''}{self.message}")]
+        message = without_passwords(self.message)
+        lines = [visible(f"{self.location}: {self.path + ': ' if self.path else ''}{message}")]
         if self.excerpt:
             lines += [f"    {text}" for text in visible(without_passwords(self.excerpt)).split("\n")]
         if self.hint:
@@ -100,7 +104,7 @@ def _written_out(found: re.Match[str]) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """`text` with what names a user in its http URLs (a token, a password) replaced by `***`."""
+    """`text` with who its http URLs log in as, and the passwords of its git and ssh URLs, replaced by `***`."""
     return _USERINFO.sub("***", text)
 
 
@@ -113,7 +117,8 @@ def described(message: str, excerpt: str, hint: str, *, indent: str = "    ") ->
 class Error(Exception):
     """Base of all errors shown to users. `str(error)` is the message; no secret may be in it.
 
-    Text of files may be quoted in message, hint and place: what a terminal would obey is written out (`visible`).
+    Text of files may be quoted in message, hint and place: passwords in URLs are masked (`without_passwords`), and
+    what a terminal would obey is written out (`visible`).
     `excerpt` are the lines of the file at `location`, marked, once somebody who has read it adds them.
     """
 
@@ -121,9 +126,9 @@ class Error(Exception):
     retryable = False
 
     def __init__(self, message: str, *, hint: str = "", location: Location | None = None) -> None:
-        super().__init__(message)
-        self.message = visible(message)
-        self.hint = visible(hint)
+        self.message = visible(without_passwords(message))
+        super().__init__(self.message)
+        self.hint = visible(without_passwords(hint))
         self.location = location
         self.excerpt = ""
 

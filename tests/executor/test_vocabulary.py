@@ -123,11 +123,20 @@ def test_describe_shows_place_and_hint():
         ("https://${USER}:$TOKEN@host", "https://***@host"),
         ("https://me:p@ss@host/x HTTP://a:b@c", "https://***@host/x HTTP://***@c"),
         ("https://host/a@b git@host:a ssh://git@host", "https://host/a@b git@host:a ssh://git@host"),
+        ("git://me:secret@host/a ssh://:secret@host:22/a", "git://***@host/a ssh://***@host:22/a"),
     ],
 )
 def test_passwords_of_urls_are_left_out(text, shown):
     assert errors.without_passwords(text) == shown
-    assert str(errors.Diagnostic(errors.Location("Dockerfile", 1), "wrong", excerpt=text)).endswith(shown)
+    place = errors.Location("Dockerfile", 1)
+    for found in (
+        errors.Diagnostic(place, "wrong", excerpt=text),
+        errors.Diagnostic(place, text),
+        errors.StepError(text),
+        errors.StepError("wrong", hint=text),
+    ):
+        told = found.describe() if isinstance(found, errors.Error) else str(found)
+        assert told.endswith(shown)
 
 
 def fails(error):
