@@ -1,4 +1,7 @@
-"""The values of --secret and --ssh, as Docker's command line has them: where a secret is, never what it is."""
+"""The values of --secret and --ssh, as Docker's command line has them: where a secret is, never what it is.
+
+What is wrong is not quoted: who misreads the flag may have written the secret itself.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from executor.errors import UsageError
 from executor.spec import SecretSource
 
 _KEYS = {"id": "id", "src": "src", "source": "src", "env": "env", "type": "type"}
+_FORM = "write id=NAME,src=FILE or id=NAME,env=VARIABLE"
 
 
 def parse_secrets(texts: Sequence[str], environ: Mapping[str, str]) -> tuple[SecretSource, ...]:
@@ -24,31 +28,31 @@ def parse_secrets(texts: Sequence[str], environ: Mapping[str, str]) -> tuple[Sec
 
 def _secret(text: str, environ: Mapping[str, str]) -> SecretSource:
     values = _values(text)
-    kind, path, variable = (values.get(key, "") for key in ("type", "src", "env"))
-    if not values.get("id"):
-        raise UsageError(f"--secret {text!r} has no id", hint="write id=NAME,src=FILE or id=NAME,env=VARIABLE")
+    secret_id, kind, path, variable = (values.get(key, "") for key in ("id", "type", "src", "env"))
+    if not secret_id:
+        raise UsageError("a --secret has no id", hint=_FORM)
     if kind not in ("", "file", "env"):
-        raise UsageError(f"--secret {text!r}: type is file or env, not {kind!r}")
+        raise UsageError(f"--secret id={secret_id}: type is file or env, not {kind!r}")
     if path and variable:
-        raise UsageError(f"--secret {text!r} has both a file and a variable")
+        raise UsageError(f"--secret id={secret_id} has both a file and a variable")
     if kind == "env" and path:
         path, variable = "", path  # type=env,src=NAME
     if not path and not variable:
-        path, variable = ("", values["id"]) if kind != "file" and values["id"] in environ else (values["id"], "")
-    return SecretSource(id=values["id"], path=os.path.abspath(path) if path else "", env=variable)
+        path, variable = ("", secret_id) if kind != "file" and secret_id in environ else (secret_id, "")
+    return SecretSource(id=secret_id, path=os.path.abspath(path) if path else "", env=variable)
 
 
 def _values(text: str) -> dict[str, str]:
     try:
         fields = next(csv.reader([text], strict=True), [])
     except csv.Error as error:
-        raise UsageError(f"--secret {text!r}: {error}") from None
+        raise UsageError(f"a --secret cannot be parted at its commas: {error}", hint=_FORM) from None
     values: dict[str, str] = {}
     for field in fields:
         name, equals, value = field.partition("=")
         key = _KEYS.get(name.strip().lower())
         if key is None or not equals:
-            raise UsageError(f"--secret {text!r}: {field!r} is not id=, src=, env= or type=")
+            raise UsageError("a part of a --secret is not id=, src=, env= or type=", hint=_FORM)
         values[key] = value
     return values
 

@@ -37,8 +37,10 @@ def test_secrets(text, path, env):
     [
         (["src=/f"], "no id"),
         ([""], "no id"),
-        (["id=a,what=b"], "what=b' is not id="),
-        (["id=a,src"], "'src' is not id="),
+        (["id=a,what=s3cret"], "is not id="),
+        (["id=a,src"], "is not id="),
+        (["s3cret"], "is not id="),
+        (["src=s3cret"], "no id"),
         (["id=a,src=f,env=B"], "both a file and a variable"),
         (["id=a,type=x"], "file or env, not 'x'"),
         (['id=a,"src'], "unexpected end"),
@@ -46,8 +48,9 @@ def test_secrets(text, path, env):
     ],
 )
 def test_bad_secrets(texts, reason):
-    with pytest.raises(UsageError, match=reason):
+    with pytest.raises(UsageError, match=reason) as caught:
         parse_secrets(texts, {})
+    assert "s3cret" not in caught.value.describe()
 
 
 def test_agents():
