@@ -11,9 +11,11 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from executor import hangup
 from executor.context.giturl import GitSource, is_commit
 from executor.context.http import is_http_url
 from executor.dataclass import dataclass
@@ -23,6 +25,7 @@ from executor.ownroot import own_root
 
 _PART_OF_COMMIT = re.compile(r"[0-9a-f]{4,63}")
 _SECONDS = 900
+_LOOK_UP_SECONDS = 0.1  # how often, while git works, somebody looks whether this process is being stopped
 _DIRECTORY_MODE = 0o755
 _HELPER = (
     '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$KRUNNER_GIT_USER" "$KRUNNER_GIT_PASS"; }; f'
@@ -151,7 +154,10 @@ class _Git:
         return self.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
 
     def run(self, *arguments: str) -> str:
-        """Run git and return what it wrote. Raises ContextError with the end of its messages."""
+        """Run git and return what it wrote. Raises ContextError with the end of its messages.
+
+        Raises StoppedError, and ends git, once this process is being stopped.
+        """
         with own_root():
             output, messages, status = self._communicate(arguments)
         if status:
@@ -174,7 +180,7 @@ class _Git:
         )
         with process:
             try:
-                output, messages = process.communicate(timeout=_SECONDS)
+                output, messages = _both_streams(process)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 message = f"{self._source.shown}: git {arguments[0]} took longer than {_SECONDS} s"
@@ -189,6 +195,21 @@ class _Git:
         shown = "; ".join(lines[-_KEPT_LINES:]).replace(self._source.remote, self._source.shown)
         secret = self._environment.get("KRUNNER_GIT_PASS", "")
         return shown.replace(secret, "***") if secret else shown
+
+
+def _both_streams(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """All that `process` writes. Raises TimeoutExpired after _SECONDS, StoppedError once we are being stopped.
+
+    A thread that waits for git does not hear of a signal: only the main thread does.
+    """
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        try:
+            return process.communicate(timeout=_LOOK_UP_SECONDS)
+        except subprocess.TimeoutExpired:
+            hangup.check()
+            if time.monotonic() > deadline:
+                raise
 
 
 def _split_credentials(remote: str) -> tuple[str, str, str]:

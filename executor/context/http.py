@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from executor import hangup
 from executor.dataclass import dataclass
 from executor.errors import ContextError
 from executor.events import RetryScheduled, Sink
@@ -89,7 +90,7 @@ def download(url: str, directory: str, sink: Sink, *, checksum: str = "") -> Dow
     """Fetch `url` into a new file of `directory`, mode 0600, its time that of Last-Modified, else the epoch.
 
     No answer, 408, 429 and 5xx are tried again. Raises ContextError; also when the content is not what `checksum`
-    (`sha256:…`) promises. Messages hold no credentials.
+    (`sha256:…`) promises. Raises StoppedError once this process is being stopped. Messages hold no credentials.
     """
     expected = parse_checksum(checksum) if checksum else ("sha256", "")
     found, digest = _download(_Plain(url), directory, sink, expected[0])
@@ -111,14 +112,19 @@ def _download(source: Source, directory: str, sink: Sink, algorithm: str) -> tup
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(_TRIES),
         wait=tenacity.wait_random_exponential(max=_LONGEST_WAIT),
-        retry=tenacity.retry_if_exception(lambda error: isinstance(error, TransferError) and error.retryable),
+        retry=tenacity.retry_if_exception(_is_worth_another_try),
         before_sleep=_reporter(source.shown, sink),
+        sleep=hangup.pause,
         reraise=True,
     )
     path = os.path.join(directory, "download")
     mtime, digest = retrying(_fetch, source, path, algorithm)
     os.utime(path, (mtime, mtime))
     return Download(path=path, url=source.shown, mtime=mtime), digest
+
+
+def _is_worth_another_try(error: BaseException) -> bool:
+    return isinstance(error, TransferError) and error.retryable and not hangup.is_over()
 
 
 def content_of(url: str, directory: str, sink: Sink) -> str:
@@ -137,6 +143,7 @@ def _validator(url: str) -> str:
     """The validator that the server tells without the content, '' when it tells none or does not answer."""
     import requests
 
+    hangup.check()
     try:
         with requests.head(
             url, allow_redirects=True, timeout=_CONNECT_AND_READ, verify=certificate_authorities()
@@ -166,6 +173,7 @@ def _fetch(source: Source, path: str, algorithm: str) -> tuple[int, str]:
     asked = source.ask()
     try:
         with requests.get(
+    hangup.check()
             asked.url,
             stream=True,
             timeout=_CONNECT_AND_READ,

@@ -7,16 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from executor import hangup
+from executor.context import http
+from executor.context.http import download
 from executor.errors import Error, RegistryError, StoppedError
+from executor.events import discard
 from executor.image.reference import Reference
 from executor.registry.client import RegistryClient
 from executor.registry.credentials import Keychain
 from executor.spec import RegistryOptions, RetryPolicy
 from tests.support.fake_registry import FakeRegistry, Fault
+from tests.support.fake_web import Page, serve_web
 
 _HANG = 8.0  # longer than any of these may take
 _SYN_SENT = 2
@@ -127,3 +132,24 @@ def test_nothing_is_called_any_more_until_the_next_build() -> None:
         with client(retries=0) as calls, pytest.raises(RegistryError) as caught:
             calls.get_manifest(reference)
     assert caught.value.status == 404
+
+
+def test_a_wait_before_another_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenacity.wait_random_exponential.__call__", lambda *_: _HANG)
+    with serve_web() as web:
+        web.pages["/f"] = Page(status=503)
+        error = stopped_soon(lambda: download(f"{web.url}/f", str(tmp_path), discard), lambda: bool(web.requests))
+        assert isinstance(error, StoppedError)
+        assert len(web.requests) == 1
+
+
+def test_a_server_that_does_not_send_what_it_promised(tmp_path: Path) -> None:
+    """Its connection is closed for us, which is no reason to ask again."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asked: list[socket.socket] = []
+        accepting = threading.Thread(target=lambda: asked.append(server.accept()[0]), daemon=True)
+        accepting.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/f"
+        error = stopped_soon(lambda: download(url, str(tmp_path), discard), lambda: bool(asked))
+        asked[0].close()
+    assert isinstance(error, http.TransferError | StoppedError)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from executor import hangup
 from executor.context import git
 from executor.context.git import clone, commit_of
 from executor.context.giturl import GitSource, is_git_url, parse_context_url, parse_git_url
-from executor.errors import ContextError
+from executor.errors import ContextError, Error, StoppedError
 from executor.events import discard
 from tests.support.fake_web import Web, make_repository, serve_web
 from tests.support.trees import Dir, File, read_tree
@@ -311,3 +314,31 @@ def test_a_git_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(git, "_SECONDS", 0.2)
     with pytest.raises(ContextError, match="took longer than"):
         clone(GitSource(remote="https://host/a.git"), str(tmp_path), discard)
+
+
+def test_git_ends_with_the_build_also_in_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hears of no signal, and neither does the thread that waits for it."""
+    programs, begun = tmp_path / "bin", tmp_path / "begun"
+    programs.mkdir()
+    (programs / "git").write_text(f"#!/bin/sh\necho $$ > {begun}.new && mv {begun}.new {begun}\nexec sleep 60\n")
+    (programs / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    raised: list[Error] = []
+
+    def work() -> None:
+        try:
+            fetched(GitSource(remote="https://host/a.git"), tmp_path)
+        except Error as error:
+            raised.append(error)
+
+    hangup.begin()
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while not begun.exists():
+        time.sleep(0.005)
+    hangup.hang_up(15)
+    thread.join(5)
+    hangup.begin()
+    assert [type(error) for error in raised] == [StoppedError]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(begun.read_text()), 0)
