@@ -59,7 +59,10 @@ class GitSource:
 def is_git_url(text: str) -> bool:
     """True for what BuildKit takes for a git repository: `git://`, `ssh://`, `user@host:path`, `http(s)://….git`."""
     if is_http_url(text):
-        return urlsplit(text).path.endswith(".git")
+        try:
+            return urlsplit(text).path.endswith(".git")
+        except ValueError:  # no proper URL, as one with a bracket alone
+            return False
     return text.startswith(_SCHEMES) or _SCP_FORM.fullmatch(text) is not None
 
 

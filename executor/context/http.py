@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from executor import hangup
 from executor.dataclass import dataclass
-from executor.errors import ContextError
+from executor.errors import ContextError, without_passwords
 from executor.events import RetryScheduled, Sink
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _validator(url: str) -> str:
                 return ""
             etag = response.headers.get("ETag", "")
             modified = response.headers.get("Last-Modified", "")
-    except requests.RequestException:
+    except transfer_faults():
         return ""
     if etag and not etag.startswith("W/"):
         return f"etag:{etag}"
@@ -160,8 +160,11 @@ def _validator(url: str) -> str:
 
 
 def without_credentials(url: str) -> str:
-    """`url` without user, password and query values, fit for messages."""
-    parts = urlsplit(url)
+    """`url` without user, password and query values, fit for messages; also of what is no proper URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return without_passwords(url).partition("?")[0]
     query = "…" if parts.query else ""
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
 
@@ -170,10 +173,10 @@ def _fetch(source: Source, path: str, algorithm: str) -> tuple[int, str]:
     """Download once. Returns the time in seconds and the digest in hex."""
     import requests
 
+    hangup.check()
     asked = source.ask()
     try:
         with requests.get(
-    hangup.check()
             asked.url,
             stream=True,
             timeout=_CONNECT_AND_READ,
@@ -185,8 +188,16 @@ def _fetch(source: Source, path: str, algorithm: str) -> tuple[int, str]:
             if not 200 <= response.status_code < 300:
                 raise source.refused(response)
             return _mtime(response.headers.get("Last-Modified", "")), _save(response, path, algorithm)
-    except requests.RequestException as error:
+    except transfer_faults() as error:
         raise _unreachable(error, source.shown) from error
+
+
+def transfer_faults() -> tuple[type[Exception], ...]:
+    """What an HTTP request raises that fails: requests lets some of what lies below it through."""
+    import requests
+    import urllib3
+
+    return requests.RequestException, urllib3.exceptions.HTTPError
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -214,11 +225,12 @@ def refusal(response: requests.Response, shown: str, reason: str = "") -> Transf
 
 def _unreachable(error: Exception, shown: str) -> TransferError:
     import requests
+    import urllib3
 
-    found = TransferError(f"{shown} cannot be downloaded: {reason_of(error)}")
-    found.retryable = not isinstance(
-        error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema | requests.exceptions.SSLError
-    )
+    malformed = isinstance(error, requests.exceptions.InvalidURL | urllib3.exceptions.LocationValueError)
+    reason = "the URL is malformed" if malformed else reason_of(error)
+    found = TransferError(f"{shown} cannot be downloaded: {reason}")
+    found.retryable = not malformed and not isinstance(error, requests.exceptions.SSLError)
     return found
 
 

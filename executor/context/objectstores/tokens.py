@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from json import loads
 from typing import TYPE_CHECKING, Any
 
-from executor.context.http import TransferError, certificate_authorities, reason_of
+from executor.context.http import TransferError, certificate_authorities, reason_of, transfer_faults
 from executor.dataclass import dataclass
 from executor.errors import ContextError
 
@@ -63,7 +63,7 @@ def ask(question: Question, *, hint: str = "") -> str:
                 if response.status_code != 200:
                     raise _refused(question, response, hint)
                 return _text(question, response)
-        except requests.RequestException as error:
+        except transfer_faults() as error:
             failed = TransferError(f"{question.what} cannot be asked: {reason_of(error)}", hint=hint)
             failed.retryable = not question.nearby
             raise failed from error

@@ -54,6 +54,7 @@ def fetched(source: GitSource, tmp_path: Path) -> Path:
         ("a/b:c", False),
         ("./git@host:b", False),
         ("file", False),
+        ("http://[x/y.git", False),
     ],
 )
 def test_what_is_a_git_url(text: str, *, is_git: bool) -> None:

@@ -23,6 +23,14 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
         yield server
 
 
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.b", "localhost:99999", "[::1"])
+def test_a_host_that_cannot_be_is_not_asked_again(host: str, tmp_path: Path) -> None:
+    events: list[Event] = []
+    with pytest.raises(ContextError, match="cannot be downloaded: the URL is malformed"):
+        download(f"http://{host}/x", str(tmp_path), events.append)
+    assert events == []
+
+
 def test_content_mode_and_time(web: Web, tmp_path: Path) -> None:
     web.pages["/f"] = Page(b"body", headers={"Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"})
     found = download(f"{web.url}/f", str(tmp_path), discard)
