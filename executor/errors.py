@@ -282,6 +282,13 @@ def step_fault(error: OSError, message: str, *, location: Location | None = None
     return StepError(message, location=location)
 
 
+def context_fault(error: OSError, message: str) -> ContextError | UnfitError:
+    """What to raise when `error` kept a context from being fetched: UnfitError for what the machine lacks."""
+    if is_of_the_machine(error):
+        return UnfitError(message, hint=_LACKING[error.errno or 0])
+    return ContextError(message)
+
+
 @contextmanager
 def machine_faults_explained() -> Iterator[None]:
     """Raise UnfitError for what the machine turns out to lack within the context: that is no bug of ours."""

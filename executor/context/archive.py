@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import IO, BinaryIO, cast
 
-from executor.errors import ContextError, ImageError
+from executor.errors import ContextError, ImageError, context_fault
 from executor.image.compression import decompress
 from executor.image.layer import EntryType, LayerEntry
 from executor.image.tarread import TarContent, read_entries
@@ -106,14 +106,15 @@ def _first_block_of_zstd(file: BinaryIO) -> bytes:
 def unpack_context(path: str, directory: str, *, name: str = "") -> None:
     """Unpack the archive at `path` into the empty `directory`. `name` is how messages call it.
 
-    Raises ContextError when it cannot be read, is no tar, or holds what a context cannot.
+    Raises ContextError when it cannot be read, is no tar, or holds what a context cannot, and UnfitError when the
+    disk has no room for it.
     """
     name = name or path
     try:
         with open(path, "rb", buffering=0) as file:
             _unpack(cast("BinaryIO", file), directory, name)
     except OSError as error:
-        raise ContextError(f"cannot unpack the context {name}: {error.strerror or error}") from error
+        raise context_fault(error, f"cannot unpack the context {name}: {error.strerror or error}") from error
 
 
 def newest_file(directory: str) -> int:
@@ -125,14 +126,14 @@ def newest_file(directory: str) -> int:
 
 
 def unpack_standard_input(directory: str) -> None:
-    """Unpack the archive that comes on standard input into the empty `directory`. Raises ContextError."""
+    """Unpack the archive on standard input into the empty `directory`. Raises as `unpack_context` does."""
     if sys.stdin is None or sys.stdin.isatty():
         raise ContextError("the context is to come on standard input, which is a terminal or closed")
     try:
         _unpack(sys.stdin.buffer, directory, "on standard input")
     except OSError as error:
         message = f"cannot unpack the context on standard input: {error.strerror or error}"
-        raise ContextError(message) from error
+        raise context_fault(error, message) from error
 
 
 def _unpack(stream: BinaryIO, directory: str, name: str) -> None:

@@ -15,7 +15,7 @@ from executor.context.giturl import is_git_url, parse_context_url
 from executor.context.http import Download, download, download_from, without_credentials
 from executor.context.objectstores.address import is_object_url
 from executor.dataclass import dataclass, replace
-from executor.errors import ContextError, UnfitError, is_of_the_machine
+from executor.errors import ContextError, context_fault
 from executor.events import Noted, Sink
 
 
@@ -63,13 +63,14 @@ def open_context(
     and other git URLs (with `keep_git_dir` their .git stays, with `commit_times` files are as old as the commit),
     `http(s)://` of an archive, and for one in an object store `s3://`, `gs://` and Azure's `https://`. `scratch`
     makes an empty directory, which stays until its maker removes it. Raises ContextError when the context cannot
-    be had, NotSupportedError for kinds of credentials that are not known.
+    be had, UnfitError when the disk has no room for it, NotSupportedError for kinds of credentials that are not
+    known.
     """
     try:
         fetched = _fetch(url, scratch, sink, keep_git_dir=keep_git_dir, commit_times=commit_times)
     except OSError as error:
-        kind = UnfitError if is_of_the_machine(error) else ContextError
-        raise kind(f"cannot fetch the context {without_credentials(url)}: {error.strerror or error}") from error
+        message = f"cannot fetch the context {without_credentials(url)}: {error.strerror or error}"
+        raise context_fault(error, message) from error
     folder = _folder(fetched.path, sub_path) if sub_path else fetched.path
     if not os.path.isdir(folder):
         raise ContextError(f"the context {without_credentials(url)} has no folder {sub_path!r}")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from executor.context.giturl import is_git_url, parse_git_url
 from executor.context.http import download, is_http_url, without_credentials
 from executor.dataclass import dataclass
-from executor.errors import ContextError
+from executor.errors import ContextError, context_fault
 from executor.events import Sink
 
 _DOWNLOADED = "context"
@@ -26,7 +26,8 @@ class NamedFiles:
 def fetch_named_context(name: str, value: str, scratch: Callable[[], str], sink: Sink) -> NamedFiles:
     """Give a directory with the files of `value`; `scratch` makes an empty one.
 
-    Raises ContextError, which names the context, when they cannot be had.
+    Raises ContextError, which names the context, when they cannot be had, and UnfitError when the disk has no room
+    for them.
     """
     try:
         if is_git_url(value):
@@ -36,8 +37,8 @@ def fetch_named_context(name: str, value: str, scratch: Callable[[], str], sink:
         if is_http_url(value):
             return NamedFiles(_downloaded(value, scratch(), sink), is_local=False)
     except OSError as error:
-        reason = error.strerror or error
-        raise ContextError(f"cannot fetch {without_credentials(value)} ({name}): {reason}") from error
+        message = f"cannot fetch {without_credentials(value)} ({name}): {error.strerror or error}"
+        raise context_fault(error, message) from error
     return NamedFiles(_directory(name, value.removeprefix("dir://")), is_local=True)
 
 

@@ -8,7 +8,7 @@ from executor.context.archive import newest_file, unpack_context
 from executor.context.giturl import is_git_url, parse_git_url
 from executor.context.http import download, without_credentials
 from executor.dataclass import replace
-from executor.errors import ContextError
+from executor.errors import ContextError, context_fault
 from executor.events import Sink
 
 
@@ -24,7 +24,8 @@ def time_made(url: str, scratch: Callable[[], str], sink: Sink) -> int | None:
             return clone(replace(parse_git_url(url), submodules=False), scratch(), sink).made
         fetched = download(url, scratch(), sink)
     except OSError as error:
-        raise ContextError(f"cannot fetch {without_credentials(url)}: {error.strerror or error}") from error
+        message = f"cannot fetch {without_credentials(url)}: {error.strerror or error}"
+        raise context_fault(error, message) from error
     if fetched.mtime:
         return fetched.mtime
     directory = scratch()

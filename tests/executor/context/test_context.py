@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
+import os
 import sys
 import tarfile
 import tempfile
@@ -17,7 +19,7 @@ import zstandard
 
 from executor.context.archive import is_archive
 from executor.context.base import open_context
-from executor.errors import ContextError, Error
+from executor.errors import ContextError, Error, UnfitError
 from executor.events import discard
 from tests.support.fake_web import Page, serve_web
 from tests.support.trees import Dir, File, Hard, Link, Node, read_tree, write_tree
@@ -207,3 +209,21 @@ def test_when_a_context_was_made(tmp_path: Path) -> None:
         web.pages["/undated"] = Page(content)
         for url, made in ((f"{web.url}/dated", 9), (f"{web.url}/undated", 2000), (str(source), None)):
             assert open_context(url, sub_path="", scratch=scratch, sink=discard).made == made
+
+
+def test_no_room_for_a_context_is_the_machines_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "context.tar").write_bytes(archive(TREE, tmp_path))
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fchmod", full)
+    with pytest.raises(UnfitError, match=r"cannot unpack the context .*: No space left") as caught:
+        opened(f"tar://{tmp_path}/context.tar", tmp_path)
+    assert "KRUNNER_HOME" in caught.value.hint
+
+
+@pytest.mark.parametrize("url", ["http://[x/y", "https://[::1/context.tar.gz", "http://a..b/c.tar"])
+def test_what_is_no_url_is_a_fault_of_the_context(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ContextError):
+        opened(url, tmp_path)
