@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,60})</Code>")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
 _MISSING = {
     "NoSuchKey": "there is no such object in the bucket",
     "NoSuchBucket": "there is no such bucket",
@@ -91,13 +92,16 @@ class S3Object:
 
 
 def _endpoint(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """Scheme and host of the endpoint that the environment names."""
+    """Scheme and host of the endpoint that the environment names, the host as the request's header will have it.
+
+    The header is signed: an HTTP client sends no port that is the usual one, and the name in small letters.
+    """
     for name in ("S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         if value := environment.get(name, ""):
             parts = urlsplit(value if "://" in value else f"https://{value}")
             if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
                 raise ContextError(f"{name} is not the URL of a server", hint="write https://HOST[:PORT]")
-            return parts.scheme, parts.netloc
+            return parts.scheme, parts.netloc.lower().removesuffix(_USUAL_PORTS[parts.scheme])
     return None
 
 

@@ -57,6 +57,9 @@ def test_the_signature_of_the_specifications_example() -> None:
         ("s3://box/k", {"S3_ENDPOINT": "minio:9000", "S3_FORCE_PATH_STYLE": "true"}, "https://minio:9000/box/k"),
         ("s3://box/k", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9000/"}, "http://127.0.0.1:9000/box/k"),
         ("s3://box/k", {"S3_ENDPOINT": "http://[::1]:9000"}, "http://[::1]:9000/box/k"),
+        ("s3://box/k", {"S3_ENDPOINT": "https://Minio.Example:443"}, "https://box.minio.example/k"),
+        ("s3://box/k", {"S3_ENDPOINT": "http://minio:80"}, "http://box.minio/k"),
+        ("s3://box/k", {"S3_ENDPOINT": "http://minio:443"}, "http://box.minio:443/k"),
     ],
 )
 def test_where_an_object_is(url: str, environment: dict[str, str], expected: str) -> None:
