@@ -52,7 +52,7 @@ class LogSink:
             if self.log_format == "json":
                 self._write_json(event)
             elif isinstance(event, events.CommandOutput):
-                print(self._stage_of(event) + event.line, file=self.output, flush=True)
+                _write_line(self.output, self._stage_of(event) + event.line)
             else:
                 message = describe(event)
                 self._write_text(replace(message, text=self._stage_of(event) + message.text) if message else None)
@@ -65,7 +65,7 @@ class LogSink:
                 # a stage that is built for several platforms has one name
                 label = f"{name} {event.index} | " if f"{name} | " in self._stages.values() else f"{name} | "
                 self._stages.setdefault((event.index, event.platform), label)
-            case events.StepStarted() | events.StepFinished() | events.CommandOutput():
+            case events.StepStarted() | events.StepFinished() | events.LayerWritten() | events.CommandOutput():
                 return self._stages.get((event.stage, event.platform), "")
             case _:
                 pass
@@ -79,13 +79,25 @@ class LogSink:
         if self.log_format == "color":
             label = f"{_COLORS.get(message.level, '')}{label}{_RESET}"
         where = f"{message.where}: " if message.where else ""
-        print(f"{label}{stamp} {where}{message.text}", file=self.log, flush=True)
+        _write_line(self.log, f"{label}{stamp} {where}{message.text}")
 
     def _write_json(self, event: Event) -> None:
         document = events.to_json(event)
         if self.timestamps:
             document["time"] = time.time()
-        print(json.dumps(document, ensure_ascii=False), file=self.log, flush=True)
+        _write_line(self.log, json.dumps(document, ensure_ascii=False))
+
+
+def _write_line(stream: TextIO, line: str) -> None:
+    """Write a line now. When nobody takes it any more, the rest goes nowhere: the build is worth more."""
+    try:
+        print(line, file=stream, flush=True)
+    except UnicodeEncodeError:  # a locale without the character
+        print(line.encode("ascii", "backslashreplace").decode("ascii"), file=stream, flush=True)
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(null, stream.fileno())  # also for what the stream still holds
+        os.close(null)
 
 
 def wants_color(stream: TextIO, environ: dict[str, str] | None = None) -> bool:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import pytest
 
@@ -10,6 +11,7 @@ from executor.events import (
     BuildFailed,
     CacheLookedUp,
     CommandOutput,
+    LayerWritten,
     StageStarted,
     StepFinished,
     StepStarted,
@@ -64,8 +66,12 @@ def test_lines_of_several_stages_begin_with_their_stage():
     for index, name in ((0, "web"), (1, "")):
         sink(StageStarted(index=index, name=name, base="scratch", position=index + 1, total=2))
     sink(StepStarted(stage=1, position=1, total=2, instruction="RUN make"))
+    sink(LayerWritten(stage=0, position=3, digest="d", size=5000, seconds=1.0, meanwhile=True))
     sink(CommandOutput(line="made", stage=0))
-    assert log.getvalue().splitlines()[-1] == "INFO 1 | [1/2] RUN make"
+    assert log.getvalue().splitlines()[-2:] == [
+        "INFO 1 | [1/2] RUN make",
+        "INFO web |     layer of step 3: 5.0 kB, in 1.0 s",
+    ]
     assert output.getvalue() == "web | made\n"
 
 
@@ -101,3 +107,20 @@ def test_a_failure_quotes_the_lines_before_the_hint_and_json_has_them_apart():
         "Dockerfile:4:1: no such file", "Dockerfile", 4,
     )  # fmt: skip
     assert document["excerpt"] == error.excerpt
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_build_goes_on_when_nobody_reads_any_more(log_format):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        sink = LogSink(log_format=log_format, log=pipe, output=pipe)
+        for number in range(3):
+            sink(CommandOutput(line=f"line {number}", stage=0))
+            sink(Warned(message="odd"))
+
+
+def test_what_a_locale_cannot_write_is_written_out():
+    log = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    LogSink(log=log, output=log)(CommandOutput(line="grün \udcff", stage=0))
+    assert log.buffer.getvalue() == b"gr\\xfcn \\udcff\n"
