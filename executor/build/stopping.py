@@ -40,19 +40,21 @@ class StopFlag:
 def stopping_on_signals(flag: StopFlag) -> Iterator[None]:
     """Let the first signal set `flag` and raise StoppedError in the main thread; later ones change nothing.
 
-    Outside of the main thread, where Python gives no signals, this does nothing.
+    A signal that this process was told to ignore, as nohup does, stays ignored. Outside of the main thread, where
+    Python gives no signals, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     came: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
         if came:  # this one comes in the middle of the first one's handler
             return
         came.append(number)
-        for other in _SIGNALS:
+        for other in heeded:
             signal.signal(other, _ignored)
         flag.set(number)
         hangup.hang_up(number)
@@ -62,7 +64,7 @@ def stopping_on_signals(flag: StopFlag) -> Iterator[None]:
         raise StoppedError(number)
 
     hangup.begin()
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    before = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
         # what a handler raises is lost where Python cannot pass it on, as in a hook of fork

@@ -53,3 +53,15 @@ def test_a_signal_in_the_middle_of_the_first_ones_handler_changes_nothing():
     flag.set = interrupted_set
     with pytest.raises(StoppedError, match="stopped by signal 2"):
         stopped()
+
+
+def test_a_signal_that_nohup_lets_be_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping_on_signals(StopFlag()):
+            signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(StoppedError), stopping_on_signals(StopFlag()):
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
