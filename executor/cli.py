@@ -153,6 +153,8 @@ def _context(values: Mapping[str, Any]) -> str:
         from executor.options.bucketflag import context_of_bucket  # one build in many has this flag
 
         context = context_of_bucket(values["bucket"], context)
+    if not context:  # often a variable of a pipeline that is not set: the working directory is not meant
+        raise UsageError("--context is empty", hint="name a folder (. for the working directory) or a URL")
     return with_git_options(context, values["git"]) if values["git"] else context
 
 
@@ -180,7 +182,10 @@ def _print_plan(spec: BuildSpec, sink: Sink) -> None:
 
 @contextmanager
 def logging(values: Mapping[str, Any]) -> Iterator[Sink]:
-    """The sink that the flags ask for; what is raised within is told by it and ends the process."""
+    """The sink that the flags ask for; what is raised within is told by it and ends the process.
+
+    A build has its own way to be stopped by Ctrl-C: here it is one before or after that.
+    """
     log_format: LogFormat = values["log_format"] or ("color" if wants_color(sys.stderr) else "text")
     sink: Sink = LogSink(log_format, values["verbosity"], timestamps=values["log_timestamp"])
     try:
@@ -190,6 +195,8 @@ def logging(values: Mapping[str, Any]) -> Iterator[Sink]:
     except Error as error:
         sink(BuildFailed.of(error))
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Exception as error:
         if os.environ.get("KRUNNER_DEBUG"):
             raise

@@ -111,7 +111,7 @@ FLAGS: tuple[Flag, ...] = (
     _switch("skip-push-permission-check", "Do not ask the registries for permission before the build"),
     Flag(
         name="verbosity", kind="text", help="Least level to log", default="info", short="v",
-        choices=("panic", "fatal", "error", "warn", "info", "debug", "trace"),
+        choices=("panic", "fatal", "error", "warn", "warning", "info", "debug", "trace"),
     ),
     Flag(name="log-format", kind="text", help="How to log", default="", choices=("text", "color", "json")),
     _switch("log-timestamp", "Log the time of each line"),

@@ -336,6 +336,25 @@ def test_exit_codes(monkeypatch, capsys, error, code, shown):
     assert "Traceback" not in err
 
 
+def test_a_stop_before_the_build_or_after_it_is_no_bug(monkeypatch, capsys):
+    import executor.build.build
+
+    def build(_spec, _sink):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(executor.build.build, "build", build)
+    with pytest.raises(SystemExit) as caught:
+        main(["--no-push"])
+    assert (caught.value.code, capsys.readouterr().err) == (130, "")
+
+
+@pytest.mark.parametrize("words", [("--context=",), ("--context=", "--check"), ("-c", "")])
+def test_an_empty_context_is_not_the_working_directory(words):
+    with pytest.raises(UsageError, match="--context is empty"):
+        spec("--no-push", *words)
+    assert spec("--no-push", "--context=", "--bucket=b").context == "gs://b"
+
+
 def test_events_go_to_a_file_as_well(monkeypatch, tmp_path, capsys):
     import executor.build.build
 
