@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -214,7 +213,9 @@ class Engine:
         needs_roots = any(planned.needs_root and self._expects_root(planned) for planned in stages)
         if needs_roots and self._roots.driver.name == "in-place":
             return 1  # there is one / only
-        return max(2, len(os.sched_getaffinity(0)))
+        from executor.build import cgroup  # not for a stage alone
+
+        return max(2, cgroup.cores())
 
     def _start_over(self) -> None:
         self.close()
