@@ -72,7 +72,7 @@ class Resources:
 
 
 class Engine:
-    """One build under way; see `Surroundings` in stage.py for what the stages ask of it."""
+    """One build under way; see `Build` in stage.py for what the stages ask of it."""
 
     def __init__(self, spec: BuildSpec, sink: Sink, frontend: Frontend, resources: Resources) -> None:
         epoch = latest_time(spec)
@@ -242,7 +242,7 @@ class Engine:
         return self._roots.of_image(source, stage.plan.target)
 
     def copied_tree(self, step: Copy, stage: Stage) -> str:
-        """See `Surroundings.copied_tree`: an image that nothing else needs is not unpacked as a whole."""
+        """See `Build.copied_tree`: an image that nothing else needs is not unpacked as a whole."""
         source = self.plan.source_of(step, stage.plan)
         unpacked = any(planned.base == source and self._needs_base(planned) for planned in self.plan.stages)
         if isinstance(source, ImageBase) and not unpacked:
@@ -302,7 +302,7 @@ class Engine:
         start = start_of(planned, self._resources.bases, lambda number: self._built[number].state)
         run = StageRun(
             plan=planned,
-            around=self,
+            build=self,
             state=start.state,
             open_root=lambda layers: self._open_root(planned.base, layers),
             layers=StageLayers(

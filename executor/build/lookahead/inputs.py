@@ -17,7 +17,7 @@ from executor.build.copying.copysource import is_remote
 from executor.build.lookahead.buildcache import BuildCache
 from executor.build.lookahead.keywalk import KeyWalk
 from executor.build.plan.buildplan import BuildPlan, StagePlan, on_one_line
-from executor.build.stages.stage import Surroundings
+from executor.build.stages.stage import Build
 from executor.cache.key import CacheKey, value_digests
 from executor.dataclass import asdict
 from executor.dockerfile.instructions import Add
@@ -29,7 +29,7 @@ _VERSION = 1
 
 
 def walked(
-    around: Surroundings,
+    build: Build,
     plan: BuildPlan,
     bases: BaseImages,
     cache: BuildCache | None,
@@ -41,14 +41,14 @@ def walked(
     """
     if cache is None and _reads_the_network(plan):
         return None
-    walk = KeyWalk(around, plan, bases, stages_for)
+    walk = KeyWalk(build, plan, bases, stages_for)
     if cache:
         cache.find_keys(walk, plan)
     else:
         for planned in plan.stages:
             walk.visit(planned)
-    if around.spec.tell_inputs:
-        around.sink(_found(around.spec, plan, bases, walk))
+    if build.spec.tell_inputs:
+        build.sink(_found(build.spec, plan, bases, walk))
     return walk
 
 

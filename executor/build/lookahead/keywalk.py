@@ -14,7 +14,7 @@ from executor.build.copying.copy import gives_nothing_away
 from executor.build.plan.buildargs import host_name, latest_time
 from executor.build.plan.buildplan import Base, BuildPlan, ImageBase, StageBase, StagePlan
 from executor.build.stages.cachedsteps import StagePlanKeys, StepPlan
-from executor.build.stages.stage import Surroundings
+from executor.build.stages.stage import Build
 from executor.build.stages.starting import start_of
 from executor.build.stages.stepkeys import FileStep, Inputs, no_key, step_key
 from executor.build.state.stagestate import StageState
@@ -33,7 +33,7 @@ class _DryStage:
     """A stage that is only walked through; a `Stage`."""
 
     plan: StagePlan
-    around: Surroundings
+    build: Build
     state: StageState
     key: CacheKey
     inputs: Inputs
@@ -59,18 +59,18 @@ class KeyWalk:
 
     def __init__(
         self,
-        around: Surroundings,
+        build: Build,
         plan: BuildPlan,
         bases: BaseImages,
         stages_for: Callable[[int], Iterable[StagePlan]],
     ) -> None:
         self.keys: dict[int, StagePlanKeys] = {}
-        self._around = around
+        self._build = build
         self._plan = plan
         self._bases = bases
         self._stages_for = stages_for
         self._states: dict[int, StageState] = {}
-        self._rules = layer_rules(around.spec)
+        self._rules = layer_rules(build.spec)
 
     def visit(self, planned: StagePlan) -> StagePlanKeys | None:
         """The keys of a stage whose sources were visited; None when it cannot even be begun."""
@@ -80,7 +80,7 @@ class KeyWalk:
             key = self._start_key(planned, start.state)
         except (Error, OSError):
             return None
-        stage = _DryStage(planned, self._around, start.state, key, self._inputs(planned))
+        stage = _DryStage(planned, self._build, start.state, key, self._inputs(planned))
         complete = True
         try:
             for instruction in start.instructions:
@@ -113,13 +113,13 @@ class KeyWalk:
         def source(reader: Copy | Mount) -> CacheKey:
             return self._source_key(self._plan.source_of(reader, planned), planned.target)
 
-        around = self._around
+        build = self._build
         return Inputs(
-            tree=lambda reader: around.tree_of(reader, planned),
+            tree=lambda reader: build.tree_of(reader, planned),
             source=source,
-            scratch=lambda: around.scratch("key"),
-            sink=around.sink,
-            host_name=name if (name := host_name(around.spec.build_args)) != HOST_NAME else "",
+            scratch=lambda: build.scratch("key"),
+            sink=build.sink,
+            host_name=name if (name := host_name(build.spec.build_args)) != HOST_NAME else "",
         )
 
     def _source_key(self, source: Base, platform: Platform) -> CacheKey:

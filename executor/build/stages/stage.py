@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # a build without a layer cache does without these
 _SINGLE = "all changes of the stage (--single-snapshot)"
 
 
-class Surroundings(Protocol):
+class Build(Protocol):
     """What a stage may ask of the build it belongs to."""
 
     @property
@@ -85,7 +85,7 @@ class Stage(Protocol):
     """What an instruction may do to its stage: change the state, and say how it changes files."""
 
     plan: StagePlan
-    around: Surroundings
+    build: Build
     state: StageState
 
     @property
@@ -108,7 +108,7 @@ class StageRun:
     """
 
     plan: StagePlan
-    around: Surroundings
+    build: Build
     state: StageState
     open_root: Callable[[Sequence[Layer]], RootFs]
     layers: StageLayers
@@ -145,7 +145,7 @@ class StageRun:
             return
         work()
         self._unsettled = True
-        if self.around.spec.rootfs.single_snapshot or not self.layered:
+        if self.build.spec.rootfs.single_snapshot or not self.layered:
             self.note(text)
             return
         snapshot = self.layers.snapshot(self.root, self._position)
@@ -159,7 +159,7 @@ class StageRun:
 
     def finish(self) -> None:
         """Wait for layers that are still being written; with --single-snapshot: make the stage's one layer."""
-        if self.around.spec.rootfs.single_snapshot and self.layered:
+        if self.build.spec.rootfs.single_snapshot and self.layered:
             self._finish_single()
         self._take_made(wait=True)
         self.layers.later.wait()
@@ -200,7 +200,7 @@ class StageRun:
         if not isinstance(instruction, Copy):
             return None
         try:
-            return copied_contents(instruction, self.around.copied_tree(instruction, self))
+            return copied_contents(instruction, self.build.copied_tree(instruction, self))
         except (StepError, OSError):
             return None
 
@@ -218,7 +218,7 @@ class StageRun:
 
     def note(self, created_by: str, *, makes_layer: bool = False) -> None:
         """Add an entry to the history."""
-        created = self.around.clock.created()
+        created = self.build.clock.created()
         self.state = self.state.with_history(created_by, created=created, makes_layer=makes_layer)
 
     def _take_made(self, *, wait: bool = False) -> None:
@@ -241,7 +241,7 @@ class StageRun:
         stage, platform = self.plan.number, str(self.plan.platform)
         started = time.monotonic()
         self._begin(position)
-        self.around.sink(
+        self.build.sink(
             StepStarted(
                 stage=stage, position=position, total=len(instructions), instruction=text, platform=platform
             )
@@ -254,7 +254,7 @@ class StageRun:
         if self._made:
             record = _with_layer(record, self._made)
         self.records.append(record)
-        self.around.sink(
+        self.build.sink(
             StepFinished(
                 stage=stage,
                 position=position,

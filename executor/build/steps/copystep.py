@@ -16,12 +16,12 @@ def copy_files(instruction: Copy, stage: Stage) -> None:
     """Carry out a COPY whose variables are expanded."""
     request = _request(instruction, stage, parents=instruction.parents)
     root = stage.root.path
-    tree = stage.around.tree_of(instruction, stage.plan)
+    tree = stage.build.tree_of(instruction, stage.plan)
     if tree is None:
-        source = stage.around.copied_tree(instruction, stage)
-        copy_from_root(request, source, root, lambda: stage.around.scratch("copy"))
+        source = stage.build.copied_tree(instruction, stage)
+        copy_from_root(request, source, root, lambda: stage.build.scratch("copy"))
     else:
-        copy_from_context(request, tree, root, lambda: stage.around.scratch("copy"))
+        copy_from_context(request, tree, root, lambda: stage.build.scratch("copy"))
 
 
 def add_files(instruction: Add, stage: Stage) -> None:
@@ -32,8 +32,8 @@ def add_files(instruction: Add, stage: Stage) -> None:
         keep_git_dir=instruction.keep_git_dir,
         unpack=instruction.unpack,
     )
-    around = stage.around
-    add(request, around.context, stage.root.path, lambda: around.scratch("add"), around.sink)
+    build = stage.build
+    add(request, build.context, stage.root.path, lambda: build.scratch("add"), build.sink)
 
 
 def _request(instruction: Copy | Add, stage: Stage, *, parents: bool = False) -> CopyRequest:

@@ -43,7 +43,7 @@ def execute(stage: Stage, written: StageInstruction) -> None:  # noqa: C901, PLR
     Raises StepError and its kin with the instruction's place, NotSupportedError for a flag not done yet.
     """
     refuse_unsupported(written)
-    instruction = expand_instruction(written, stage.state.environment, escape=stage.around.escape)
+    instruction = expand_instruction(written, stage.state.environment, escape=stage.build.escape)
     state = stage.state
     match instruction:
         case Run():
@@ -101,9 +101,9 @@ def _declare_args(stage: Stage, instruction: Arg) -> None:
     values = declared(
         instruction,
         stage.state.environment,
-        given=stage.around.spec.build_args,
+        given=stage.build.spec.build_args,
         inherited=stage.plan.variables,
-        escape=stage.around.escape,
+        escape=stage.build.escape,
     )
     stage.state = metadata.with_arg(stage.state, values)
     stage.note(metadata.arg_text(values))

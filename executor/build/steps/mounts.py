@@ -104,16 +104,16 @@ class _Preparation:
         path = _source(mount)
         if mount.get("from") and not source_name(mount):  # scratch
             return _existing(self._scratch(), path, mount)
-        tree = self.stage.around.tree_of(mount, self.stage.plan)
+        tree = self.stage.build.tree_of(mount, self.stage.plan)
         if tree is None:
-            return _existing(self.stage.around.source_root(mount, self.stage).path, path, mount)
-        return self.stage.around.mount_supplies.contexts.shared(tree, path)
+            return _existing(self.stage.build.source_root(mount, self.stage).path, path, mount)
+        return self.stage.build.mount_supplies.contexts.shared(tree, path)
 
     def _add_cache(self, mount: Mount) -> None:
         key = self._cache_key(mount)
         if key not in self.caches:
             sharing = _SHARINGS[(mount.get("sharing") or "shared").lower()]
-            caches = self.stage.around.mount_supplies.caches
+            caches = self.stage.build.mount_supplies.caches
             use = caches.use(key, sharing, lambda directory: self._fill_cache(mount, directory))
             self.caches[key] = self.stack.enter_context(use)
         source = _existing(self.caches[key], _source(mount), mount)
@@ -123,11 +123,11 @@ class _Preparation:
     def _cache_key(self, mount: Mount) -> str:
         """A cache is another one if its first content is: that of another source, or a directory of an owner."""
         cache_id = mount.get("id") or posixpath.normpath(_written_target(mount))
-        space = self.stage.around.spec.build_args.get("BUILDKIT_CACHE_MOUNT_NS", "")
+        space = self.stage.build.spec.build_args.get("BUILDKIT_CACHE_MOUNT_NS", "")
         parts = [f"{space}/{cache_id}" if space else cache_id]
         if source_name(mount):
-            tree = self.stage.around.tree_of(mount, self.stage.plan)
-            layers = () if tree else self.stage.around.source_layers(mount, self.stage)
+            tree = self.stage.build.tree_of(mount, self.stage.plan)
+            layers = () if tree else self.stage.build.source_layers(mount, self.stage)
             parts += [tree.path] if tree else [layer.diff_id for layer in layers]
         if _is_owned(mount):
             parts.append(f"{_owner(mount)} {_mode(mount, _CACHE_MODE):o}")
@@ -138,15 +138,15 @@ class _Preparation:
             os.chown(directory, *_owner(mount))
             os.chmod(directory, _mode(mount, _CACHE_MODE))
         elif source_name(mount):
-            tree = self.stage.around.tree_of(mount, self.stage.plan)
-            contexts = self.stage.around.mount_supplies.contexts
-            first = contexts.shared(tree, "/") if tree else self.stage.around.source_root(mount, self.stage).path
+            tree = self.stage.build.tree_of(mount, self.stage.plan)
+            contexts = self.stage.build.mount_supplies.contexts
+            first = contexts.shared(tree, "/") if tree else self.stage.build.source_root(mount, self.stage).path
             copy_tree(first, directory, CopyRules())
 
     def _add_secret(self, mount: Mount) -> None:
         target, variable = _written_target(mount), mount.get("env")
         secret_id = secret_name(mount)
-        value = self.stage.around.mount_supplies.secrets.get(secret_id)
+        value = self.stage.build.mount_supplies.secrets.get(secret_id)
         if value is None:
             if is_required(mount):
                 hint = f"give it: --secret id={secret_id},src=FILE or --secret id={secret_id},env=NAME"
@@ -170,7 +170,7 @@ class _Preparation:
         if "SSH_AUTH_SOCK" not in self.stage.state.environment:
             self.environment.setdefault("SSH_AUTH_SOCK", target)
         agent_id = mount.get("id") or "default"
-        agent = self.stage.around.mount_supplies.agents.get(agent_id)
+        agent = self.stage.build.mount_supplies.agents.get(agent_id)
         if agent is None:
             if is_required(mount):
                 hint = f"give --ssh {agent_id}"
@@ -197,7 +197,7 @@ class _Preparation:
         return target
 
     def _scratch(self) -> str:
-        folder = self.stage.around.scratch("mount")
+        folder = self.stage.build.scratch("mount")
         self.stack.callback(remove_tree, folder)
         return folder
 

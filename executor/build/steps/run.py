@@ -35,9 +35,9 @@ def run(instruction: Run, stage: Stage) -> None:
     output = _Output(stage)
     for device in instruction.devices:
         message = f"the command runs without the device {device.name}: it is not required, and no driver grants it"
-        stage.around.sink(Warned(message=message, location=str(instruction.location)))
+        stage.build.sink(Warned(message=message, location=str(instruction.location)))
     with _errors_at(instruction.location), prepared_mounts(instruction, stage) as prepared:
-        proxies = proxy_environment(stage.around.spec.build_args)
+        proxies = proxy_environment(stage.build.spec.build_args)
         environment = {**proxies, **state.environment, **prepared.environment}
         environment.setdefault("HOME", user.home)
         _make_workdir(root, state.cwd, user.identity.uid, user.identity.gid)
@@ -49,8 +49,8 @@ def run(instruction: Run, stage: Stage) -> None:
             scripts=scripts,
             mounts=prepared.mounts,
             network=instruction.network != "none",
-            host_name=host_name(stage.around.spec.build_args),
-            give_up=stage.around.give_up,
+            host_name=host_name(stage.build.spec.build_args),
+            give_up=stage.build.give_up,
             location=instruction.location,
         )
         with _foreign_explained(stage.state.image.platform):
@@ -72,9 +72,9 @@ class _Output:
         self.tail: list[str] = []
 
     def __call__(self, line: str) -> None:
-        masked = self._stage.around.mount_supplies.secrets.mask(line)
+        masked = self._stage.build.mount_supplies.secrets.mask(line)
         plan = self._stage.plan
-        self._stage.around.sink(CommandOutput(line=masked, stage=plan.number, platform=str(plan.platform)))
+        self._stage.build.sink(CommandOutput(line=masked, stage=plan.number, platform=str(plan.platform)))
         self.tail.append(masked)
         del self.tail[:-_TAIL_LINES]
 

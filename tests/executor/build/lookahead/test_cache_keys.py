@@ -69,12 +69,12 @@ def keys(tmp_path):
             folder.mkdir()
             return str(folder)
 
-        around = SimpleNamespace(
+        build = SimpleNamespace(
             spec=spec, sink=discard, escape=plan.escape, context=frontend.context, scratch=scratch,
             tree_of=lambda reader, _: None if named(reader) else frontend.context,
         )  # fmt: skip
         walk = KeyWalk(
-            around, plan, FakeBases(images), lambda number: plan_stage(frontend.dockerfile, request, number)
+            build, plan, FakeBases(images), lambda number: plan_stage(frontend.dockerfile, request, number)
         )
         visited = [walk.visit(planned) for planned in plan.stages]
         if full:

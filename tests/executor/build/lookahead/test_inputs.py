@@ -37,8 +37,8 @@ class FakeWalk:
 def walk_of(monkeypatch, text, cache=None):
     monkeypatch.setattr(inputs, "KeyWalk", FakeWalk)
     plan = SimpleNamespace(stages=[SimpleNamespace(stage=stage) for stage in parse(text).stages])
-    around = SimpleNamespace(spec=SimpleNamespace(tell_inputs=False))
-    return walked(around, plan, None, cache, None), plan
+    build = SimpleNamespace(spec=SimpleNamespace(tell_inputs=False))
+    return walked(build, plan, None, cache, None), plan
 
 
 @pytest.mark.parametrize("source", ["https://x.test/a", "https://x.test/a.git#v1", "git@x.test:a"])

@@ -45,7 +45,7 @@ class Around:
 
 
 @pytest.fixture
-def around(tmp_path):
+def build(tmp_path):
     context, made = tmp_path / "context", tmp_path / "made"
     for folder in (context, made):
         folder.mkdir()
@@ -61,14 +61,14 @@ def around(tmp_path):
 
 
 @pytest.fixture
-def prepare(around):
+def prepare(build):
     """Prepare the mounts that are written, and hold them until the test ends."""
     with ExitStack() as stack:
 
         def act(*flags, cwd="/w"):
             words = " ".join(f"--mount={flag}" for flag in flags)
             (step,) = parse(f"FROM a\nRUN {words} true\n".encode(), "Dockerfile").stages[0].instructions
-            stage = SimpleNamespace(around=around, plan=None, state=SimpleNamespace(cwd=cwd, environment={}))
+            stage = SimpleNamespace(build=build, plan=None, state=SimpleNamespace(cwd=cwd, environment={}))
             return stack.enter_context(prepared_mounts(step, stage))
 
         yield act
@@ -113,12 +113,12 @@ def test_faults_have_a_place(prepare, flag, reason):
     assert caught.value.location.line == 2
 
 
-def test_binds(prepare, around):
+def test_binds(prepare, build):
     (ours, shared, theirs) = prepare(
         "source=f,target=/a,rw", "source=f,target=/b", "from=made,source=f,target=/c,ro"
     ).mounts
     assert isinstance(theirs, BindMount)
-    assert (theirs.source, theirs.read_only, theirs.keep) == (f"{around.roots['made']}/f", True, False)
+    assert (theirs.source, theirs.read_only, theirs.keep) == (f"{build.roots['made']}/f", True, False)
     assert isinstance(ours, BindMount)
     assert isinstance(shared, BindMount)
     assert ours.source != shared.source
@@ -143,9 +143,9 @@ def test_which_caches_are_one(prepare):
         assert file.read() == "made"
 
 
-def test_a_name_space_keeps_caches_apart(prepare, around):
+def test_a_name_space_keeps_caches_apart(prepare, build):
     first = source_of(prepare("type=cache,target=/c"))
-    around.spec = BuildSpec(context=".", build_args={"BUILDKIT_CACHE_MOUNT_NS": "team"})
+    build.spec = BuildSpec(context=".", build_args={"BUILDKIT_CACHE_MOUNT_NS": "team"})
     assert source_of(prepare("type=cache,target=/c")) != first
 
 
