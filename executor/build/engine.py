@@ -149,7 +149,7 @@ class Engine:
         bases.prefetch(self.plan.images())
         resolve_images(self.plan, bases)
         check_bases(self.plan, bases, self.spec)
-        self._keep_triggers_apart()
+        self._unshare_triggered()
         rehearse(self.plan, bases, self.spec.build_args, SourceTree.of_context(self.context))
         warn_of_checks(self._frontend, self.spec.build_args, self.sink, base_facts(self.plan, bases))
         if not (cache or self.spec.tell_inputs):
@@ -162,10 +162,10 @@ class Engine:
         """The digest of the image in the store when the cache has every step: nothing is carried out."""
         return str(self._image(lambda: None).root.digest)
 
-    def _keep_triggers_apart(self) -> None:
+    def _unshare_triggered(self) -> None:
         """Plan anew when a stage that serves several platforms turns out to begin with ONBUILD triggers."""
-        if apart := triggered_for_several(self.plan, self._resources.bases):
-            self.plan = plan_build(self._frontend.dockerfile, replace(self._request, apart=apart))
+        if unshared := triggered_for_several(self.plan, self._resources.bases):
+            self.plan = plan_build(self._frontend.dockerfile, replace(self._request, unshared=unshared))
 
     def _image(self, await_permission: Callable[[], None]) -> BuiltImage:
         """Build every stage that the targets need, assemble an image of each, and an index of several.
@@ -218,6 +218,7 @@ class Engine:
         return max(2, cgroup.cores())
 
     def _start_over(self) -> None:
+        """Forget every stage that was built."""
         self.close()
         self._resources.layers.want_again()
         self._built.clear()
@@ -278,12 +279,14 @@ class Engine:
 
     def _needs_base(self, planned: StagePlan) -> bool:
         """Whether the files of the stage's base are needed, unless the cache has it all."""
-        return planned.needs_root and not self._stands_apart(planned)
+        return planned.needs_root and not self._is_linked(planned)
 
-    def _stands_apart(self, planned: StagePlan) -> bool:
-        return not self.spec.rootfs.single_snapshot and self.plan.stands_apart(planned)
+    def _is_linked(self, planned: StagePlan) -> bool:
+        """Whether the stage can do without the files of its base; its one layer with --single-snapshot cannot."""
+        return not self.spec.rootfs.single_snapshot and self.plan.is_linked(planned)
 
     def _expects_root(self, planned: StagePlan) -> bool:
+        """Whether a step of the stage will be carried out, as far as the cache can tell before."""
         return self._resources.cache is None or self._resources.cache.expects_root(planned.number)
 
     def _stage(self, planned: StagePlan) -> StageRun:
@@ -308,13 +311,13 @@ class Engine:
             layers=StageLayers(
                 self.writer,
                 self.sink,
-                *self._outlets(planned),
+                *self._upload(planned),
                 number=planned.number,
                 platform=str(planned.platform),
             ),
             cache=self._cached_steps(planned),
             layered=self._wants_layers(planned),
-            apart=start.instructions == planned.stage.instructions and self._stands_apart(planned),
+            linked=start.instructions == planned.stage.instructions and self._is_linked(planned),
         )
         self._runs.append(run)
         for position, instruction in enumerate(start.instructions, start=1):
@@ -328,14 +331,15 @@ class Engine:
         self._built[planned.number] = run
         return run
 
-    def _outlets(self, planned: StagePlan) -> tuple[Callable[[Layer], None], OnLarge]:
-        """Who hears of the stage's layers when they are there, and of large ones when they have begun."""
+    def _upload(self, planned: StagePlan) -> tuple[Callable[[Layer], None], OnLarge]:
+        """What begins to upload the stage's layers: when they are written, and large ones when they are begun."""
         outputs = self._resources.outputs
-        return (
-            (outputs.layer_ready, outputs.layer_begun) if self.plan.reaches_image(planned) else (_ignore, nobody)
-        )
+        if self.plan.reaches_image(planned):
+            return outputs.layer_ready, outputs.layer_begun
+        return _ignore, nobody
 
     def _cached_steps(self, planned: StagePlan) -> CachedSteps | None:
+        """The cache as the steps of the stage ask it, None without one."""
         if self._resources.cache is None:
             return None
 
@@ -345,6 +349,7 @@ class Engine:
         return self._resources.cache.steps(planned.number, self._cache_of(planned.base), upon_of_source)
 
     def _upon(self, base: Base) -> str:
+        """What the RUNs of a stage made, for the entries of what copies from it; '' for what is no stage."""
         cache = self._cache_of(base)
         return cache.upon.text if cache else ""
 
@@ -353,6 +358,7 @@ class Engine:
         return built.cache if built else None
 
     def _open_root(self, base: Base, layers: Sequence[Layer]) -> RootFs:
+        """A root with `layers`: a fork of the root of the stage built upon, where that has one and just these."""
         parent = self._built[base.number] if isinstance(base, StageBase) else None
         if parent and parent.has_root and parent.state.layers == layers:
             return self._roots.fork(parent.settled_root)
@@ -367,6 +373,7 @@ class Engine:
         return self._built[number]
 
     def _stages_for(self, number: int) -> tuple[StagePlan, ...]:
+        """The stage of that number and those it needs: for one that the plan has not, since a trigger names it."""
         return tuple(plan_stage(self._frontend.dockerfile, self._request, number))
 
     def _wants_layers(self, planned: StagePlan) -> bool:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from executor.build.bases.layersource import LayerSource
 from executor.build.lookahead.keywalk import KeyWalk
 from executor.build.plan.buildplan import BuildPlan
-from executor.build.stages.cachedsteps import CacheAccess, CachedSteps, StagePlanKeys
+from executor.build.stages.cachedsteps import CacheAccess, CachedSteps, StageKeys
 from executor.build.stages.stepkeys import FileStep
 from executor.cache.key import CacheKey
 from executor.cache.layercache import LayerCache
@@ -104,7 +104,7 @@ class BuildCache:
         self._options = options
         self._layers = layers
         self._sink = sink
-        self._keys: dict[int, StagePlanKeys] = {}
+        self._keys: dict[int, StageKeys] = {}
 
     def find_keys(self, walk: KeyWalk, plan: BuildPlan) -> None:
         """Find the keys of all stages, and begin to look each up as soon as it is known."""
@@ -137,9 +137,7 @@ class BuildCache:
             self._sink(Warned(message=f"the cached layer {name} cannot be used: {error.message}"))
         return bool(lost)
 
-    def _steps(
-        self, keys: StagePlanKeys, base: CachedSteps | None, upon_of: Callable[[FileStep], str]
-    ) -> CachedSteps:
+    def _steps(self, keys: StageKeys, base: CachedSteps | None, upon_of: Callable[[FileStep], str]) -> CachedSteps:
         access = CacheAccess(
             cache=self._cache,
             options=self._options,

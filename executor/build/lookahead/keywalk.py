@@ -13,7 +13,7 @@ from executor.build.bases.bases import BaseImages
 from executor.build.copying.copy import gives_nothing_away
 from executor.build.plan.buildargs import host_name, latest_time
 from executor.build.plan.buildplan import Base, BuildPlan, ImageBase, StageBase, StagePlan
-from executor.build.stages.cachedsteps import StagePlanKeys, StepPlan
+from executor.build.stages.cachedsteps import KeyedStep, StageKeys
 from executor.build.stages.stage import Build
 from executor.build.stages.starting import start_of
 from executor.build.stages.stepkeys import FileStep, Inputs, no_key, step_key
@@ -37,7 +37,7 @@ class _DryStage:
     state: StageState
     key: CacheKey
     inputs: Inputs
-    steps: list[StepPlan] = field(default_factory=list)
+    steps: list[KeyedStep] = field(default_factory=list)
 
     @property
     def root(self) -> RootFs:
@@ -45,7 +45,7 @@ class _DryStage:
 
     def change(self, instruction: FileStep, text: str, work: Callable[[], None]) -> None:  # noqa: ARG002 - not done
         self.key = step_key(self.key, instruction, self.state, self.inputs)
-        self.steps.append(StepPlan(step=instruction, key=self.key))
+        self.steps.append(KeyedStep(step=instruction, key=self.key))
 
     def note(self, created_by: str) -> None:
         pass
@@ -64,7 +64,7 @@ class KeyWalk:
         bases: BaseImages,
         stages_for: Callable[[int], Iterable[StagePlan]],
     ) -> None:
-        self.keys: dict[int, StagePlanKeys] = {}
+        self.keys: dict[int, StageKeys] = {}
         self._build = build
         self._plan = plan
         self._bases = bases
@@ -72,7 +72,7 @@ class KeyWalk:
         self._states: dict[int, StageState] = {}
         self._rules = layer_rules(build.spec)
 
-    def visit(self, planned: StagePlan) -> StagePlanKeys | None:
+    def visit(self, planned: StagePlan) -> StageKeys | None:
         """The keys of a stage whose sources were visited; None when it cannot even be begun."""
         number = planned.number
         try:
@@ -89,7 +89,7 @@ class KeyWalk:
             complete = False
         final = stage.key if complete else None
         self._states[number] = stage.state
-        self.keys[number] = StagePlanKeys(
+        self.keys[number] = StageKeys(
             steps=tuple(stage.steps),
             start=key.hex,
             final=final,

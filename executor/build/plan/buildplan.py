@@ -120,7 +120,7 @@ class BuildPlan:
                 wanted = self.stage(wanted.base.number) if isinstance(wanted.base, StageBase) else None
         return False
 
-    def stands_apart(self, planned: StagePlan) -> bool:
+    def is_linked(self, planned: StagePlan) -> bool:
         """Whether all files of a stage come by COPY --link and ADD --link, and no other stage looks at them.
 
         Then each step makes its layer without what lies below, and the base is not even downloaded.
@@ -216,7 +216,7 @@ def render(plan: BuildPlan) -> str:
     for planned in plan.stages:
         name = f" ({planned.stage.name})" if planned.stage.name else ""
         root = "" if planned.needs_root else ", no root filesystem"
-        if planned.needs_root and plan.stands_apart(planned):
+        if planned.needs_root and plan.is_linked(planned):
             root = ", without the base's files"
         lines.append(f"stage {planned.number}{name} from {planned.base} for {planned.platform}{root}")
         lines += [f"  {on_one_line(instruction.source)}" for instruction in planned.stage.instructions]

@@ -38,14 +38,14 @@ from executor.image.reference import Reference
 class PlanRequest:
     """What to plan. `target` is '' for the last stage; `contexts` are the named ones.
 
-    `apart` are indexes of stages that no two platforms share, since their bases have triggers.
+    `unshared` are indexes of stages that each platform has to itself, since their bases have triggers.
     """
 
     target: str = ""
     build_args: Mapping[str, str] = field(default_factory=dict)
     platforms: tuple[Platform, ...]
     contexts: NamedContexts = field(default_factory=NamedContexts)
-    apart: Collection[int] = ()
+    unshared: Collection[int] = ()
 
 
 def plan_build(dockerfile: Dockerfile, request: PlanRequest) -> BuildPlan:
@@ -58,7 +58,7 @@ def plan_build(dockerfile: Dockerfile, request: PlanRequest) -> BuildPlan:
     wanted = find_target(dockerfile, request.target)
     faults: list[Diagnostic] = []
     plans = [_planned(dockerfile, request, position, wanted, faults) for position in range(len(request.platforms))]
-    stages, shared = _merged(plans, {*request.apart, *_with_triggers(dockerfile, plans)})
+    stages, shared = _merged(plans, {*request.unshared, *_with_triggers(dockerfile, plans)})
     _raise_faults([*faults, *_faults_of_words(dockerfile, stages, request.build_args)])
     by_number = {planned.number: planned for planned in stages}
     numbers = [plan[-1].number for plan in plans]
@@ -226,7 +226,7 @@ def _prelude(stage: Stage, base: ContextBase) -> Copy:
 
 
 def _merged(
-    plans: Sequence[Sequence[StagePlan]], apart: Collection[int]
+    plans: Sequence[Sequence[StagePlan]], unshared: Collection[int]
 ) -> tuple[list[StagePlan], dict[int, int]]:
     """All stages of all platforms, each that serves several once; and which number another stands in for."""
     merged: list[StagePlan] = []
@@ -234,7 +234,7 @@ def _merged(
     for plan in plans:
         for planned in plan:
             moved = _renumbered(planned, shared)
-            twin = next((other for other in merged if _serves(other, moved, apart)), None)
+            twin = next((other for other in merged if _serves(other, moved, unshared)), None)
             if twin:
                 shared[planned.number] = twin.number
             else:
@@ -258,9 +258,9 @@ def _renumbered(planned: StagePlan, shared: Mapping[int, int]) -> StagePlan:
     return replace(planned, base=moved(planned.base), sources=tuple(map(moved, planned.sources)))
 
 
-def _serves(made: StagePlan, wanted: StagePlan, apart: Collection[int]) -> bool:
+def _serves(made: StagePlan, wanted: StagePlan, unshared: Collection[int]) -> bool:
     """Whether one stage's result is the other's too."""
-    if made.stage.index != wanted.stage.index or wanted.stage.index in apart:
+    if made.stage.index != wanted.stage.index or wanted.stage.index in unshared:
         return False
     if (made.platform, made.base, made.sources) != (wanted.platform, wanted.base, wanted.sources):
         return False

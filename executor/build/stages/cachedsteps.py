@@ -31,7 +31,7 @@ _WHOLE = "the whole stage (--single-snapshot)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepPlan:
+class KeyedStep:
     """A step that changes files and its key, None when it could not be known."""
 
     step: FileStep
@@ -39,7 +39,7 @@ class StepPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StagePlanKeys:
+class StageKeys:
     """What is known of a stage before it is built.
 
     `steps` are in order; `start` is the key of its base, in hex; `final` is the key of its files at the end, None
@@ -47,7 +47,7 @@ class StagePlanKeys:
     there.
     """
 
-    steps: tuple[StepPlan, ...]
+    steps: tuple[KeyedStep, ...]
     start: str
     final: CacheKey | None
     whole: CacheKey | None = None
@@ -83,7 +83,7 @@ class CacheAccess:
 class CachedSteps:
     """The steps of a stage, in order: for each a `look_up` and, when it was carried out, a `keep`."""
 
-    def __init__(self, keys: StagePlanKeys, access: CacheAccess, *, base: CachedSteps | None = None) -> None:
+    def __init__(self, keys: StageKeys, access: CacheAccess, *, base: CachedSteps | None = None) -> None:
         """`base` are the steps of the stage that this one builds on, None when it builds on an image."""
         self._keys = keys
         self._access = access
@@ -110,7 +110,9 @@ class CachedSteps:
             return None
         found = self._find(key, self.upon) if cached else None
         if copies_from(step, key):
-            self.content.advance_copy(key, found.entry if found else None, contents if self._worth() else _unknown)
+            self.content.advance_copy(
+                key, found.entry if found else None, contents if self._has_use_for_contents() else _unknown
+            )
             self._prefetch_contents()
         else:
             self.content.advance(key, upon)
@@ -119,7 +121,7 @@ class CachedSteps:
         if cached:
             self._tell(step, key, found)
         if found:
-            self._went(step, done(found.entry.layer))
+            self._take_result_of(step, done(found.entry.layer))
         return found.entry if found else None
 
     @property
@@ -127,8 +129,8 @@ class CachedSteps:
         """Whether the stage has one entry for all its steps (--single-snapshot)."""
         return self._keys.whole is not None
 
-    def pass_over(self, step: FileStep) -> None:
-        """Go on after a miss without carrying `step` out: what a RUN would give is not known."""
+    def skip(self, step: FileStep) -> None:
+        """Go on after a miss without carrying `step` out, which leaves open what a RUN would give."""
         if isinstance(step, Run):
             self.upon = self.upon.then("not known")
 
@@ -136,7 +138,7 @@ class CachedSteps:
         """Go on from `step`, which was carried out; what this returns caches the `layer`, once that is made."""
         key, other = self._key, self.content.key
         upon, content_upon = self.upon, self.content.upon
-        self._went(step, layer)
+        self._take_result_of(step, layer)
 
         def put() -> None:
             if key and self._access.caches(step):
@@ -160,8 +162,8 @@ class CachedSteps:
             self._put(key, found.entry.layer, step, self.upon, other if copies_from(step, key) else None)
         return found
 
-    def _worth(self) -> bool:
-        """Whether this step or a later one is looked up at all."""
+    def _has_use_for_contents(self) -> bool:
+        """Whether this step or one behind it is looked up, so that a second key may find something."""
         rest = self._keys.steps[self._at :]
         return self._keys.goes_on or any(self._access.caches(planned.step) for planned in rest)
 
@@ -185,7 +187,7 @@ class CachedSteps:
             self._tell(None, self._keys.whole, found)
             if found:
                 self._whole = found.entry
-                self._went_whole(done(found.entry.layer))
+                self._take_result(done(found.entry.layer))
         self._whole_known = True
         return self._whole
 
@@ -193,7 +195,7 @@ class CachedSteps:
         """Cache the stage's only layer."""
         if self._keys.whole and self._caches_whole():
             self._put(self._keys.whole, layer, None, self.upon)
-        self._went_whole(done(layer))
+        self._take_result(done(layer))
 
     def expects_root(self) -> bool:
         """Whether a step will have to be carried out, as far as can be told before; waits for the answers."""
@@ -247,17 +249,18 @@ class CachedSteps:
         )
         self._access.cache.put(entry, self._access.open_blob)
 
-    def _went(self, step: FileStep, layer: Future[Layer | None]) -> None:
+    def _take_result_of(self, step: FileStep, layer: Future[Layer | None]) -> None:
+        """Go on from what `step` made. Only of a RUN the key does not say what that is."""
         if isinstance(step, Run):
-            self._went_whole(layer)
+            self._take_result(layer)
 
-    def _went_whole(self, layer: Future[Layer | None]) -> None:
+    def _take_result(self, layer: Future[Layer | None]) -> None:
         def result() -> str:
             made = layer.result()
             return str(made.diff_id) if made else "unchanged"
 
         self.upon = self.upon.then(result()) if layer.done() else self.upon.then_later(result)
-        self.content.went(result)
+        self.content.take_result(result)
 
 
 def _text(step: FileStep | None) -> str:

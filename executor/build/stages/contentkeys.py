@@ -53,7 +53,7 @@ class ContentChain:
             self.key = after(self.parent, key, inputs=inputs)
         self.parent = self.key.hex if self.key else ""
 
-    def went(self, result: Callable[[], str]) -> None:
+    def take_result(self, result: Callable[[], str]) -> None:
         """The step at hand, a RUN, has this `result`."""
         self.upon = self.upon.then_later(result)
 

@@ -93,18 +93,21 @@ class Stage(Protocol):
         """The root filesystem; only for the `work` of `change`."""
 
     def change(self, instruction: FileStep, text: str, work: Callable[[], None]) -> None:
-        """An instruction that changes files by doing `work`, unless its result is known; `text` is its history."""
+        """Carry out an instruction that changes files: call `work`, unless the cache has the result.
+
+        `text` is what the history says of it.
+        """
 
     def note(self, created_by: str) -> None:
-        """An instruction without a layer, for the history."""
+        """Add an instruction that makes no layer to the history."""
 
 
 @dataclass(slots=True)
 class StageRun:
     """A stage under way; a `Stage`. `open_root` makes its root filesystem of the layers that it has by then.
 
-    `layered`: what each step changes becomes a layer. Else nobody wants layers of the stage, and none is made.
-    `apart`: each step has an empty root of its own, see `BuildPlan.stands_apart`.
+    `layered` is False when nobody wants the stage's layers, as when it is only copied from: none is made then.
+    With `linked` each step has an empty root of its own, see `BuildPlan.is_linked`.
     """
 
     plan: StagePlan
@@ -114,7 +117,7 @@ class StageRun:
     layers: StageLayers
     cache: CachedSteps | None = None
     layered: bool = True
-    apart: bool = False
+    linked: bool = False
     records: list[StepRecord] = field(default_factory=list)
     _opening: threading.RLock = field(default_factory=threading.RLock)
     _root: RootFs | None = None
@@ -128,7 +131,7 @@ class StageRun:
         """The stage's root filesystem, opened at the first call; when the stage is done, any thread may call."""
         with self._opening:
             if self._root is None:
-                self._root = self.open_root(() if self.apart else self.state.layers)
+                self._root = self.open_root(() if self.linked else self.state.layers)
             return self._root
 
     @property
@@ -149,7 +152,7 @@ class StageRun:
             self.note(text)
             return
         snapshot = self.layers.snapshot(self.root, self._position)
-        if self.apart:
+        if self.linked:
             self._root = None  # the layers that are on their way may need it: it is closed with the build
         self._unsettled = False
         self._made = None if snapshot.meanwhile else snapshot.layer.result()
@@ -163,7 +166,7 @@ class StageRun:
             self._finish_single()
         self._take_made(wait=True)
         self.layers.later.wait()
-        self.apart = False
+        self.linked = False
 
     def close(self) -> None:
         """Give up layers that are still being written."""

@@ -47,7 +47,7 @@ class ContextCopies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountSupplies:
-    """One build's."""
+    """What all RUNs of one build share."""
 
     secrets: Secrets
     agents: Agents

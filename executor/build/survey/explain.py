@@ -18,7 +18,7 @@ from executor.build.lookahead.buildcache import BuildCache, cache_repositories
 from executor.build.lookahead.inputs import shown_document
 from executor.build.lookahead.keywalk import KeyWalk
 from executor.build.plan.buildplan import StageBase, StagePlan, on_one_line
-from executor.build.stages.cachedsteps import CachedSteps, StepPlan
+from executor.build.stages.cachedsteps import CachedSteps, KeyedStep
 from executor.build.stages.stepkeys import FileStep
 from executor.build.stopping import StopFlag
 from executor.dataclass import dataclass, replace
@@ -152,13 +152,13 @@ class _LookedThrough:
             for step in self._walk.keys[planned.number].steps:
                 yield _explanation(planned, step, self._look_up(stage, step))
 
-    def _look_up(self, stage: CachedSteps, step: StepPlan) -> _Fate:
+    def _look_up(self, stage: CachedSteps, step: KeyedStep) -> _Fate:
         before = len(self._heard.looked_up)
         entry = stage.look_up(step.step, lambda: None)
         told = self._heard.looked_up[before:]
         if entry:
             return _Fate("cached", place=told[-1].place if told else "")
-        stage.pass_over(step.step)
+        stage.skip(step.step)
         if step.key is None:
             return _Fate("unknown", reason=_NO_KEY)
         if not (told or stage.is_whole):
@@ -171,7 +171,7 @@ class _LookedThrough:
         return "".join(stage.upon.text for stage in known if stage)
 
 
-def _explanation(planned: StagePlan, step: StepPlan, fate: _Fate) -> StepExplanation:
+def _explanation(planned: StagePlan, step: KeyedStep, fate: _Fate) -> StepExplanation:
     return StepExplanation(
         stage=planned.number,
         platform=str(planned.platform),

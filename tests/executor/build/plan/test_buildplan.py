@@ -169,7 +169,7 @@ def test_what_is_copied_from_an_image_is_of_the_target_platform():
 def test_triggers_keep_stages_apart():
     text = "FROM --platform=$BUILDPLATFORM a AS b\nONBUILD ARG TARGETARCH\nFROM b\n"
     assert [planned.number for planned in plan(text, AMD64, ARM64).stages] == [0, 1, 3]
-    wanted = PlanRequest(platforms=(AMD64, ARM64), apart=(0,))
+    wanted = PlanRequest(platforms=(AMD64, ARM64), unshared=(0,))
     assert len(plan_build(parse("FROM --platform=$BUILDPLATFORM a\n"), wanted).stages) == 2
 
 
@@ -261,7 +261,7 @@ def test_all_that_is_wrong_is_told_at_once_and_marked():
 
 
 @pytest.mark.parametrize(
-    ("steps", "apart"),
+    ("steps", "linked"),
     [
         ("COPY --link a /b\nENV X=1\nADD --link --chown=1:2 c /d", True),
         ("COPY --link a /b\nCOPY a /b", False),
@@ -274,6 +274,6 @@ def test_all_that_is_wrong_is_told_at_once_and_marked():
         ("COPY --link a /b\nFROM first\nRUN true", False),
     ],
 )
-def test_a_stage_of_linked_files_alone_stands_apart_from_its_base(steps, apart):
+def test_a_stage_of_linked_files_alone_does_without_its_base(steps, linked):
     made = plan(f"FROM x AS first\n{steps}\n")
-    assert made.stands_apart(made.stages[0]) == apart
+    assert made.is_linked(made.stages[0]) == linked

@@ -4,7 +4,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from executor.build.stages.cachedsteps import CacheAccess, CachedSteps, StagePlanKeys, StepPlan
+from executor.build.stages.cachedsteps import CacheAccess, CachedSteps, KeyedStep, StageKeys
 from executor.cache.key import CacheKey, copy_key, workdir_key
 from executor.cache.layercache import Found
 from executor.dockerfile.instructions import Run
@@ -68,10 +68,10 @@ def keys(build="1", *, main="a", known=5, whole=None, goes_on=False):
     made.append(workdir_key(made[-1], path="/here", user=""))
     made.append(CacheKey.of(made[-1], "run", argv=["test"]))
     planned = [
-        StepPlan(step=s, key=k if n < known else None) for n, (s, k) in enumerate(zip(steps, made, strict=True))
+        KeyedStep(step=s, key=k if n < known else None) for n, (s, k) in enumerate(zip(steps, made, strict=True))
     ]
     final = made[-1] if known == len(made) else None
-    return StagePlanKeys(
+    return StageKeys(
         steps=tuple(planned), start=START.hex, final=final, whole=whole, goes_on=goes_on, platform=PLATFORM
     )
 
@@ -198,10 +198,10 @@ def test_what_was_made_of_another_stages_run_does_not_serve(cache):
 def test_a_run_that_is_passed_over_leaves_nothing_known(cache):
     Walk(cache).go()
     walk = Walk(cache)
-    walk.steps.pass_over(walk.planned.steps[RUN].step)
+    walk.steps.skip(walk.planned.steps[RUN].step)
     assert walk.steps.look_up(walk.planned.steps[RUN].step, walk.contents) is None
     walk = Walk(cache)
-    walk.steps.pass_over(walk.planned.steps[COPY].step)
+    walk.steps.skip(walk.planned.steps[COPY].step)
     assert walk.go() == [True] * 5
 
 
@@ -239,7 +239,7 @@ def test_copied_files_are_looked_at_only_where_an_entry_could_serve(cache, goes_
     walk.go(steps=COPY_FROM + 1)
     assert walk.copies == 1, "a WORKDIR is behind it"
     short = keys(goes_on=goes_on)
-    short = StagePlanKeys(
+    short = StageKeys(
         steps=short.steps[: COPY_FROM + 1],
         start=short.start,
         final=short.final,

@@ -81,7 +81,7 @@ def test_before_any_copy_both_keys_are_one():
 def test_results_of_runs_count():
     chain = ContentChain(START.hex, Upon("upon"))
     assert chain.fork().upon.text == "upon"
-    chain.went(lambda: "made")
+    chain.take_result(lambda: "made")
     assert chain.upon.text not in ("", "upon")
 
 
