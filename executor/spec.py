@@ -1,4 +1,4 @@
-"""What a build is asked to do, as frozen values: made by `executor.cli` from flags and by the runner from YAML.
+"""What a build is asked to do, as frozen values: made by `executor.options` of flags, by the runner of YAML.
 
 A BuildSpec crosses a process border as JSON: `to_json` and `build_spec_from_json` are exact inverses. No I/O here.
 """

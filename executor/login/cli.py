@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from executor.cli import logging, registry_options
+from executor.cli import logging
 from executor.events import Sink
 from executor.login.request import login_request, named_registry
 from executor.login.work import log_in, log_out
+from executor.options.buildspec import registry_options
 from executor.options.flags import FLAGS, LOGIN_FLAGS, LOGOUT_FLAGS, Flag
 
 if TYPE_CHECKING:

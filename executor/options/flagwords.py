@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from executor.cli import command, spec_from_flags
 from executor.dataclass import fields, is_dataclass, replace
 from executor.errors import UsageError
+from executor.options.buildspec import spec_from_flags
+from executor.options.commandline import command_of
 from executor.options.flags import FLAGS, normalize
 from executor.spec import BuildSpec
 
@@ -18,7 +19,7 @@ from executor.spec import BuildSpec
 def given_flags(words: Sequence[str]) -> dict[str, Any]:
     """The flags in `words` with their values, by the flag's first name. Raises UsageError for other words."""
     try:
-        context = command().make_context("executor", normalize(words))
+        context = _command().make_context("executor", normalize(words))
     except click.ClickException as error:
         raise UsageError(error.format_message(), hint="docs/flags.md lists the flags of executor") from error
     except click.exceptions.Exit as error:
@@ -36,11 +37,16 @@ def overlaid(spec: BuildSpec, given: Mapping[str, Any]) -> BuildSpec:
 
     Raises UsageError and NotSupportedError for values that no build can have.
     """
-    usual = {parameter.name: parameter.default for parameter in command().params if parameter.name}
+    usual = {parameter.name: parameter.default for parameter in _command().params if parameter.name}
     usual |= {"no_push": True, "destination": spec.output.destinations, "context": spec.context}
     asked = usual | {name.replace("-", "_"): value for name, value in given.items()}
     laid: BuildSpec = _laid(spec, spec_from_flags(usual, {}), spec_from_flags(asked, os.environ))
     return laid
+
+
+def _command() -> click.Command:
+    """What reads the words; it is not run."""
+    return command_of("executor", FLAGS, lambda **_values: None, purpose="")
 
 
 def _laid(base: Any, usual: Any, asked: Any) -> Any:

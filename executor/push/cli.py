@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from executor.cli import logging, output_spec, registry_options
+from executor.cli import logging
 from executor.errors import UsageError
+from executor.options.buildspec import output_spec, registry_options
 from executor.options.flags import FLAGS, PUSH_FLAGS
 from executor.push.work import PushRequest, push_from_disk
 

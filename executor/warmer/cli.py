@@ -7,9 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from executor.cli import build_args, cache_ttl, logging, registry_options
+from executor.cli import logging
 from executor.errors import UsageError
 from executor.leaving import leave_after
+from executor.options.buildspec import build_args, cache_ttl, registry_options
 from executor.options.flags import FLAGS, WARMER_FLAGS, normalize
 from executor.warmer.request import WarmRequest
 

@@ -10,10 +10,11 @@ import tempfile
 
 import pytest
 
-from executor.cli import command, main, spec_from_flags
+from executor.cli import command, main
 from executor.errors import NotSupportedError, RunError, UsageError
 from executor.events import Warned
 from executor.image.platform import Platform
+from executor.options.buildspec import spec_from_flags
 from executor.options.flags import FLAGS, Support, normalize
 from executor.spec import CacheOptions, LayerOptions, build_spec_from_json
 from tests.support.fake_web import Page, serve_web
