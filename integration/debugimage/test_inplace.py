@@ -83,6 +83,16 @@ def test_a_failed_command_leaves_nothing(container: Container, base_host: str) -
     assert done.status == 7
 
 
+def test_what_outlives_its_processes_is_removed(container: Container, debian_host: str) -> None:
+    """Shared memory, semaphores and queues of System V, of several users."""
+    make = "perl -e 'shmget($$, 9, 01600) // die; semget($$, 2, 01600) // die; msgget($$, 01600) // die'"
+    none = 'RUN test "$(cat /proc/sysvipc/* | wc -l)" = 3'
+    done = attempt(
+        container, f"FROM {debian_host}/debian", none, f'RUN {make} && su -s /bin/sh daemon -c "{make}"', none
+    )
+    assert done.status == 0, done.output
+
+
 def test_mount_points_and_the_workspace_stay(container: Container, base_host: str) -> None:
     (container.workspace / "other").write_text("image")
     done = attempt(

@@ -32,6 +32,7 @@ from executor.rootfs.inplace.heldsignals import HeldSignals
 from executor.rootfs.inplace.keeper import watched
 from executor.rootfs.inplace.lentdev import LentDev
 from executor.rootfs.inplace.lentfiles import LentFiles
+from executor.rootfs.inplace.lentipc import LentIpc
 from executor.rootfs.inplace.mentions import mentioned, walks_everything
 from executor.rootfs.inplace.ownfiles import OwnFiles
 from executor.rootfs.inplace.recovery import WayBack, alone
@@ -179,7 +180,8 @@ class InPlaceRoot:
         refuse_unmountable(request, InPlaceDriver.name, memory)
         if conflict := self._driver.conflict(self.path, request):
             on_line(f"{conflict} is in use in this container: running by chroot, without /proc")
-            return self._tree.run(request, on_line)
+            with LentIpc().lent():
+                return self._tree.run(request, on_line)
         self._driver.await_trees()
         with (
             alone() as turn,
@@ -202,13 +204,14 @@ class InPlaceRoot:
         """What brings `/` back, watched over by a keeper; after the context the container's own is as it was."""
         layers, scratch = self._driver.unpacked, os.path.dirname(self.path)
         own, others = self._driver.own_files, Bystanders(FOLDER, RECORD)
-        dev, files = LentDev(FOLDER), LentFiles(FOLDER)
+        dev, files, ipc = LentDev(FOLDER), LentFiles(FOLDER), LentIpc()
         stays = self._driver.staying()
         own.note(_left_out(stays))
         try:
             others.note(layers, tuple(self._other_stages()))
             dev.lend()
             files.lend()
+            ipc.lend()
         except OSError as error:
             raise UnfitError(f"cannot note what a command may change: {error.strerror}") from error
         with closing(Footholds((HOME, FOLDER, *layers, scratch))) as footholds:
@@ -217,6 +220,7 @@ class InPlaceRoot:
                 takeover=takeover,
                 dev=dev,
                 files=files,
+                ipc=ipc,
                 own=own,
                 others=others,
                 footholds=footholds,

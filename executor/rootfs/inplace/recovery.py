@@ -20,6 +20,7 @@ from executor.rootfs.inplace.bystanders import Bystanders
 from executor.rootfs.inplace.footholds import Footholds
 from executor.rootfs.inplace.lentdev import LentDev
 from executor.rootfs.inplace.lentfiles import LentFiles
+from executor.rootfs.inplace.lentipc import LentIpc
 from executor.rootfs.inplace.ownfiles import OwnFiles
 from executor.rootfs.inplace.takeover import Takeover
 from executor.snapshot.index import Facts
@@ -43,6 +44,7 @@ class WayBack:
     files: LentFiles
     own: OwnFiles
     others: Bystanders
+    ipc: LentIpc = field(default_factory=LentIpc)
     footholds: Footholds = field(default_factory=lambda: Footholds(()))
     stays: frozenset[str] = frozenset()
     changed: list[str] = field(default_factory=list)
@@ -76,6 +78,7 @@ class WayBack:
         finally:
             self.dev.take_back()
             self.files.take_back()
+            self.ipc.take_back()
 
     def repair(self) -> None:
         """Make the container's own files as they were."""
@@ -92,6 +95,7 @@ class WayBack:
             self.takeover.recover(self.repair)
         self.dev.take_back()
         self.files.take_back()
+        self.ipc.take_back()
         self.repair()
         self.others.discard_changed()
         remove_unfinished(FOLDER, _RECORDS)

@@ -61,6 +61,9 @@ _PIVOT_ROOT = {
     "ppc64le": 203,
 }
 
+IPC_KINDS = ("msg", "sem", "shm")
+_IPC_RMID = 0
+
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 0x1
 
@@ -179,6 +182,15 @@ def raise_loopback() -> None:
     """Bring up the loopback interface of this network namespace."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
+
+
+def remove_ipc(kind: str, number: int) -> None:
+    """Remove a queue, a set of semaphores or shared memory of System V; `kind` is one of IPC_KINDS."""
+    if kind == "sem":
+        _check(_libc.semctl(ctypes.c_int(number), 0, ctypes.c_int(_IPC_RMID)))
+        return
+    control = _libc.shmctl if kind == "shm" else _libc.msgctl
+    _check(control(ctypes.c_int(number), ctypes.c_int(_IPC_RMID), None))
 
 
 def forbid_reading() -> None:
