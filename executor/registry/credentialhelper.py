@@ -11,7 +11,9 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
+from executor import hangup
 from executor.errors import UnfitError
 from executor.events import Sink, Warned
 from executor.image.reference import DOCKER_HUB
@@ -19,6 +21,7 @@ from executor.ownroot import own_root
 from executor.registry.credentials import Credential, Secret
 
 HELPER_SECONDS = 60.0
+_LOOK_UP = 0.2  # seconds until somebody looks whether the build is being stopped
 _KEPT_SECONDS = 300.0
 HUB_SERVER = "https://index.docker.io/v1/"
 """Docker Hub's name in docker's configuration and for helpers."""
@@ -111,21 +114,37 @@ def _server_name(server: str) -> str:
 
 def _run(program: str, command: str, told: str, secret: Secret | None = None) -> bytes:
     """What `program` answers to `command`, b'' when it knows nothing. It may repeat the `secret` it was told."""
-    import subprocess
+    status, output, complaints = _finished(program, command, told.encode())
+    if status and (command == "store" or b"not found" not in output):
+        text = _quoted((output or complaints).decode("utf-8", "replace"), secret or Secret())
+        raise _UnusableError(f"failed with status {status}", f" ({text})" if text else "")
+    return b"" if status else output
 
+
+def _finished(program: str, command: str, told: bytes) -> tuple[int, bytes, bytes]:
+    """Exit status and output of a helper, which is killed when it takes too long, or the build is being stopped.
+
+    Raises _UnusableError, and StoppedError.
+    """
+    from subprocess import PIPE, Popen, TimeoutExpired
+
+    deadline = time.monotonic() + HELPER_SECONDS
+    sent: bytes | None = told
     try:
-        with own_root():
-            finished = subprocess.run(
-                [program, command], input=told.encode(), capture_output=True, timeout=HELPER_SECONDS, check=False
-            )
-    except subprocess.TimeoutExpired:
-        raise _UnusableError(f"did not answer within {HELPER_SECONDS:.0f} seconds") from None
+        with own_root(), Popen([program, command], stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+            try:
+                while True:
+                    hangup.check()
+                    with suppress(TimeoutExpired):
+                        output, complaints = process.communicate(sent, timeout=_LOOK_UP)
+                        return process.returncode, output, complaints
+                    sent = None  # that is under way
+                    if time.monotonic() > deadline:
+                        raise _UnusableError(f"did not answer within {HELPER_SECONDS:.0f} seconds")
+            finally:
+                process.kill()
     except OSError as error:
         raise _UnusableError(f"cannot be run: {error.strerror}") from None
-    if finished.returncode and (command == "store" or b"not found" not in finished.stdout):
-        text = _quoted((finished.stdout or finished.stderr).decode("utf-8", "replace"), secret or Secret())
-        raise _UnusableError(f"failed with status {finished.returncode}", f" ({text})" if text else "")
-    return b"" if finished.returncode else finished.stdout
 
 
 def _quoted(output: str, secret: Secret) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import os
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from executor.errors import InvalidFileError
+from executor import hangup
+from executor.errors import InvalidFileError, StoppedError
 from executor.events import Event, Warned
 from executor.registry.credentials import Credential, Keychain, Secret
 
@@ -274,6 +278,27 @@ def test_a_helper_that_fails_is_told_once_without_its_output(
     assert isinstance(warning, Warned)
     assert complaint in warning.message
     assert "secret-text" not in warning.message
+
+
+def test_a_helper_that_hangs_holds_up_no_build_that_is_stopped(
+    events: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = tmp_path / "pid"
+    helper(tmp_path, "shelf", f"echo $$ > {pid}; exec sleep 30", monkeypatch)
+    chain = with_helpers(events, credsStore="shelf")
+    hangup.begin()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(chain.lookup, "h.example", "app")
+            while not (pid.exists() and pid.read_text()):
+                time.sleep(0.01)
+            hangup.hang_up(15)
+            assert isinstance(asked.exception(10), StoppedError)
+    finally:
+        hangup.begin()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    assert events == []
 
 
 def test_a_missing_helper_is_told(events: list[Event]) -> None:
