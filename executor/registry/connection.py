@@ -11,7 +11,7 @@ from executor.registry.auth import Authorizer
 from executor.registry.credentials import Keychain
 from executor.registry.hosts import Purpose
 from executor.registry.http import Body, Response
-from executor.registry.reasons import refusal
+from executor.registry.reasons import host_of, refusal
 from executor.registry.transport import Transport
 from executor.spec import RegistryOptions
 
@@ -71,8 +71,8 @@ class Connection:
         scopes = self._scopes(call)
         header = self._authorizer.header(call.repository, scopes)
         response = self._send_once(call, header)
-        if response.status_code != 401:
-            return response
+        if response.status_code != 401 or not self._transport.is_registry(response.url):
+            return response  # a blob store that it leads to has no say in whom the password goes to
         try:
             challenges = response.headers.get("WWW-Authenticate", "") or self._challenges_of_root()
             fresh = self._authorizer.answer(challenges, call.repository, scopes, refused=header)
@@ -101,7 +101,8 @@ class Connection:
     def _challenges_of_root(self) -> str:
         """What `/v2/` asks for; some registries challenge only there."""
         with self._transport.send("GET", "/v2/", headers={}) as response:
-            return str(response.headers.get("WWW-Authenticate", ""))
+            own = self._transport.is_registry(response.url)
+            return response.headers.get("WWW-Authenticate", "") if own else ""
 
     def _scopes(self, call: Call) -> tuple[str, ...]:
         own = f"repository:{call.repository}:{self._actions}"
@@ -115,4 +116,5 @@ class Connection:
             call.doing,
             identity=self._authorizer.identity(call.repository),
             secrets=credential.secrets() if credential else (),
+            elsewhere="" if self._transport.is_registry(response.url) else host_of(response.url),
         )

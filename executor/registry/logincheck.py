@@ -61,7 +61,7 @@ def _check(registry: str, credential: Credential, options: RegistryOptions) -> C
     authorizer = Authorizer(transport, _Only(credential), offline=True)
     try:
         with transport.send("GET", _ROOT, headers={}) as first:
-            asked = first.status_code == 401
+            asked = first.status_code == 401 and transport.is_registry(first.url)
             header = _header(first, authorizer) if asked else ""
             if not header:
                 _expect_welcome(first, registry, credential)

@@ -43,14 +43,20 @@ class Answer:
     body: bytes
 
 
-def refusal(answer: Answer, registry: str, doing: str, *, identity: str, secrets: Iterable[str]) -> RegistryError:
+def refusal(
+    answer: Answer, registry: str, doing: str, *, identity: str, secrets: Iterable[str], elsewhere: str = ""
+) -> RegistryError:
     """The error for an answer of 3xx to 5xx to an attempt at `doing` ("pull x:1").
 
     `identity` says who asked ("user 'bob' from /root/.docker/config.json"); `secrets` are cut from what is quoted.
+    `elsewhere` is the host that answered, where the registry has sent us on to another.
     """
     codes, detail = _explanation(answer.body, secrets)
-    what = f"cannot {doing}: {registry} answered {answer.status}" + (f" ({detail})" if detail else "")
+    what = f"cannot {doing}: {elsewhere or registry} answered {answer.status}" + (f" ({detail})" if detail else "")
     retry_after = parse_retry_after(answer.headers.get("Retry-After", ""))
+    if answer.status in (401, 403) and elsewhere:
+        hint = f"{registry} keeps it at {elsewhere}: does a proxy or a firewall stand before that?"
+        return RegistryError(what, status=answer.status, codes=codes, hint=hint)
     if answer.status in (401, 403):
         return AuthError(
             f"{what}; asked {identity}", status=answer.status, codes=codes, hint=_auth_hint(registry, identity)
@@ -183,8 +189,12 @@ def _auth_hint(registry: str, identity: str) -> str:
 
 
 def _place(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return f"{urlsplit(url).scheme}://{host_of(url)}"
+
+
+def host_of(url: str) -> str:
+    """The host of an address, with its port if that is named."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _reason(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from executor.errors import AuthError, RegistryError
 from executor.events import discard
 from executor.image.descriptor import Descriptor
+from executor.image.digest import Digest
 from executor.image.reference import Reference
 from executor.registry.auth import Authorizer, Challenge, parse_challenges
 from executor.registry.client import RegistryClient
@@ -289,6 +290,27 @@ def test_a_password_is_not_sent_to_a_token_service_without_tls(monkeypatch: pyte
     authorizer = Authorizer(transport, bob())
     with pytest.raises(AuthError, match="without TLS"):
         authorizer.answer('Bearer realm="http://auth.example.com/token"', "app", ("x",), refused="")
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+@pytest.mark.parametrize("challenge", ["Basic realm=x", 'Bearer realm="{thief}/token",service="fake"', ""])
+def test_nobody_but_the_registry_is_told_who_we_are(
+    registry: FakeRegistry, client: ClientMaker, auth: str, challenge: str
+) -> None:
+    """A blob store behind a redirect may challenge too; its token service would be handed the password."""
+    registry.auth, registry.users = auth, {"bob": "s3cret-of-bob"}  # type: ignore[assignment]
+    digest = registry.add_blob("app", b"blob")
+    with FakeRegistry() as store, FakeRegistry() as thief:
+        registry.faults.append(Fault(path=f"/blobs/{digest}", redirect_to=store.url, times=9))
+        headers = {"WWW-Authenticate": challenge.format(thief=thief.url)} if challenge else {}
+        store.faults.append(Fault(path="/blobs/", status=401, headers=headers, times=9))
+        with pytest.raises(RegistryError, match=rf"cannot pull blob .*: {store.host} answered 401") as caught:
+            client(keychain=bob()).open_blob(f"{registry.host}/app", Descriptor("", Digest.parse(digest), 4))
+        assert thief.requests == []
+        assert not any("authorization" in seen.headers for seen in store.requests)
+    assert not isinstance(caught.value, AuthError)
+    assert f"{registry.host} keeps it at {store.host}" in caught.value.hint
 
 
 def test_authorization_is_not_sent_to_another_host_or_port(basic: FakeRegistry, client: ClientMaker) -> None:
