@@ -27,14 +27,11 @@ from runner.run.earlier import KEYS
 from runner.runevents import (
     ImageEvent,
     ImageFinished,
-    ImageKept,
     ImageOutput,
     ImageStarted,
     RunEvent,
     RunFinished,
     RunStarted,
-    RunWarned,
-    TimePassed,
 )
 
 _FILES: dict[str, Callable[[RunRecord], bytes]] = {
@@ -52,14 +49,17 @@ _PAGE_SECONDS = 10.0
 
 
 class ReportFolder:
-    """A RunSink. When a report cannot be written any more it says so by `warn`, once; the build is worth more."""
+    """A RunSink. When a report cannot be written it says so by `warn`, once, and tries again with later events.
+
+    The disk that a build has filled has room when that build is over.
+    """
 
     def __init__(self, path: Path, record: RunRecord, warn: Callable[[str], None]) -> None:
         self._path = path
         self._record = record
         self._warn = warn
         self._logs: dict[str, LogFile] = {}
-        self._is_broken = False
+        self._has_warned = False
         self._files_at = 0.0
         self._are_stale = False
         self._page_at: float | None = None
@@ -88,21 +88,23 @@ class ReportFolder:
     def __call__(self, event: RunEvent) -> None:
         """Note one event, and write what it changes."""
         self._record.note(event)
-        if self._is_broken:
-            return
-        try:
-            self._write(event)
-            self._write_page(event)
-        except OSError as error:
-            self._is_broken = True
-            self._warn(f"no more reports: cannot write to {self._path}: {error.strerror}")
+        for write in (self._write_log, self._write_reports, self._write_page):
+            try:
+                write(event)
+            except OSError as error:
+                self._complain(error)
 
     def close(self) -> None:
         """Close the logs of images that have not ended."""
         for log in self._logs.values():
             log.close()
 
-    def _write(self, event: RunEvent) -> None:
+    def _complain(self, error: OSError) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            self._warn(f"reports are incomplete: cannot write to {self._path}: {error.strerror}")
+
+    def _write_log(self, event: RunEvent) -> None:
         match event:
             case ImageEvent():
                 self._log_event(event)
@@ -110,19 +112,24 @@ class ReportFolder:
                 self._log(event.name, event, [Line(event.line)])
             case ImageStarted():
                 self._logs[event.name] = LogFile(self._path / _LOGS / f"{event.name}.log")
-                self._are_stale = True
             case ImageFinished():
                 self._log(event.outcome.name, event, [outcome_line(event.outcome)])
                 if log := self._logs.pop(event.outcome.name, None):
                     log.close()
-                self._are_stale = True
+            case _:
+                pass
+
+    def _write_reports(self, event: RunEvent) -> None:
+        match event:
             case RunStarted():
                 self._tell_ambiguous(event.images)
                 self._write_files()
             case RunFinished():
                 self._write_files()
                 self._tell_too_large()
-            case RunWarned() | TimePassed() | ImageKept():
+            case ImageStarted() | ImageFinished():
+                self._are_stale = True
+            case _:
                 pass
         since = self._record.seconds - self._files_at
         if since >= (_SHORTEST_SECONDS if self._are_stale else _FILES_SECONDS):

@@ -575,7 +575,23 @@ class TestFolder:
         for event in [*WEB, *REST, END]:
             folder(event)
         assert len(warnings) == 1
-        assert warnings[0].startswith("no more reports: cannot write to ")
+        assert warnings[0].startswith("reports are incomplete: cannot write to ")
+
+    def test_a_place_that_takes_reports_again(self, folder, tmp_path, warnings):
+        """A full disk, here a folder that is away for a while."""
+        folder(BEGUN)
+        for event in WEB[:3]:
+            folder(event)
+        (tmp_path / "reports").rename(tmp_path / "away")
+        for event in [*WEB[3:], REST[0]]:
+            folder(event)
+        (tmp_path / "away").rename(tmp_path / "reports")
+        for event in [*REST[1:], END]:
+            folder(event)
+        assert len(warnings) == 1
+        assert json.loads((tmp_path / "reports/result.json").read_text())["finished"] is True
+        assert (tmp_path / "reports/digests.txt").read_text().startswith(f"r/web:1@{DIGEST}\n")
+        assert b"unfinished" not in (tmp_path / "reports/report.html").read_bytes()
         assert warnings[0].endswith("No such file or directory")
 
     def test_when_a_file_cannot_be_replaced_nothing_is_left_beside_it(self, folder, tmp_path, warnings):
