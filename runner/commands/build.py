@@ -130,6 +130,6 @@ def _earlier(reporting: Reporting) -> Mapping[str, EarlierImage] | None:
     """What the reports say that this run will replace. Raises UsageError."""
     if not reporting.report_dir:
         raise UsageError(
-            "--resume goes by the reports of the run before", hint="leave --report-dir as it was then"
+            "--resume needs the reports of the previous run", hint="name the --report-dir of that run"
         )
     return read_earlier(reporting.report_dir)

@@ -208,6 +208,8 @@ def check_existence(files: Files) -> None:
 
 def _meant(missing: str) -> str:
     """A hint with the command or the file beside it that `missing` is like, '' where there is none."""
+    if missing == "help":
+        return "did you mean `krunner --help`?"
     folder, name = os.path.split(missing)
     names = [] if folder else [*COMMANDS]
     with suppress(OSError):

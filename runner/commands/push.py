@@ -36,7 +36,9 @@ def command(invocation: Invocation, /, store: str | None, only_list: bool, repor
     """
     if store is None and not only_list:
         raise UsageError(
-            "there is nothing to push", hint="`--resume` pushes what earlier runs have left in the store"
+            "`krunner push` needs --resume or --list",
+            hint="--resume pushes what earlier runs have left in the store, --list shows it; "
+            "an archive or a layout is pushed by `executor push`",
         )
     home = _home(store or os.environ.get("KRUNNER_HOME", ""))
     waiting = invocation.executor.waiting_images(home)

@@ -127,6 +127,8 @@ def test_a_circle(krunner):
             ["valdate", "builds.yaml"],
             "there is neither a command nor a file 'valdate'\n    hint: did you mean the command",
         ),
+        (["help"], "did you mean `krunner --help`?"),
+        (["push"], "needs --resume or --list"),
         (["build"], "no file is named"),
         (["a.yaml", "b.yaml"], "unexpected extra argument"),
         (["--jobs", "0", "a.yaml"], "'--jobs'"),

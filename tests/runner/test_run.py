@@ -494,7 +494,7 @@ class TestResume:
 
     def test_reports_are_needed(self, project):
         done = project(a="ok").run("--resume", "--report-dir", "")
-        assert (done.code, "goes by the reports" in done.err) == (2, True)
+        assert (done.code, "needs the reports of the previous run" in done.err) == (2, True)
 
 
 def mend(run, name):
