@@ -1,11 +1,12 @@
 """The packing of many siblings, shared with a second process: this one is bound to one core by the interpreter.
 
     this process ── fork ──> helper    goes on with the walk from where it is, and packs two turns of three
-       packs every third turn,  <── pipe ──  <length> <Packed, marshalled> for each row of siblings
+       packs every third turn,  <── pipe ──  <length> <outline> <bytes>… for each row of siblings
        looks at all that is not plain, takes the rest out of the pipe
 
-Both count the files they come by, so that they agree on the turns. The archive is the same as without a helper,
-and a helper that cannot be had, or ends early, only costs time.
+An outline is a marshalled list like Packed, with lengths for the bytes, which are copied no more than they have to
+be, and ~position for a position. Both processes count the files they come by, so that they agree on the turns. The
+archive is the same as without a helper, and a helper that cannot be had, or ends early, only costs time.
 """
 
 from __future__ import annotations
@@ -79,15 +80,22 @@ class _Helper:
 
     def __init__(self, pid: int, pipe: int) -> None:
         self._pid = pid
-        self._pipe = os.fdopen(pipe, "rb", buffering=_PIPE)
-        self._is_well = True
+        self._pipe = os.fdopen(pipe, "rb")
 
     def take(self) -> Packed | None:
         """What it packed next; None when it has ended before its time."""
-        length = int.from_bytes(self._pipe.read(_LENGTH), "little") if self._is_well else 0
-        data = self._pipe.read(length)
-        self._is_well = 0 < length == len(data)
-        return marshal.loads(data) if self._is_well else None  # noqa: S302 - it is a copy of this process
+        try:
+            outline = self._read(int.from_bytes(self._read(_LENGTH), "little"))
+            numbers: list[int] = marshal.loads(outline)  # noqa: S302 - it is a copy of this process
+            return [~number if number < 0 else self._read(number) for number in numbers]
+        except EOFError:
+            return None
+
+    def _read(self, count: int) -> bytes:
+        data = self._pipe.read(count)
+        if len(data) < count:
+            raise EOFError
+        return data
 
     def close(self) -> None:
         """End it: what it still has to say is of no use."""
@@ -126,14 +134,16 @@ def _help(changes: Iterator[Change | Siblings], packer: Packer, turns: _Turns, p
         syscalls.die_with_parent(signal.SIGKILL)
         for found in changes:
             if isinstance(found, Siblings) and turns.is_for_helper(found):
-                data = marshal.dumps(packer.pack(found))
-                _write(pipe, len(data).to_bytes(_LENGTH, "little") + data)
+                _write(pipe, packer.pack(found))
         status = 0
     finally:
         os._exit(status)
 
 
-def _write(pipe: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(pipe, rest) :]
+def _write(pipe: int, packed: Packed) -> None:
+    outline = marshal.dumps([len(piece) if isinstance(piece, bytes) else ~piece for piece in packed])
+    pieces = [piece for piece in packed if isinstance(piece, bytes)]
+    for data in (len(outline).to_bytes(_LENGTH, "little") + outline, *pieces):
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(pipe, rest) :]

@@ -152,6 +152,28 @@ def test_a_helper_that_ends_early_only_costs_time(
     assert is_gone(watched.pids[0])
 
 
+@pytest.mark.parametrize("whole", range(6))
+def test_neither_does_one_that_ends_in_the_middle_of_a_row(
+    whole: int, tree: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After so many writes one is done by half: that of a row's outline, or of some of its bytes."""
+    expected, parent, write, count = alone(tree), os.getpid(), os.write, 0
+
+    def write_half(descriptor: int, data: bytes) -> int:
+        nonlocal count
+        count += 1
+        if os.getpid() == parent or count <= whole:
+            return write(descriptor, data)
+        write(descriptor, bytes(data)[: len(data) // 2])
+        os._exit(1)
+
+    monkeypatch.setattr(os, "write", write_half)
+    assert by_two(tree) == expected
+    assert watched.taken
+    assert not watched.taken[-1]
+    assert is_gone(watched.pids[0])
+
+
 @pytest.mark.parametrize("what", ["fork", "pipe"])
 def test_none_that_can_be_had_only_costs_time(what: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = alone(tree)
