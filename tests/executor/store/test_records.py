@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from executor.errors import UnfitError
+from executor import hangup
+from executor.errors import StoppedError, UnfitError
 from executor.image.digest import Digest
 from executor.store import Store
 from executor.store.locks import locked
@@ -191,6 +192,26 @@ def test_who_waited_for_a_lock_whose_file_went_locks_the_next_one(tmp_path):
     assert order == ["removed", "waited"]
     with locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
         pass
+
+
+def test_who_waits_for_a_lock_hears_of_a_stop(tmp_path):
+    """A thread in flock(2) would not: the lock may be another build's, for as long as its command runs."""
+    path, raised = str(tmp_path / "lock"), []
+
+    def wait():
+        with pytest.raises(StoppedError) as caught, locked(path, fcntl.LOCK_EX):
+            pass
+        raised.append(caught.value.exit_code)
+
+    hangup.begin()
+    thread = threading.Thread(target=wait, daemon=True)
+    with locked(path, fcntl.LOCK_EX):
+        thread.start()
+        time.sleep(0.1)
+        hangup.hang_up(15)
+        thread.join(5)
+        hangup.begin()
+    assert raised == [143]
 
 
 @pytest.mark.parametrize("first", [fcntl.LOCK_SH, fcntl.LOCK_EX])
