@@ -1,4 +1,4 @@
-"""One upload under way: what is sent, and where to."""
+"""What every way of uploading a blob is made of: the upload that was begun, its body, and its Location."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PIECE = 256 * 1024
 
 
 class Upload:
-    """An upload under way: what is sent, and where to."""
+    """An upload that a registry has begun. `location` is the address that it takes the next request at."""
 
     def __init__(
         self, repository: str, descriptor: Descriptor, open_blob: Opener, location: str, doing: str

@@ -24,8 +24,8 @@ from executor.errors import UnfitError
 from executor.store.blobs import BlobStore
 from executor.store.cachemounts import CacheMounts
 from executor.store.names import ImageNames
-from executor.store.provenance import ImageSources
 from executor.store.sessions import end_session, new_session, remove_abandoned
+from executor.store.sources import ImageSources
 from executor.store.unpacked import UnpackedLayers
 from executor.store.unpushed import UnpushedImages
 from executor.store.usage import Usage
