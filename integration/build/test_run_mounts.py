@@ -141,7 +141,7 @@ def test_a_tmpfs_and_no_network(build: Build) -> None:
     assert own_files(image) == set()
 
 
-@pytest.mark.parametrize("flag", ["--security=insecure", "--device=vendor.com/class=name"])
+@pytest.mark.parametrize("flag", ["--security=insecure", "--device=vendor.com/class=name,required"])
 def test_what_no_driver_can_do(build: Build, flag: str) -> None:
     with pytest.raises(
         ProgramError, match=f"{flag.split('=', maxsplit=1)[0]}.* is not supported by the overlay and chroot"
