@@ -37,7 +37,8 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
             "--materialize is not supported: after a build the container's own files are what they were",
             hint="to work among an image's files, run a container of it, or unpack what --tar-path writes",
         )
-    if values["dockerfile"] == "-" and values["context"] == "tar://stdin":
+    dockerfile = "-" if values["dockerfile"] == "/dev/stdin" else values["dockerfile"]  # a pipe is no file
+    if dockerfile == "-" and values["context"] == "tar://stdin":
         raise UsageError(
             "the Dockerfile and the context cannot both come on standard input",
             hint="put the Dockerfile into the archive, or give the context another way",
@@ -45,7 +46,7 @@ def spec_from_flags(values: Mapping[str, Any], environ: Mapping[str, str]) -> Bu
     return BuildSpec(
         context=_context(values),
         context_sub_path=values["context_sub_path"],
-        dockerfile=values["dockerfile"],
+        dockerfile=dockerfile,
         target=values["target"],
         build_args=build_args(values["build_arg"], environ),
         build_contexts=dict(_build_context(text) for text in values["build_context"]),

@@ -68,9 +68,11 @@ def test_platforms_annotations_and_named_contexts(tmp_path, monkeypatch):
     }
 
 
-def test_standard_input_cannot_be_both():
+@pytest.mark.parametrize("dockerfile", ["-", "/dev/stdin"])
+def test_standard_input_cannot_be_both(dockerfile):
+    assert spec("--no-push", f"--dockerfile={dockerfile}").dockerfile == "-"
     with pytest.raises(UsageError, match="cannot both"):
-        spec("--no-push", "--context=tar://stdin", "--dockerfile=-")
+        spec("--no-push", "--context=tar://stdin", f"--dockerfile={dockerfile}")
 
 
 @pytest.mark.parametrize("words", [("--target", "x"), ("--target=x",)])
