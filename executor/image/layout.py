@@ -91,10 +91,10 @@ def write_layout(
 ) -> bool:
     """Add an image to the layout in the folder `path`, made if need be, called by a full reference or not at all.
 
-    Other images stay; the one of the same name gives way: True says that there was one. Its blobs are still there,
-    see `remove_unreferenced`. `open_blob` opens the raw bytes of configuration and layers, for an index those of
-    its manifests too. Processes may add to one layout at the same time. Raises ImageError when a blob is not what
-    its descriptor says, OSError when the folder cannot be written.
+    Other images stay; that of the same name, or the one without a name, gives way: True says that there was one.
+    Its blobs are still there, see `remove_unreferenced`. `open_blob` opens the raw bytes of configuration and
+    layers, for an index those of its manifests too. Processes may add to one layout at the same time. Raises
+    ImageError when a blob is not what its descriptor says, OSError when the folder cannot be written.
     """
     content = content_of(manifest_bytes, manifest.media_type, open_blob)
     os.makedirs(os.path.join(path, "blobs", "sha256"), exist_ok=True)
@@ -189,11 +189,7 @@ def index_bytes(index: Index) -> bytes:
 def _with_image(index: Index, descriptor: Descriptor, name: Reference | None) -> Index:
     """`index` with the image added. A tag that an image of another repository has is written in full."""
     if name is None:
-        kept = [
-            entry
-            for entry in index.manifests
-            if entry.digest != descriptor.digest or REF_NAME in entry.annotations
-        ]
+        kept = [entry for entry in index.manifests if {REF_NAME, IMAGE_NAME} & entry.annotations.keys()]
         return replace(index, manifests=(*kept, descriptor))
     kept = [entry for entry in index.manifests if not _gives_way(entry, name)]
     taken = any(entry.annotations.get(REF_NAME) == name.selector for entry in kept)

@@ -90,10 +90,13 @@ def test_a_short_name_alone_gives_way(tmp_path: Path) -> None:
     assert names(tmp_path) == [("1", "docker.io/library/app:1")]
 
 
-def test_images_without_a_name_are_listed_once(tmp_path: Path) -> None:
+def test_an_image_without_a_name_gives_way_to_the_next(tmp_path: Path) -> None:
+    add(tmp_path, small_image((b"0",)), "app:1")
     for content in (b"1", b"1", b"2"):
         add(tmp_path, small_image((content,)))
-    assert names(tmp_path) == [("", ""), ("", "")]
+    _, unnamed = read_layout(tmp_path.as_posix()).index.manifests
+    assert unnamed.digest == small_image((b"2",)).descriptor.digest
+    assert [tag for tag, _ in names(tmp_path)] == ["1", ""]
 
 
 @pytest.mark.parametrize("replacement", [b"", b"short", b"x" * 5000])
