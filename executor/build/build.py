@@ -42,7 +42,7 @@ def build(spec: BuildSpec, sink: Sink) -> BuildResult:
     """
     started = time.monotonic()
     home = spec.rootfs.home or default_home()  # before a user namespace makes everybody look like root
-    enter_mount_namespace()
+    enter_mount_namespace(as_user=spec.rootfs.driver != "in-place")
     sink(BuildStarted(name=spec.name, dockerfile=_shown(spec.dockerfile), context=_shown(spec.context)))
     stop = StopFlag()
     with stopping_on_signals(stop), Store.open(home) as store, opened(spec, sink, store, stop) as engine:

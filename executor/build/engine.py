@@ -43,7 +43,7 @@ from executor.build.supplies.secrets import Secrets
 from executor.build.supplies.sshagent import Agents
 from executor.context.base import ContextTree
 from executor.dataclass import dataclass, replace
-from executor.dockerfile.instructions import Add, Copy, Mount, Onbuild
+from executor.dockerfile.instructions import Add, Copy, Mount, Onbuild, Run
 from executor.errors import ImageError, PushError, RegistryError
 from executor.events import Sink, StageStarted
 from executor.image.annotations import parse_annotations
@@ -127,6 +127,9 @@ class Engine:
         When a cached layer proves damaged, all begins again without it: a cache must not fail a build.
         """
         permitted = self._resources.outputs.check_permissions()
+        if self.cache is None:
+            self._resources.bases.prefetch(self.plan.images())
+            self._expect_commands()  # while registries answer
         self.prepare()
         while True:
             try:
@@ -172,6 +175,7 @@ class Engine:
 
         No step is carried out before it is known that the image may be pushed; bases are unpacked meanwhile.
         """
+        self._expect_commands()
         with self._unpacking_bases(), self._resources.layers.wanted():
             await_permission()
             self._build_stages()
@@ -265,6 +269,15 @@ class Engine:
             run.close()
         self._runs.clear()
         self._roots.close()
+
+    def _expect_commands(self) -> None:
+        """Have the driver begin what it does before the first command, if one will be carried out."""
+        if any(
+            self._expects_root(planned)
+            for planned in self.plan.stages
+            if any(isinstance(step, Run) for step in planned.stage.instructions)
+        ):
+            self._roots.driver.expect_commands()
 
     @contextmanager
     def _unpacking_bases(self) -> Iterator[None]:

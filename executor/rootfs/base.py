@@ -182,6 +182,9 @@ class Driver(Protocol):
     def probe(self) -> Probe:
         """Try the driver for real, in a forked child where mounts are involved, and leave nothing behind."""
 
+    def expect_commands(self) -> None:
+        """Begin, in the background, what has to be done before the first command. May be called again."""
+
     def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> RootFs:
         """A root with `layers` applied in order (lowest first; none: an empty root, mode 0755, owner 0:0).
 

@@ -76,7 +76,8 @@ def drivers(store: Store, options: RootfsOptions, written: Collection[str] = ())
         gives_way=options.driver == "auto",
         written=written,
     )
-    yield from (chroot, in_place) if chroot.mounts else (in_place, chroot)
+    asked = options.driver != "auto"  # then the order is nothing that has to be found out
+    yield from (chroot, in_place) if asked or chroot.mounts else (in_place, chroot)
 
 
 def _reason(asked: str, refusals: list[str], remark: str) -> str:

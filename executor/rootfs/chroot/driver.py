@@ -79,6 +79,9 @@ class ChrootDriver:
             os.rmdir(folder)
         return probe if not probe.usable or self.mounts else Probe(True, "commands find an empty /proc")
 
+    def expect_commands(self) -> None:
+        """See `Driver.expect_commands`: there is nothing."""
+
     def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> ChrootRoot:
         """See `Driver.open_root`."""
         return ChrootRoot(self, self.trees.take(layers, open_layer) if layers else self.trees.empty())

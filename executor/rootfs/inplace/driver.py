@@ -49,7 +49,9 @@ _STAYS = (HOME, "/busybox")
 _CHANGES = (FOLDER, os.path.join(HOME, "tmp"))
 _SECRETS = "/dev/krunner-secrets"
 _A_CONTAINERS_OWN = frozenset({"/dev", "/proc", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})
-_SWITCH_INTERVAL = 2e-5
+_SWITCH_INTERVAL = 5e-4
+"""Seconds after which a thread that computes lets others go on: here thousands of short system calls are made, and
+answers of registries read, and after each of them a thread would else wait for its turn for the usual 5 ms."""
 
 
 class InPlaceDriver:
@@ -132,19 +134,19 @@ class InPlaceDriver:
         """The paths of this container that no image may take."""
         return self._written - {"/"} | staying(self.store.home)
 
+    def expect_commands(self) -> None:
+        """See `Driver.expect_commands`: the container's own files are copied, and modules taken into memory."""
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        self.own_files.begin_copying(_left_out(self.staying()))
+        begin_sealing()
+
     def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> InPlaceRoot:
         """See `Driver.open_root`."""
-        self._expect_commands()
         return InPlaceRoot(self, self._trees.open_root(layers, open_layer))
 
     def opens_at_once(self, layers: Sequence[Layer]) -> bool:
         """See `Driver.opens_at_once`."""
         return self._trees.opens_at_once(layers)
-
-    def _expect_commands(self) -> None:
-        """Do what has to be done before the first command beside what is done until then."""
-        begin_sealing()
-        self.own_files.begin_copying(_left_out(self.staying()))
 
     def await_trees(self) -> None:
         """Wait until nothing is unpacked in the background: a command could change what is not yet known."""
@@ -156,7 +158,6 @@ class InPlaceDriver:
 
     def prefetch(self, layers: Sequence[Layer], open_layer: OpenLayer) -> AbstractContextManager[None]:
         """See `Driver.prefetch`."""
-        self._expect_commands()
         return self._trees.prefetch(layers, open_layer)
 
 
@@ -185,7 +186,6 @@ class InPlaceRoot:
         self._driver.await_trees()
         with (
             alone() as turn,
-            _prompt_turns(),
             HeldSignals() as held,
             self._way_back(turn, request, on_line) as way,
             plain_mounts(self.path, os.path.dirname(self.path), request.mounts, memory),
@@ -298,20 +298,6 @@ class InPlaceRoot:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-
-@contextmanager
-def _prompt_turns() -> Iterator[None]:
-    """Let other threads that compute give way at once: here thousands of short system calls are made.
-
-    After each of them this thread would else wait for its turn for the usual 5 ms.
-    """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_INTERVAL)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
 
 
 def _folders_of_layers(*stores: Store) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from threading import Thread
 
 from executor.dataclass import dataclass
 from executor.errors import UnfitError
@@ -20,6 +19,7 @@ from executor.removal import remove
 from executor.replacing import replacing
 from executor.rootfs.inplace.keptfiles import KeptFiles, Place
 from executor.rootfs.inplace.owntree import Facts, OwnTree, facts_of
+from executor.rootfs.kernel.forking import Child
 
 _SMALL = 64 * 1024
 _SMALL_IN_ALL = 16 * 1024 * 1024
@@ -51,9 +51,7 @@ class OwnFiles:
         self._last: _Record | None = None
         self._written: tuple[int, ...] = ()
         self._open = False
-        self._copying: Thread | None = None
-        self._stopped = False
-        self._failure: OSError | None = None
+        self._copying: Child | None = None
         self._inodes: dict[str, int] = {}
         self._times: dict[str, int] = {}
 
@@ -63,17 +61,19 @@ class OwnFiles:
         return self._copies.descriptors
 
     def begin_copying(self, left_out: Collection[str]) -> None:
-        """Copy what is to be kept in the background, unless it was; `note` waits for that."""
+        """Copy what is to be kept in the background, unless it was; `note` waits for that.
+
+        Raises UnfitError when no process can be started.
+        """
         if self._copying is None and not self._copies.exist():
-            self._copying = Thread(target=self._copy, args=(_names(left_out),), name="own files", daemon=True)
-            self._copying.start()
+            names = _names(left_out)
+            self._copying = Child(lambda: self._copies.make(self._paths_to_keep(names)))
 
     def stop_copying(self) -> None:
         """There will be no command."""
         if self._copying:
-            self._stopped = True
-            self._copying.join()
-            self._copying, self._failure, self._stopped = None, None, False
+            self._copying.stop()
+            self._copying = None
 
     def note(self, left_out: Collection[str]) -> int:
         """Write down what is there but for `left_out` (absolute paths), and give the time of that in ns.
@@ -86,11 +86,9 @@ class OwnFiles:
         record = _Record(names, self._tree.look(names, self._inodes), self._folders(names))
         try:
             self._renew_copies(record)
-            if self._copying:
-                self._copying.join()
-                self._copying = None
-            if self._failure:
-                raise self._failure
+            copying, self._copying = self._copying, None
+            if copying:
+                copying.result()
             self._copies.hold()
             self._write(record)
         except OSError as error:
@@ -137,19 +135,6 @@ class OwnFiles:
                 if facts_of(os.lstat(self._at(path)))[:3] != owned:
                     os.chown(self._at(path), *owned[1:])
                     os.chmod(self._at(path), stat.S_IMODE(owned[0]))
-
-    def _copy(self, left_out: frozenset[str]) -> None:
-        self._failure = None
-        try:
-            self._copies.make(self._kept_paths(left_out))
-        except OSError as error:
-            self._failure = error
-
-    def _kept_paths(self, left_out: frozenset[str]) -> Iterator[str]:
-        for path in self._paths_to_keep(left_out):
-            if self._stopped:
-                raise InterruptedError
-            yield path
 
     def _paths_to_keep(self, left_out: frozenset[str]) -> Iterator[str]:
         room = _SMALL_IN_ALL

@@ -38,16 +38,16 @@ class Privilege(enum.Enum):
     NONE = "no privileges"
 
 
-def enter_mount_namespace() -> Privilege:
+def enter_mount_namespace(*, as_user: bool = True) -> Privilege:
     """Enter a private mount namespace where that is allowed, and before it a user namespace where it takes one.
 
-    Returns what the process is then; drivers find out by trying what it may do. Call it while the process has one
-    thread.
+    The latter only with `as_user`: it is of no use to who mounts nothing. Returns what the process is then;
+    drivers find out by trying what it may do. Call it while the process has one thread.
     """
     alone = _found_out[0] if _found_out else try_in_child(_unshare_mounts)
     if alone.usable:  # half of it would be worse than nothing, here and below
         _unshare_mounts()
-    elif try_in_child(_enter_both).usable:
+    elif as_user and try_in_child(_enter_both).usable:
         _enter_both()
     return current_privilege()
 

@@ -54,6 +54,9 @@ class OverlayDriver:
         """Mount a small overlay in a forked child, and remove a lower file in it: some mounts fail only then."""
         return try_in_child(self._try)
 
+    def expect_commands(self) -> None:
+        """See `Driver.expect_commands`: there is nothing."""
+
     def open_root(self, layers: Sequence[Layer], open_layer: OpenLayer) -> OverlayRoot:
         """See `Driver.open_root`."""
         directories = self.directories.get(layers, open_layer)
