@@ -286,3 +286,28 @@ def test_a_root_is_searched_for_changes_only_where_a_layer_is_made(
     environment = {**os.environ, "KRUNNER_HOME": f"{built.folder}/home"}
     subprocess.run([sys.executable, "-c", script, *argv], env=environment, check=True, timeout=100)
     assert len(counts.read_text()) == count
+
+
+_EXPECTING = """
+from executor.rootfs.chroot.driver import ChrootDriver
+ChrootDriver.expect_commands = lambda self: open(COUNTS, "w").close()
+from executor.cli import main
+main()
+"""
+
+
+def test_commands_are_expected_only_where_one_will_run(built: Counted) -> None:
+    """In place that copies all files of the container."""
+    context, expected = built.folder / "expecting", built.folder / "expected"
+    context.mkdir()
+    script = _EXPECTING.replace("COUNTS", repr(str(expected)))
+    cache = f"--cache-repo=dir:{built.folder}/cache"
+    argv = built.executor.argv(f"--context={context}", "--no-push", "--rootfs=chroot", "--cache", cache)[1:]
+    environment = {**os.environ, "KRUNNER_HOME": f"{built.folder}/home"}
+    found = []
+    for step in ("COPY Dockerfile /", *['RUN ["busybox", "touch", "/made"]'] * 2):
+        (context / "Dockerfile").write_text(f"FROM {built.registry.host}/base\n{step}\n")
+        subprocess.run([sys.executable, "-c", script, *argv], env=environment, check=True, timeout=100)
+        found.append(expected.exists())
+        expected.unlink(missing_ok=True)
+    assert found == [False, True, False], "the last has it from the cache"

@@ -104,3 +104,17 @@ def test_no_driver_that_works_is_told_with_a_way_out(
     for name in ("overlay", "chroot"):
         assert (f"{name}: no {name}" in caught.value.message) == (asked in ("auto", name))
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(("asked", "tried"), [("auto", True), ("in-place", False)])
+def test_the_order_of_drivers_is_only_found_out_where_it_counts(
+    asked: Any, tried: bool, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks: list[bool] = []
+    monkeypatch.setattr(ChrootDriver, "mounts", property(lambda _driver: asks.append(True)))
+    assert {driver.name for driver in choose.drivers(store, RootfsOptions(driver=asked))} == {
+        "overlay",
+        "chroot",
+        "in-place",
+    }
+    assert bool(asks) == tried

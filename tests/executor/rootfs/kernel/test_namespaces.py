@@ -42,6 +42,22 @@ def test_what_was_found_out_for_forks_is_not_tried_again(monkeypatch: pytest.Mon
     assert (len(tried), len(entered)) == (2, 3)
 
 
+@pytest.mark.parametrize(("as_user", "attempts"), [(True, 2), (False, 1)])
+def test_a_user_namespace_is_only_tried_for_who_wants_one(
+    as_user: bool, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[object] = []
+
+    def refuse(action: object) -> Probe:
+        tried.append(action)
+        return Probe(usable=False, reason="Operation not permitted")
+
+    monkeypatch.setattr(namespaces, "_found_out", [])
+    monkeypatch.setattr(namespaces, "try_in_child", refuse)
+    namespaces.enter_mount_namespace(as_user=as_user)
+    assert len(tried) == attempts
+
+
 def test_where_no_process_can_be_started_nothing_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def fork() -> int:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
