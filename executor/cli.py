@@ -26,7 +26,7 @@ from executor.spec import BuildSpec
 if TYPE_CHECKING:
     import click
 
-_OTHERS = (["login"], ["logout"], ["push"])
+_OTHERS = (["login"], ["logout"], ["push"], ["version"], ["--version"])
 """Commands beside the one without a name. They have modules of their own, which a build does not import."""
 
 
@@ -52,14 +52,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _other(words: Sequence[str]) -> None:
-    if words[0] == "push":
-        from executor.push.cli import main as push
+    match words[0]:
+        case "push":
+            from executor.push.cli import main as push
 
-        push(words)
-    else:
-        from executor.login.cli import main as login_or_logout
+            push(words)
+        case "login" | "logout":
+            from executor.login.cli import main as login_or_logout
 
-        login_or_logout(words)
+            login_or_logout(words)
+        case _:
+            from executor.release import release
+
+            print(release())
 
 
 def command() -> click.Command:
@@ -72,7 +77,8 @@ def command() -> click.Command:
         _run,
         purpose="Build one container image from a Dockerfile and push it.",
         ending="docs/flags.md has every flag and what it does. `executor login` and `executor logout` keep and "
-        "forget passwords of registries, `executor push` pushes an image that is on disk: `executor push --help`.",
+        "forget passwords of registries, `executor push` pushes an image that is on disk: `executor push --help`. "
+        "`executor version` prints the version.",
     )
 
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import errno
 import re
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -260,7 +261,7 @@ class StoppedError(Error):
     """A signal ended the work. `exit_code` is 128 + the signal's number."""
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(f"stopped by signal {signal_number}")
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
         self.exit_code = 128 + signal_number
 
 

@@ -78,13 +78,19 @@ def _with_files(command: Callable[..., Any], *, required: bool) -> Callable[...,
     @functools.wraps(command)
     def with_files(
         *args: Any,
-        file: str | None,
+        file: tuple[str, ...],
         more_files: tuple[str, ...],
         settings: tuple[str, ...],
         input_format: FileFormat | None,
         **options: Any,
     ) -> Any:
-        paths = (file, *more_files) if file else more_files
+        if len(file) > 1:
+            more = " ".join(f"-f {path}" for path in file[1:])
+            raise UsageError(
+                f"one file is expected, not {len(file)}",
+                hint=f"to lay them over each other, write `krunner {file[0]} {more}`; else run krunner for each",
+            )
+        paths = (*file, *more_files)
         if not paths and os.path.isfile(options.get("changed") or ""):
             paths, options["changed"] = (options["changed"],), ""  # in `--changed FILE` it is not the REF
         if not paths and required:
@@ -104,7 +110,7 @@ def _with_files(command: Callable[..., Any], *, required: bool) -> Callable[...,
             "-f", "--file", "more_files", metavar="FILE", type=click.Path(), multiple=True,
             help="Another file, merged over those before it.",
         ),
-        click.argument("file", metavar="FILE", type=click.Path(), required=False),
+        click.argument("file", metavar="FILE", type=click.Path(), nargs=-1),
     ):  # fmt: skip
         with_files = option(with_files)
     return with_files

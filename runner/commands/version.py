@@ -8,6 +8,6 @@ import click
 @click.command("version")
 def command() -> None:
     """Print the version."""
-    from importlib.metadata import version
+    from executor.release import release
 
-    print(f"krunner {version('krunner-images')}")
+    print(release())

@@ -57,9 +57,13 @@ def serve(entry: JobEntry, job_file: int, event_pipe: int) -> int:
 
 
 def _stop_on_signals() -> None:
-    """Let a signal end the work by a StoppedError in the main thread; the first only, so that cleaning can end."""
+    """Let a signal end the work by a StoppedError in the main thread; the first only, so that cleaning can end.
+
+    One that is ignored stays so (with `nohup`, say, SIGHUP), but for SIGTERM, by which the run stops its workers.
+    """
     for number in STOP_SIGNALS:
-        signal.signal(number, _stop)
+        if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 

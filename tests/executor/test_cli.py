@@ -313,6 +313,12 @@ def test_epoch_must_be_seconds(text):
         spec("--no-push", environ={"SOURCE_DATE_EPOCH": text})
 
 
+@pytest.mark.parametrize("word", ["version", "--version"])
+def test_version(word, capsys):
+    main([word])
+    assert capsys.readouterr().out.startswith("krunner ")
+
+
 def test_unknown_flag_suggests(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--destinatoin", "x"])

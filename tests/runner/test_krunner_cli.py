@@ -130,7 +130,7 @@ def test_a_circle(krunner):
         (["help"], "did you mean `krunner --help`?"),
         (["push"], "needs --resume or --list"),
         (["build"], "no file is named"),
-        (["a.yaml", "b.yaml"], "unexpected extra argument"),
+        (["a.yaml", "b.yaml", "c.yaml"], "write `krunner a.yaml -f b.yaml -f c.yaml`; else run krunner for each"),
         (["--jobs", "0", "a.yaml"], "'--jobs'"),
         (["--job", "2", "a.yaml"], "--jobs"),
         (["a.yaml", "--rootfs", "vm"], "'--rootfs'"),

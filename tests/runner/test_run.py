@@ -217,6 +217,21 @@ def test_a_signal_ends_the_run(project, number, code):
     assert all(gone(pid) for pid in finished.pids)
 
 
+def test_a_hangup_that_nohup_has_ignored_ends_no_worker(project):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = project(a="sleep 1").start("-v")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    err = read_until(process.stderr, "asleep")
+    for pid in (process.pid, *Finished(None, "", err).pids):
+        os.kill(pid, signal.SIGHUP)
+    out, rest = process.communicate(timeout=20)
+    finished = Finished(process.returncode, out, err + rest)
+    assert (finished.code, finished.statuses) == (0, {"a": "pushed"})
+    assert len(finished.pids) == 1
+
+
 def test_a_second_signal_kills_the_stubborn_and_their_group(project):
     process = project(a="stubborn").start("-v")
     err = read_until(process.stderr, "asleep")

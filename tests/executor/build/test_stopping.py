@@ -51,7 +51,7 @@ def test_a_signal_in_the_middle_of_the_first_ones_handler_changes_nothing():
             signal.raise_signal(signal.SIGINT)
 
     flag.set = interrupted_set
-    with pytest.raises(StoppedError, match="stopped by signal 2"):
+    with pytest.raises(StoppedError, match="stopped by SIGINT"):
         stopped()
 
 
