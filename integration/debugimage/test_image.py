@@ -12,9 +12,10 @@ import pytest
 from integration.debugimage import twenty
 from integration.support import bases, krunner_image
 from integration.support.builders import Docker
+from integration.support.container import Exec, started
 from integration.support.images import StoredImage, read_layout
 from integration.support.outside import differences
-from integration.support.programs import ProgramError, run
+from integration.support.programs import ProgramError, run, wait_until
 from integration.support.registries import RegistryServer
 
 _KANIKO_DEBUG_IMAGE = 25_000_000
@@ -59,6 +60,19 @@ def test_programs_start(krunner_images: Docker) -> None:
     assert in_container(krunner_images, "/bin/sh", "-c", "pwd; which ls sed awk vi").split() == [
         *("/workspace", "/busybox/ls", "/busybox/sed", "/busybox/awk", "/busybox/vi"),
     ]
+
+
+def test_a_step_of_jenkins_runs(krunner_images: Docker, base_host: str, workspace: Path) -> None:
+    """As its plugins start it: by nohup, in the background, with no output of its own."""
+    (workspace / "Dockerfile").write_text(f"FROM {base_host}/busybox\nRUN echo x > /x\n")
+    (workspace / "script.sh").write_text("executor --context=. --insecure-pull --no-push\nid -u\n")
+    step = "sh -xe script.sh > log.txt 2>&1; echo $? > result.tmp; mv result.tmp result.txt"
+    with started(krunner_images, workspace, init=False) as container:
+        begun = container.run("nohup", "sh", "-c", f"({step}) >&- 2>&- &")
+        assert begun == Exec(status=0, output="")
+        wait_until((workspace / "result.txt").exists, "the end of the step", seconds=60)
+    assert (workspace / "result.txt").read_text() == "0\n", (workspace / "log.txt").read_text()
+    assert (workspace / "log.txt").read_text().endswith("+ id -u\n0\n")
 
 
 def test_slim_has_no_shell(krunner_images: Docker) -> None:
