@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from executor.build.bases.bases import BaseImages
 from executor.build.plan.buildargs import is_set
 from executor.build.plan.buildplan import BuildPlan, ImageBase, StageBase, StagePlan
-from executor.build.state.clock import Clock
+from executor.build.state.clock import Clock, dated
 from executor.build.state.stagestate import StageState
 from executor.dataclass import dataclass, replace
 from executor.errors import ImageError, UsageError
@@ -198,7 +198,13 @@ def result_of(image: BuiltImage, spec: BuildSpec) -> BuildResult:
 
 def _config(state: StageState, spec: BuildSpec, platform: Platform | None, clock: Clock) -> ImageConfig:
     labels = {**state.config.labels, **spec.labels}
-    config = replace(state.image, created=clock.created(), config=replace(state.config, labels=labels))
+    history = dated(state.image.history)
+    config = replace(
+        state.image,
+        created=clock.created(history),
+        history=history,
+        config=replace(state.config, labels=labels),
+    )
     return replace(config, platform=_platform(config.platform, platform)) if platform else config
 
 

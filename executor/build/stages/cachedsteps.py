@@ -8,7 +8,6 @@ contentkeys.py says when a step has two keys.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -134,8 +133,11 @@ class CachedSteps:
         if isinstance(step, Run):
             self.upon = self.upon.then("not known")
 
-    def keep(self, step: FileStep, layer: Future[Layer | None]) -> Callable[[], None]:
-        """Go on from `step`, which was carried out; what this returns caches the `layer`, once that is made."""
+    def keep(self, step: FileStep, layer: Future[Layer | None], made_at: int) -> Callable[[], None]:
+        """Go on from `step`, which was carried out; what this returns caches the `layer`, once that is made.
+
+        `made_at` is the time that the image records for it, in seconds since 1970.
+        """
         key, other = self._key, self.content.key
         upon, content_upon = self.upon, self.content.upon
         self._take_result_of(step, layer)
@@ -143,9 +145,10 @@ class CachedSteps:
         def put() -> None:
             if key and self._access.caches(step):
                 content = other if copies_from(step, key) else None
-                self._put(key, layer.result(), step, upon, content)
+                entry = self._entry(key, layer.result(), made_at, step, upon)
+                self._put(replace(entry, content=content.hex if content else ""))
                 if other and other.hex != key.hex:
-                    self._put(other, layer.result(), step, content_upon)
+                    self._put(self._entry(other, layer.result(), made_at, step, content_upon))
 
         return put
 
@@ -159,7 +162,8 @@ class CachedSteps:
         other = self.content.key
         found = self._find(other, self.content.upon) if other and other.hex != key.hex else None
         if found:
-            self._put(key, found.entry.layer, step, self.upon, other if copies_from(step, key) else None)
+            entry = self._entry(key, found.entry.layer, found.entry.created, step, self.upon)
+            self._put(replace(entry, content=other.hex if other and copies_from(step, key) else ""))
         return found
 
     def _has_use_for_contents(self) -> bool:
@@ -191,10 +195,10 @@ class CachedSteps:
         self._whole_known = True
         return self._whole
 
-    def keep_stage(self, layer: Layer | None) -> None:
-        """Cache the stage's only layer."""
+    def keep_stage(self, layer: Layer | None, made_at: int) -> None:
+        """Cache the stage's only layer, made at `made_at` (see `keep`)."""
         if self._keys.whole and self._caches_whole():
-            self._put(self._keys.whole, layer, None, self.upon)
+            self._put(self._entry(self._keys.whole, layer, made_at, None, self.upon))
         self._take_result(done(layer))
 
     def expects_root(self) -> bool:
@@ -228,25 +232,18 @@ class CachedSteps:
         text, place = _text(step), found.place if found else ""
         self._access.sink(CacheLookedUp(instruction=text, key=key.hex, hit=found is not None, place=place))
 
-    def _put(
-        self,
-        key: CacheKey,
-        layer: Layer | None,
-        step: FileStep | None,
-        upon: Upon,
-        content: CacheKey | None = None,
-    ) -> None:
-        """Cache a result; `content` is the second key of a COPY --from that is cached by its first."""
-        entry = Entry(
+    def _entry(self, key: CacheKey, layer: Layer | None, made_at: int, step: FileStep | None, upon: Upon) -> Entry:
+        return Entry(
             key=key.hex,
             document=key.document,
             layer=layer,
             upon=upon.text,
-            created=int(time.time()),
+            created=made_at,
             platform=self._keys.platform,
             created_by=_text(step),
-            content=content.hex if content else "",
         )
+
+    def _put(self, entry: Entry) -> None:
         self._access.cache.put(entry, self._access.open_blob)
 
     def _take_result_of(self, step: FileStep, layer: Future[Layer | None]) -> None:

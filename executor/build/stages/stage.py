@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from executor.build.layers.layerwriter import LayerWriter
 from executor.build.layers.stagelayers import StageLayers, depth_explained
 from executor.build.plan.buildplan import StagePlan, on_one_line
-from executor.build.state.clock import Clock
+from executor.build.state.clock import Clock, now
 from executor.build.state.stagestate import StageState
 from executor.build.supplies.mountsupplies import MountSupplies
 from executor.context.base import ContextTree
@@ -144,7 +144,7 @@ class StageRun:
         found = self.cache.look_up(instruction, lambda: self._contents(instruction)) if self.cache else None
         self._cached = found is not None
         if found is not None:
-            self._take(found.layer, text)
+            self._take(found.layer, text, found.created)
             return
         work()
         self._unsettled = True
@@ -156,9 +156,10 @@ class StageRun:
             self._root = None  # the layers that are on their way may need it: it is closed with the build
         self._unsettled = False
         self._made = None if snapshot.meanwhile else snapshot.layer.result()
-        self.note(text, makes_layer=snapshot.meanwhile or self._made is not None)
+        made_at = now()
+        self.note(text, made_at if snapshot.meanwhile or self._made is not None else None)
         if self.cache:
-            self.layers.later.then(self.cache.keep(instruction, snapshot.layer))
+            self.layers.later.then(self.cache.keep(instruction, snapshot.layer, made_at))
 
     def finish(self) -> None:
         """Wait for layers that are still being written; with --single-snapshot: make the stage's one layer."""
@@ -177,15 +178,16 @@ class StageRun:
         if found is not None:
             layer = found.layer
             if layer is not None:
-                self._take(layer, _SINGLE)
+                self._take(layer, _SINGLE, found.created)
         elif self._root is not None:
             layer = self.layers.whole(self.root)
+            made_at = now()
             self._unsettled = False
             if layer is not None:
-                self.note(_SINGLE, makes_layer=True)
+                self.note(_SINGLE, made_at)
                 self.state = self.state.with_layer(layer)
             if self.cache:
-                self.cache.keep_stage(layer)
+                self.cache.keep_stage(layer, made_at)
 
     def settled_root(self) -> RootFs:
         """The stage's root, committed as it is, for another stage to begin with: without layers nobody did so."""
@@ -207,10 +209,10 @@ class StageRun:
         except (StepError, OSError):
             return None
 
-    def _take(self, layer: Layer | None, text: str) -> None:
+    def _take(self, layer: Layer | None, text: str, made_at: int) -> None:
         """Go on with a layer that is known. A root that is open lacks it, and is opened anew if needed."""
         self._take_made(wait=True)
-        self.note(text, makes_layer=layer is not None)
+        self.note(text, None if layer is None else made_at)
         self._made = layer
         if layer is not None:
             self.state = self.state.with_layer(layer)
@@ -219,10 +221,10 @@ class StageRun:
                 self._root.close()
                 self._root = None
 
-    def note(self, created_by: str, *, makes_layer: bool = False) -> None:
-        """Add an entry to the history."""
-        created = self.build.clock.created()
-        self.state = self.state.with_history(created_by, created=created, makes_layer=makes_layer)
+    def note(self, created_by: str, made_at: int | None = None) -> None:
+        """Add an entry to the history; `made_at`: when its layer was made (s since 1970), None without one."""
+        created = self.build.clock.text(made_at)
+        self.state = self.state.with_history(created_by, created=created, makes_layer=made_at is not None)
 
     def _take_made(self, *, wait: bool = False) -> None:
         """Take layers that are written into the state and the records, in order; with `wait` all of them."""

@@ -52,8 +52,11 @@ class StageState:
         """The same state with another container configuration."""
         return replace(self, image=replace(self.image, config=config))
 
-    def with_history(self, created_by: str, *, created: str, makes_layer: bool = False) -> StageState:
-        """The state after an instruction: one more history entry; `with_layer` takes the layer that it makes."""
+    def with_history(self, created_by: str, *, created: str = "", makes_layer: bool = False) -> StageState:
+        """The state after an instruction: one more history entry; `with_layer` takes the layer that it makes.
+
+        `created` is when that was made, '' of an instruction without a layer: see `clock.dated`.
+        """
         entry = History(
             created=created, created_by=created_by, comment=HISTORY_COMMENT, empty_layer=not makes_layer
         )

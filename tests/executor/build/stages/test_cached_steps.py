@@ -17,6 +17,7 @@ from executor.image.platform import Platform
 from executor.spec import CacheOptions
 
 START = CacheKey.of(None, "base")
+MADE_AT = 1_800_000_000
 PLATFORM = Platform("linux", "amd64")
 STEPS = """
 RUN make
@@ -111,7 +112,7 @@ class Walk:
             hits.append(found is not None)
             if not found:
                 name = f"{number}{made}" if isinstance(planned.step, Run) else str(number)
-                self.steps.keep(planned.step, result(layer(name)))()
+                self.steps.keep(planned.step, result(layer(name)), MADE_AT)()
         return hits
 
 
@@ -130,7 +131,7 @@ def test_what_was_kept_serves_the_next_time(cache):
         PLATFORM,
     )
     assert entry.layer == layer("0")
-    assert entry.created > 1_700_000_000
+    assert entry.created == MADE_AT
 
 
 @pytest.mark.parametrize(
@@ -273,7 +274,7 @@ def test_a_stage_of_one_layer(cache):
     assert first.steps.is_whole
     assert first.steps.expects_root()
     assert first.steps.look_up_stage() is None
-    first.steps.keep_stage(layer("all"))
+    first.steps.keep_stage(layer("all"), MADE_AT)
     assert list(cache.entries) == [whole.whole.hex]
     cache.asked.clear()
     second = Walk(cache, whole)
