@@ -85,10 +85,15 @@ def test_a_failed_command_leaves_nothing(container: Container, base_host: str) -
 
 def test_what_outlives_its_processes_is_removed(container: Container, debian_host: str) -> None:
     """Shared memory, semaphores and queues of System V, of several users."""
-    make = "perl -e 'shmget($$, 9, 01600) // die; semget($$, 2, 01600) // die; msgget($$, 01600) // die'"
+    program = (
+        r"shmget(\$\$, 9, 01600) // die;"
+        r"my \$s = semget(\$\$, 2, 01600) // die; semop(\$s, pack(q(s3), 0, 1, 0)) or die;"
+        r"my \$q = msgget(\$\$, 01600) // die; msgsnd(\$q, pack(q(l! a*), 1, q(x)), 0) or die"
+    )
+    make = f'perl -e "{program}"'
     none = 'RUN test "$(cat /proc/sysvipc/* | wc -l)" = 3'
     done = attempt(
-        container, f"FROM {debian_host}/debian", none, f'RUN {make} && su -s /bin/sh daemon -c "{make}"', none
+        container, f"FROM {debian_host}/debian", none, f"RUN {make} && su -s /bin/sh daemon -c '{make}'", none
     )
     assert done.status == 0, done.output
 

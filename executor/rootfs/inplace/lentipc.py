@@ -1,21 +1,34 @@
 """Shared memory, semaphores and message queues of System V, which outlive the processes of a command.
 
-Where a command has no namespace of its own for them they are the container's: the next one would find them.
+Where a command has no namespace of its own for them they are the container's: the next one would find them. The
+containers of a pod have one namespace for them all, so what is new need not be the command's. It is where who made
+or last used it was a process of this container that is no more; of what nobody used yet nothing is known, and it
+stays.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TypeAlias
+from typing import NamedTuple
 
 from executor.errors import UnfitError
 from executor.rootfs.kernel import syscalls
 from executor.rootfs.kernel.forking import fork_with_signals_blocked
 
-_Object: TypeAlias = tuple[str, int, int]  # kind, id, the user who made it
+_PROCESS_COLUMNS = {"msg": b"lspid", "shm": b"cpid"}
+"""Where the process stands that made it or last used it. Of semaphores only a system call tells."""
+
+
+class _Object(NamedTuple):
+    """`owner` is the user who made it, `process` who used it: 0 for nobody, or a process of another container."""
+
+    kind: str
+    number: int
+    owner: int
+    process: int
 
 
 class LentIpc:
@@ -23,23 +36,23 @@ class LentIpc:
 
     def __init__(self, folder: str = "/proc/sysvipc") -> None:
         self._folder = folder
-        self._lent: frozenset[_Object] | None = None
+        self._lent: frozenset[tuple[str, int]] | None = None
 
     def lend(self) -> None:
         """Remember which there are."""
-        self._lent = frozenset(self._objects())
+        self._lent = frozenset((each.kind, each.number) for each in self._objects())
 
     def take_back(self) -> None:
-        """Remove those that are new since they were lent. Raises UnfitError naming what cannot be removed."""
+        """Remove those that commands made since they were lent. Raises UnfitError naming what cannot be."""
         if self._lent is None:
             return
-        for kind, number, user in self._new():
-            _remove(kind, number, user)
-        for kind, number, user in self._new():
-            raise UnfitError(
-                f"a command left System V IPC ({kind} {number} of user {user}), which cannot be removed",
-                hint="start a new container",
-            )
+        for each in list(self._objects()):
+            if (each.kind, each.number) not in self._lent and not _give_up(each):
+                raise UnfitError(
+                    f"a command left System V IPC ({each.kind} {each.number} of user {each.owner}), "
+                    "which cannot be removed",
+                    hint="start a new container",
+                )
         self._lent = None
 
     @contextmanager
@@ -51,24 +64,33 @@ class LentIpc:
         finally:
             self.take_back()
 
-    def _new(self) -> list[_Object]:
-        return sorted(frozenset(self._objects()).difference(self._lent or ()))
-
     def _objects(self) -> Iterator[_Object]:
         for kind in syscalls.IPC_KINDS:
             with suppress(OSError), open(f"{self._folder}/{kind}", "rb") as file:  # no codec is needed
                 names = file.readline().split()
-                user = names.index(b"cuid")
-                yield from ((kind, int(words[1]), int(words[user])) for words in map(bytes.split, file))
+                yield from (_object(kind, names, line.split()) for line in file)
 
 
-def _remove(kind: str, number: int, user: int) -> None:
-    """Remove it as the user who made it: root may do it for others only with CAP_SYS_ADMIN."""
+def _object(kind: str, names: Sequence[bytes], words: Sequence[bytes]) -> _Object:
+    owner = int(words[names.index(b"cuid")])
+    process = int(words[names.index(_PROCESS_COLUMNS[kind])]) if kind in _PROCESS_COLUMNS else 0
+    return _Object(kind, int(words[1]), owner, process)
+
+
+def _give_up(each: _Object) -> bool:
+    """Remove it if it is a command's, as the user who made it: root may do it for others only with CAP_SYS_ADMIN.
+
+    False when that could not be done.
+    """
     child, mask = fork_with_signals_blocked()
     if child == 0:
+        status = 1
         with suppress(BaseException):  # a forked child must not return into its parent's code
-            os.setuid(user)
-            syscalls.remove_ipc(kind, number)
-        os._exit(0)
+            os.setuid(each.owner)
+            process = each.process or (syscalls.last_user_of_semaphores(each.number) if each.kind == "sem" else 0)
+            if process and not os.path.exists(f"/proc/{process}"):
+                syscalls.remove_ipc(each.kind, each.number)
+            status = 0
+        os._exit(status)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    os.waitpid(child, 0)
+    return os.waitpid(child, 0)[1] == 0

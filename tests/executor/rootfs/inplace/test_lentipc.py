@@ -18,20 +18,39 @@ _HEADS = {
 }
 
 
-def _make(folder: Path, kind: str, number: int) -> None:
-    """Add one of this user's, as the kernel lists it; user and group of now are others than who made it."""
+def _make(folder: Path, kind: str, number: int, process: int) -> None:
+    """Add one of this user's, as the kernel lists it; user and group of now are others than who made it.
+
+    `process` used it; of semaphores the listing does not tell, and here it is their key.
+    """
     row = {"key": "0", "uid": "7", "gid": "7", "cuid": str(os.getuid())}
     row[_HEADS[kind].split()[1]] = str(number)
+    row[{"shm": "cpid", "msg": "lspid", "sem": "key"}[kind]] = str(process)
     with (folder / kind).open("a") as file:
         file.write(" ".join(row.get(name, "600") for name in _HEADS[kind].split()) + "\n")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def gone() -> int:
+    """The id of a process that has ended."""
+    if not (child := os.fork()):
+        os._exit(0)
+    os.waitpid(child, 0)
+    return child
+
+
+@pytest.fixture
+def folder(tmp_path: Path, gone: int, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One of each kind."""
+
+    def last_user(number: int) -> int:
+        rows = [line.split() for line in (tmp_path / "sem").read_text().splitlines()[1:]]
+        return next(int(row[0]) for row in rows if row[1] == str(number))
+
+    monkeypatch.setattr(syscalls, "last_user_of_semaphores", last_user)
     for number, (kind, head) in enumerate(_HEADS.items()):
         (tmp_path / kind).write_text(f"  {head}\n")
-        _make(tmp_path, kind, number)
+        _make(tmp_path, kind, number, gone)
     return tmp_path
 
 
@@ -52,19 +71,32 @@ def removing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("removing")
-def test_what_is_new_is_removed(folder: Path) -> None:
+def test_what_is_new_is_removed(folder: Path, gone: int) -> None:
     before = _listing(folder)
     with LentIpc(str(folder)).lent():
         for kind in _HEADS:
-            _make(folder, kind, 9)
+            _make(folder, kind, 9, gone)
     assert _listing(folder) == before
 
 
-def test_what_cannot_be_removed_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(syscalls, "remove_ipc", lambda *_: None)
+@pytest.mark.usefixtures("removing")
+@pytest.mark.parametrize("process", [0, os.getpid()])
+def test_what_is_new_stays_where_it_may_be_of_a_neighbour_in_the_pod(folder: Path, process: int) -> None:
+    """Whose processes have no number here; or those of this container that go on."""
+    with LentIpc(str(folder)).lent():
+        for kind in _HEADS:
+            _make(folder, kind, 9, process)
+    assert all("9" in numbers for numbers in _listing(folder).values())
+
+
+def test_what_cannot_be_removed_is_named(folder: Path, gone: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_kind: str, _number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(syscalls, "remove_ipc", refuse)
     ipc = LentIpc(str(folder))
     ipc.lend()
-    _make(folder, "shm", 9)
+    _make(folder, "shm", 9, gone)
     with pytest.raises(UnfitError, match=f"shm 9 of user {os.getuid()}"):
         ipc.take_back()
 
