@@ -80,12 +80,12 @@ def test_what_is_new_is_removed(folder: Path, gone: int) -> None:
 
 
 @pytest.mark.usefixtures("removing")
-@pytest.mark.parametrize("process", [0, os.getpid()])
-def test_what_is_new_stays_where_it_may_be_of_a_neighbour_in_the_pod(folder: Path, process: int) -> None:
-    """Whose processes have no number here; or those of this container that go on."""
+@pytest.mark.parametrize("is_of_this_container", [False, True])
+def test_what_is_new_stays_where_it_may_be_of_others(folder: Path, is_of_this_container: bool) -> None:
+    """Of a process of another container of the pod, which has no number here; or of one here that goes on."""
     with LentIpc(str(folder)).lent():
         for kind in _HEADS:
-            _make(folder, kind, 9, process)
+            _make(folder, kind, 9, os.getpid() if is_of_this_container else 0)
     assert all("9" in numbers for numbers in _listing(folder).values())
 
 
