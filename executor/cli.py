@@ -22,6 +22,7 @@ from executor.options.flags import FLAGS, normalize
 from executor.options.plainflags import plain_values
 from executor.sizes import parse_size
 from executor.spec import BuildSpec
+from executor.standardstreams import make_usable
 
 if TYPE_CHECKING:
     import click
@@ -32,6 +33,7 @@ _OTHERS = (["login"], ["logout"], ["push"], ["version"], ["--version"])
 
 def entry() -> NoReturn:
     """What the command `executor` calls."""
+    make_usable()
     leave_after(main)
 
 

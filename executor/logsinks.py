@@ -16,6 +16,7 @@ from executor import events
 from executor.dataclass import dataclass, field, replace
 from executor.errors import described, visible
 from executor.events import Event
+from executor.standardstreams import write_line
 
 LogFormat = Literal["text", "color", "json"]
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "warning": 3, "error": 4, "fatal": 5, "panic": 6}
@@ -52,7 +53,7 @@ class LogSink:
             if self.log_format == "json":
                 self._write_json(event)
             elif isinstance(event, events.CommandOutput):
-                _write_line(self.output, self._stage_of(event) + event.line)
+                write_line(self.output, self._stage_of(event) + event.line)
             else:
                 message = describe(event)
                 self._write_text(replace(message, text=self._stage_of(event) + message.text) if message else None)
@@ -79,25 +80,13 @@ class LogSink:
         if self.log_format == "color":
             label = f"{_COLORS.get(message.level, '')}{label}{_RESET}"
         where = f"{message.where}: " if message.where else ""
-        _write_line(self.log, f"{label}{stamp} {where}{message.text}")
+        write_line(self.log, f"{label}{stamp} {where}{message.text}")
 
     def _write_json(self, event: Event) -> None:
         document = events.to_json(event)
         if self.timestamps:
             document["time"] = time.time()
-        _write_line(self.log, json.dumps(document, ensure_ascii=False))
-
-
-def _write_line(stream: TextIO, line: str) -> None:
-    """Write a line now. When nobody takes it any more, the rest goes nowhere: the build is worth more."""
-    try:
-        print(line, file=stream, flush=True)
-    except UnicodeEncodeError:  # a locale without the character
-        print(line.encode("ascii", "backslashreplace").decode("ascii"), file=stream, flush=True)
-    except OSError:
-        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        os.dup2(null, stream.fileno())  # also for what the stream still holds
-        os.close(null)
+        write_line(self.log, json.dumps(document, ensure_ascii=False))
 
 
 def wants_color(stream: TextIO, environ: dict[str, str] | None = None) -> bool:

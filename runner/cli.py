@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import NoReturn
 
 from executor.errors import Error, InternalError, InvalidFileError, machine_faults_explained
 from executor.leaving import leave_after
+from executor.standardstreams import make_usable
 from runner.commands.names import is_build
 from runner.executor import INSTALLED, Executor
 from runner.invocation import Invocation
@@ -28,7 +28,7 @@ def entry() -> NoReturn:
 
 def main(argv: Sequence[str] | None = None, *, executor: Executor = INSTALLED) -> int:
     """Run the command line `argv` (None: this process's own) and return the exit code."""
-    _make_streams_usable()
+    make_usable()
     invocation = Invocation(executor)
     try:
         with machine_faults_explained():
@@ -55,25 +55,6 @@ def _run(words: Sequence[str], invocation: Invocation) -> int:
     from runner.commands.group import run
 
     return run(words, invocation)
-
-
-def _make_streams_usable() -> None:
-    """Let standard streams take any text, and wait for slow readers; those that were closed lead nowhere.
-
-    A pipe that whoever called left non-blocking would lose what its reader is not quick enough for. The numbers of
-    closed streams must not become those of other files: a worker's output goes to them.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115  # for as long as the process lives
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIO without it is not used
-        with contextlib.suppress(OSError, ValueError):  # it has no descriptor
-            os.set_blocking(stream.fileno(), True)
 
 
 def _report(error: Error, *, debug: bool) -> int:

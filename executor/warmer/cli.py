@@ -12,6 +12,7 @@ from executor.errors import UsageError
 from executor.leaving import leave_after
 from executor.options.buildspec import build_args, cache_ttl, registry_options
 from executor.options.flags import FLAGS, WARMER_FLAGS, normalize
+from executor.standardstreams import make_usable
 from executor.warmer.request import WarmRequest
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 def entry() -> NoReturn:
     """What the command `warmer` calls."""
+    make_usable()
     leave_after(main)
 
 

@@ -118,9 +118,3 @@ def test_a_build_goes_on_when_nobody_reads_any_more(log_format):
         for number in range(3):
             sink(CommandOutput(line=f"line {number}", stage=0))
             sink(Warned(message="odd"))
-
-
-def test_what_a_locale_cannot_write_is_written_out():
-    log = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    LogSink(log=log, output=log)(CommandOutput(line="grün \udcff", stage=0))
-    assert log.buffer.getvalue() == b"gr\\xfcn \\udcff\n"

@@ -14,11 +14,11 @@ from typing import Literal, TypeAlias
 from executor import events
 from executor.dataclass import dataclass
 from executor.errors import visible
+from executor.standardstreams import LineStream, write_line
 from runner.outcome import Outcome
 from runner.report.console.cimarkup import Markup, NoMarkup, Note
 from runner.report.console.heartbeat import Heartbeat
 from runner.report.console.sections import Sections
-from runner.report.console.stream import LineStream, write_line
 from runner.report.console.table import table
 from runner.report.lines import Line, log_lines, outcome_line
 from runner.report.style import paint

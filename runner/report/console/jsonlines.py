@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TextIO
 
-from runner.report.console.stream import write_line
+from executor.standardstreams import write_line
 from runner.run.eventstream import RunDocuments
 from runner.runevents import RunEvent, RunFinished, TimePassed
 
